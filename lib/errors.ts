@@ -1,0 +1,22 @@
+import createError from '@fastify/error'
+
+/** 400: nothing in the request names a tenant, and the route or the `required` option asks for one. */
+export const FST_TENANT_REQUIRED = createError('FST_TENANT_REQUIRED', 'This request needs a tenant', 400)
+/** 400: what names the tenant is no tenant id. */
+export const FST_TENANT_INVALID_ID = createError<[options?: ErrorOptions]>('FST_TENANT_INVALID_ID', 'The tenant id is not valid', 400)
+/** 503: the identification strategy failed; `cause` says why. */
+export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOptions]>('FST_TENANT_IDENTIFICATION_FAILED', 'The tenant of this request could not be identified', 503)
+/** 404: no source knows the tenant. */
+export const FST_TENANT_NOT_FOUND = createError<[id: string]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
+/** 503: the tenant could not be loaded; `cause` says why. */
+export const FST_TENANT_LOAD_FAILED = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
+/** 503: the tenant has been unloaded or the app is closing. */
+export const FST_TENANT_CLOSED = createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503)
+/** 500: `getService()` was asked for a service that the tenant does not have. */
+export const FST_TENANT_SERVICE_NOT_FOUND = createError<[name: string, known: string]>('FST_TENANT_SERVICE_NOT_FOUND', "No service '%s'. The tenant's services are: %s", 500)
+/** 500: a tenant's config is no object, or does not fit `configSchema`; `cause` says why. */
+export const FST_TENANT_CONFIG_INVALID = createError<[reason: string, options?: ErrorOptions]>('FST_TENANT_CONFIG_INVALID', 'The config is not valid: %s', 500)
+/** 500: the running Fastify lacks an internal that the plugin builds on, or is another copy than the app's. */
+export const FST_TENANT_FASTIFY_UNSUPPORTED = createError<[missing: string, version: string]>('FST_TENANT_FASTIFY_UNSUPPORTED', '%s not found in Fastify %s, which this version of fastify-multitenant does not support', 500)
+/** 500 (TypeError): an option of the plugin is wrong. */
+export const FST_TENANT_OPTION_INVALID = createError<[name: string, expected: string]>('FST_TENANT_OPTION_INVALID', "The option '%s' must be %s", 500, TypeError)

@@ -1,0 +1,14 @@
+import type { FastifyRequest } from 'fastify'
+import type { TenantAnswer } from '../../types/index.ts'
+
+/** Names the tenant of a request: the part of identification that a user may replace. */
+export abstract class TenantIdentificationStrategy {
+  /** Answers with the id that the request names, or with nothing. What it throws refuses the request. */
+  abstract extractTenantId (request: FastifyRequest): TenantAnswer | Promise<TenantAnswer>
+
+  /**
+   * The URL that routes see, for a strategy that reads the id from the URL. Asked after the tenant was found;
+   * answers with the URL as it is when it does not name this tenant.
+   */
+  tenantUrl? (request: FastifyRequest, id: string): string
+}

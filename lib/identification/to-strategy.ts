@@ -1,0 +1,36 @@
+import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
+import type { IdentifyFunction } from '../../types/index.ts'
+import { FunctionStrategy } from './function.ts'
+import type { TenantIdentificationStrategy } from './strategy.ts'
+
+/** What stands for a strategy: one, or a function that does its work. */
+export type StrategyLike = TenantIdentificationStrategy | IdentifyFunction
+
+/** The strategy in a value that a user gave. Throws FST_TENANT_OPTION_INVALID when there is none. */
+export function toStrategy (value: unknown): TenantIdentificationStrategy {
+  if (isStrategy(value)) return value
+  if (isStrategyClass(value)) throw new FST_TENANT_OPTION_INVALID('identify', `an instance: new ${value.name}(…), not the class`)
+  if (isFunction(value)) return new FunctionStrategy(value)
+  throw new FST_TENANT_OPTION_INVALID('identify', expected(value))
+}
+
+function isStrategy (value: unknown): value is TenantIdentificationStrategy {
+  return typeof value === 'object' && value !== null && 'extractTenantId' in value && isFunction(value.extractTenantId)
+}
+
+function isFunction (value: unknown): value is IdentifyFunction {
+  return typeof value === 'function'
+}
+
+/** Called as a function it would refuse every request. */
+function isStrategyClass (value: unknown): value is { name: string } {
+  return isFunction(value) && isStrategy(Reflect.get(value, 'prototype'))
+}
+
+function expected (value: unknown): string {
+  if (typeof value !== 'object' || value === null) {
+    return '"header", "subdomain", "path", "query", a strategy, a function, or a non-empty array of these'
+  }
+  const prototype: object | null = Object.getPrototypeOf(value)
+  return `a strategy: ${prototype?.constructor.name ?? 'Object'} has no method extractTenantId`
+}

@@ -1,0 +1,60 @@
+import fastifyEnv from '@fastify/env'
+import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
+import type { FastifyInstance } from 'fastify'
+import type { TenantConfig } from '../../types/index.ts'
+
+/**
+ * Checks a tenant's config and answers with it, its defaults filled in. `dotenv` is the path of the tenant's `.env` file, whose
+ * values the config wins over; the file may be missing. Throws FST_TENANT_CONFIG_INVALID.
+ */
+export type ConfigChecker = (scope: FastifyInstance, config: TenantConfig, dotenv?: string) => Promise<TenantConfig>
+
+/** Not `config`: an app that uses @fastify/env itself has decorated that. */
+const DECORATOR = 'fastify-multitenant: checked config'
+
+/**
+ * Makes the checker of one JSON schema. What the schema does not mention is kept, unless it says `additionalProperties: false`.
+ * The process's environment is never read: it is the app's and not a tenant's.
+ */
+export function createConfigChecker (schema: Record<string, unknown>): ConfigChecker {
+  // @fastify/env changes the schema it gets and keeps what it compiled by the schema's identity: one copy for all tenants.
+  const copy = structuredClone(schema.valueOf() as Record<string, unknown>)
+  const keepsOthers = copy['additionalProperties'] !== false
+
+  return async function checkConfig (scope, config, dotenv) {
+    const checked = await readEnv(scope, {
+      confKey: DECORATOR,
+      schema: copy,
+      data: config as Record<string, unknown>,
+      env: false,
+      dotenv: dotenv === undefined ? false : { path: dotenv }
+    })
+    return keepsOthers ? { ...config, ...checked } : checked
+  }
+}
+
+/** Registers @fastify/env in a child of its own, so that its decorators stay out of the tenant's scope. */
+async function readEnv (scope: FastifyInstance, options: fastifyEnv.FastifyEnvOptions): Promise<TenantConfig> {
+  let checked: TenantConfig = {}
+  try {
+    await scope.register(async child => {
+      await child.register(fastifyEnv, options)
+      checked = Reflect.get(child, DECORATOR)
+    })
+  } catch (error) {
+    throw new FST_TENANT_CONFIG_INVALID(reason(error as EnvError), ...because(error))
+  }
+  return checked
+}
+
+/** What @fastify/env throws. */
+type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string }> }
+
+function reason ({ errors, message }: EnvError): string {
+  return errors?.map(error => `config${error.instancePath} ${error.message}`).join(', ') ?? message
+}
+
+/** @fastify/error takes a cause that its types do not know of. */
+export function because (cause: unknown): [] {
+  return [{ cause }] as unknown as []
+}

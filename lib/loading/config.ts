@@ -1,0 +1,43 @@
+import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
+import { copyPlain } from './copy-plain.ts'
+import { importModule, isObject } from './modules.ts'
+import type { FastifyInstance } from 'fastify'
+import type { ConfigChecker } from './config-checker.ts'
+import type { TenantFolder } from './folder.ts'
+import type { ConfigContext, TenantConfig, TenantDefinition } from '../../types/index.ts'
+
+const CONFIG_FILES = ['config.js', 'config.mjs', 'config.cjs', 'config.ts', 'config.json']
+
+/**
+ * A tenant's config: its folder's, the definition's own over it, key by key, and both checked when there is a `configSchema`.
+ * Only then is the folder's `.env` read. What the tenant gets is its own: files and definitions may serve several tenants.
+ * Throws FST_TENANT_CONFIG_INVALID when it is no object or does not fit.
+ */
+export async function readConfig (
+  scope: FastifyInstance,
+  definition: TenantDefinition,
+  folder: TenantFolder | null,
+  check: ConfigChecker | undefined
+): Promise<TenantConfig> {
+  const context: ConfigContext = { id: definition.id, app: scope }
+  const fromFolder = folder === null ? {} : await readFolderConfig(folder, context)
+  const own = checkObject(await answerOf(definition.config ?? {}, context), "the tenant's own config")
+  const config = { ...copyPlain(fromFolder), ...copyPlain(own) }
+  return check === undefined ? config : check(scope, config, folder?.path('.env'))
+}
+
+async function readFolderConfig (folder: TenantFolder, context: ConfigContext): Promise<object> {
+  const file = await folder.one(CONFIG_FILES)
+  if (file === undefined) return {}
+  const config = await folder.inFile(file, async () => answerOf((await importModule(file))['default'], context))
+  return checkObject(config, folder.nameOf(file))
+}
+
+function answerOf (config: unknown, context: ConfigContext): unknown {
+  return typeof config === 'function' ? config(context) : config
+}
+
+function checkObject (config: unknown, name: string): object {
+  if (isObject(config)) return config
+  throw new FST_TENANT_CONFIG_INVALID(`${name} must be an object, or a function that answers with one`)
+}

@@ -1,0 +1,44 @@
+import { importModule, isObject } from './modules.ts'
+import type { TenantFolder } from './folder.ts'
+import type { PluginFunction } from './plugin-function.ts'
+import type { TenantConfig } from '../../types/index.ts'
+
+/** What a tenant's index module says. */
+export interface IndexModule {
+  file: string
+  name: string | undefined
+  TENANT_ID: string | undefined
+  plugin: PluginFunction | undefined
+}
+
+const INDEX_FILES = ['index.mjs', 'index.js', 'index.cjs', 'index.ts']
+
+/** The index module of a tenant's folder; `null` when it has none. Throws an Error naming the file when its default export is no plugin. */
+export async function readIndex (folder: TenantFolder): Promise<IndexModule | null> {
+  const file = await folder.one(INDEX_FILES)
+  if (file === undefined) return null
+  return folder.inFile(file, async () => {
+    const module = await importModule(file)
+    const exported = module['default']
+    // A CommonJS module that exports the names alone has an object for its default export.
+    const names = isObject(exported) ? { ...exported, ...module } : module
+    if (exported !== undefined && !isObject(exported) && typeof exported !== 'function') {
+      throw new Error('The default export must be a plugin')
+    }
+    return {
+      file,
+      name: text(names['name']) ?? text(names['NAME']),
+      TENANT_ID: text(names['TENANT_ID']),
+      plugin: typeof exported === 'function' ? exported as PluginFunction : undefined
+    }
+  })
+}
+
+/** The name to show: `name` or `NAME` of the index module, the config's `name`, `TENANT_ID` of the index module, or the id. */
+export function displayName (id: string, index: IndexModule | null, config: TenantConfig): string {
+  return index?.name ?? text(Reflect.get(config, 'name')) ?? index?.TENANT_ID ?? id
+}
+
+function text (value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

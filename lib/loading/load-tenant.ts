@@ -1,0 +1,67 @@
+import { readConfig } from './config.ts'
+import { TenantFolder } from './folder.ts'
+import { displayName, readIndex } from './index-module.ts'
+import { guardRegister, unencapsulated } from './plugin-function.ts'
+import { autoloadFolder } from './plugins.ts'
+import { addSchemas } from './schemas.ts'
+import { loadServices } from './services.ts'
+import type { FastifyInstance } from 'fastify'
+import type { PluginFunction } from './plugin-function.ts'
+import type { LoadingOptions } from '../options.ts'
+import type { Tenant } from '../tenants/tenant.ts'
+import type { TenantConfig, TenantDefinition, TenantPluginOptions } from '../../types/index.ts'
+
+/** What plugins decorate is there for the tenant's routes. A prefix is of no use without encapsulation. */
+const NOT_ENCAPSULATED = { encapsulate: false, dirNameRoutePrefix: false }
+
+/** What a tenant is introduced with, before its own code runs. */
+export interface TenantContents {
+  name: string
+  config: TenantConfig
+  /** Filled while the tenant is loaded. */
+  services: ReadonlyMap<string, unknown>
+}
+
+/**
+ * Fills a tenant's scope from its definition: config, schemas, index plugin, plugins, services, routes, in this order.
+ * `scope` is the tenant's own Fastify instance, while its plugin function runs. `introduce` is called once, when config and name
+ * are known.
+ * Throws FST_TENANT_CONFIG_INVALID, or an Error that names the file relative to the tenant's folder.
+ */
+export async function loadTenant (
+  scope: FastifyInstance,
+  definition: TenantDefinition,
+  options: LoadingOptions,
+  introduce: (contents: TenantContents) => Tenant
+): Promise<void> {
+  guardRegister(scope)
+  const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir)
+  const config = await readConfig(scope, definition, folder, options.checkConfig)
+  const index = folder === null ? null : await readIndex(folder)
+  const services = new Map<string, unknown>()
+  const tenant = introduce({ name: displayName(definition.id, index, config), config, services })
+  const given: TenantPluginOptions = { tenant, config }
+
+  if (folder !== null) await addSchemas(scope, folder)
+  if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
+  await register(scope, definition.plugin as PluginFunction | undefined, given)
+  if (folder !== null) await loadFolders(scope, folder, options, given, services)
+}
+
+/** Each may use what those before it made: services the plugins' decorators, routes both. */
+async function loadFolders (
+  scope: FastifyInstance,
+  folder: TenantFolder,
+  { autoload, services: makeArgs }: LoadingOptions,
+  given: TenantPluginOptions,
+  services: Map<string, unknown>
+): Promise<void> {
+  const { plugins, routes } = autoload
+  await autoloadFolder(scope, folder, 'plugins', { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
+  await loadServices(folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
+  await autoloadFolder(scope, folder, 'routes', { ...routes, options: { ...routes.options, ...given } })
+}
+
+async function register (scope: FastifyInstance, plugin: PluginFunction | undefined, options: TenantPluginOptions): Promise<void> {
+  if (plugin !== undefined) await scope.register(unencapsulated(plugin), options)
+}

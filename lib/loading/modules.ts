@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
+
+/** What a module exports. */
+export type ModuleExports = Readonly<Record<string, unknown>>
+
+/** Not exports, but what Node and compilers add. */
+const ADDED = new Set(['default', 'module.exports', '__esModule'])
+
+/**
+ * What the file at this absolute path exports: an ES module, a CommonJS module (`module.exports` is the default export) or JSON
+ * (its value is the default export). Throws what the module throws.
+ */
+export async function importModule (file: string): Promise<ModuleExports> {
+  if (file.endsWith('.json')) return { default: JSON.parse(await readFile(file, 'utf8')) }
+  const module: ModuleExports = await import(pathToFileURL(file).href)
+  // A compiled ES module: its exports are those of the module it was compiled from.
+  return isObject(module['default']) && module['default']['__esModule'] === true ? module['default'] : module
+}
+
+/** A module's exports by name, without the default export. */
+export function namedExports (module: ModuleExports): Array<[name: string, value: unknown]> {
+  return Object.entries(module).filter(([name]) => !ADDED.has(name))
+}
+
+/** Whether a value is an object with properties: no array, no function, not `null`. */
+export function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,106 @@
+import { join } from 'node:path'
+import fastifyAutoload from '@fastify/autoload'
+import { withAutoConfig, takeSettings } from './auto-config.ts'
+import { importModule } from './modules.ts'
+import { isUnencapsulated, pluginName } from './plugin-function.ts'
+import type { AutoloadPluginOptions } from '@fastify/autoload'
+import type { FastifyInstance, FastifyPluginAsync, FastifyPluginOptions, RouteOptions } from 'fastify'
+import type { PluginSettings } from './auto-config.ts'
+import type { TenantFolder } from './folder.ts'
+import type { PluginFunction } from './plugin-function.ts'
+
+/** A file that autoload takes, and what it exports: a plugin or a route. */
+interface PluginFile extends PluginSettings {
+  file: string
+  exported: unknown
+}
+
+/** It is called and not registered, so that what it registers can be told apart. Its types say callback; it is an async function. */
+const autoload = fastifyAutoload as unknown as FastifyPluginAsync<AutoloadPluginOptions>
+
+/**
+ * Registers what is in the folder `plugins/` or `routes/` with @fastify/autoload, if there is such a folder.
+ * Throws an Error naming the file that fails.
+ */
+export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, given: Omit<Partial<AutoloadPluginOptions>, 'dir'>): Promise<void> {
+  if (!await folder.has(name)) return
+  const options = { ...given, dir: folder.path(name) }
+  await folder.inFile(options.dir, async () => {
+    const files = await readFiles(folder, await scan(scope, options))
+    // As in autoload, a prefix in its options wins over that of `autoConfig`.
+    if (options.options?.['prefix'] !== undefined) for (const file of files) file.prefixIsFinal = true
+    refuseSameNames(folder, files)
+    await autoload(attributing(scope, folder, files), options)
+    await scope.after()
+  })
+}
+
+/** The files that autoload takes: it runs with a filter that notes them and lets none of them pass. */
+async function scan (scope: FastifyInstance, options: AutoloadPluginOptions): Promise<string[]> {
+  const files: string[] = []
+  const note = (path: string): boolean => {
+    if (!matches(options.ignoreFilter, path)) files.push(join(options.dir, path))
+    return true
+  }
+  await autoload(scope, { ...options, autoHooks: false, ignoreFilter: note })
+  return files
+}
+
+function matches (filter: AutoloadPluginOptions['ignoreFilter'], path: string): boolean {
+  if (filter === undefined) return false
+  if (typeof filter === 'string') return path.includes(filter)
+  return filter instanceof RegExp ? filter.test(path) : filter(path)
+}
+
+async function readFiles (folder: TenantFolder, paths: string[]): Promise<PluginFile[]> {
+  const files: PluginFile[] = []
+  for (const file of paths) {
+    const module = await folder.inFile(file, () => importModule(file))
+    // As autoload does, for modules that a compiler made.
+    const exported = (module['default'] as { default?: unknown } | undefined)?.default ?? module['default']
+    const off = module['autoload'] === false || (exported as { autoload?: unknown } | undefined)?.autoload === false
+    if (!off) files.push({ file, exported, ...takeSettings(module, exported) })
+  }
+  return files
+}
+
+/** autoload drops one of two plugins with the same name, without a word. */
+function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
+  const names = new Map<string, string>()
+  for (const { file, exported } of files) {
+    const name = pluginName(exported)
+    if (name === undefined) continue
+    const other = names.get(name)
+    if (other !== undefined) throw new Error(`Two plugins '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
+    names.set(name, file)
+  }
+}
+
+/** The instance as autoload sees it: what is registered there names its file when it fails, and has its `autoConfig` back. */
+function attributing (instance: FastifyInstance, folder: TenantFolder, files: PluginFile[]): FastifyInstance {
+  const register = (plugin: PluginFunction, options: FastifyPluginOptions): void => {
+    const known = files.find(({ exported }) => exported === plugin)
+    if (known === undefined) {
+      instance.register(within(plugin, folder, files), options)
+      return
+    }
+    instance.register(plugin, withAutoConfig(known, options)).after(async error => {
+      if (error !== null && error !== undefined) throw folder.fileError(known.file, error)
+    })
+  }
+  const route = (options: RouteOptions): void => {
+    try {
+      instance.route(options)
+    } catch (error) {
+      throw folder.fileError(files.find(({ exported }) => exported === options)?.file ?? folder.dir, error)
+    }
+  }
+  return Object.create(instance, { register: { value: register }, route: { value: route } })
+}
+
+/** autoload's own plugins, around the files below an autohooks file and around a route, go on registering as above. */
+function within (plugin: PluginFunction, folder: TenantFolder, files: PluginFile[]): PluginFunction {
+  // Hooks decorate, so they need the instance itself.
+  if (isUnencapsulated(plugin)) return plugin
+  return async (instance, options) => plugin(attributing(instance, folder, files), options, () => {})
+}

@@ -1,0 +1,71 @@
+import { parse } from 'node:path'
+import { importModule, isObject, namedExports } from './modules.ts'
+import type { FastifyInstance } from 'fastify'
+import type { TenantFolder } from './folder.ts'
+
+type Schema = Record<string, unknown> & { $id: string }
+
+/** An object without one of these is no schema, but a mistake. */
+const KEYWORDS = [
+  'type', 'properties', 'items', 'prefixItems', '$ref', '$dynamicRef', '$recursiveRef', 'enum', 'const', 'allOf', 'anyOf', 'oneOf', 'not',
+  'if', 'then', 'else', '$defs', 'definitions', 'required', 'additionalProperties', 'patternProperties', 'propertyNames',
+  'unevaluatedProperties', 'unevaluatedItems', 'dependencies', 'dependentRequired', 'dependentSchemas', 'minProperties',
+  'maxProperties', 'contains', 'additionalItems', 'minItems', 'maxItems', 'uniqueItems', 'format', 'pattern', 'minLength',
+  'maxLength', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'nullable', 'discriminator'
+]
+
+/** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file. */
+export async function addSchemas (scope: FastifyInstance, folder: TenantFolder): Promise<void> {
+  const files = new Map<string, string>()
+  for (const file of await folder.modulesAndJson('schemas')) {
+    for (const schema of await folder.inFile(file, () => readSchemas(file))) {
+      const other = files.get(schema.$id)
+      if (other !== undefined) throw new Error(`Two schemas '${schema.$id}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
+      files.set(schema.$id, file)
+      await folder.inFile(file, () => { scope.addSchema(schema) })
+    }
+  }
+}
+
+async function readSchemas (file: string): Promise<Schema[]> {
+  const module = await importModule(file)
+  const { default: exported } = module
+  const several = isSchemaCollection(exported) ? Object.entries(exported) : []
+  const single: Array<[string, unknown]> = exported === undefined || several.length > 0 ? [] : [[parse(file).name, exported]]
+  const others = namedExports(module).filter(([name, value]) => !isMirrored(exported, name, value))
+  const found = [...single, ...several, ...others]
+  const [only] = found
+  if (only === undefined) throw new Error('It exports no schema')
+  if (found.length === 1) return toSchemas(parse(file).name, only[1])
+  return found.flatMap(([name, value]) => toSchemas(name, value))
+}
+
+/** Whether a default export is several schemas by name, as `module.exports = { user, order }` is. */
+function isSchemaCollection (exported: unknown): exported is Record<string, unknown> {
+  return isObject(exported) && !isSchema(exported) && Object.keys(exported).length > 0 && Object.values(exported).every(isSchema)
+}
+
+/** Node offers properties of a CommonJS module's `module.exports` as named exports too. */
+function isMirrored (exported: unknown, name: string, value: unknown): boolean {
+  return isObject(exported) && exported[name] === value
+}
+
+function toSchemas (name: string, exported: unknown): Schema[] {
+  if (!Array.isArray(exported)) return [toSchema(name, exported)]
+  if (exported.length > 1 && exported.some(schema => isObject(schema) && schema['$id'] === undefined)) {
+    throw new Error('Every schema of an array needs an $id')
+  }
+  return exported.map(schema => toSchema(name, schema))
+}
+
+function toSchema (name: string, exported: unknown): Schema {
+  // What schema builders export says by `valueOf()` what it is; plain objects say themselves.
+  const schema: unknown = exported?.valueOf()
+  if (!isSchema(schema)) throw new Error('This is no JSON schema: it needs a type or another keyword')
+  // A copy, since the module may serve other tenants.
+  return { ...schema, $id: (schema['$id'] as string | undefined) ?? name }
+}
+
+function isSchema (value: unknown): value is Record<string, unknown> {
+  return isObject(value) && KEYWORDS.some(keyword => Object.hasOwn(value, keyword))
+}

@@ -1,0 +1,69 @@
+import { parse } from 'node:path'
+import { importModule, isObject, namedExports } from './modules.ts'
+import type { TenantFolder } from './folder.ts'
+import type { ModuleExports } from './modules.ts'
+
+type AnyFunction = (...args: readonly unknown[]) => unknown
+type AnyClass = new (...args: readonly unknown[]) => unknown
+
+/**
+ * Makes the services of the folder `services/`, one after the other and by name, and puts each into `services` at once: a later
+ * one may ask for an earlier one. `makeArgs` is called once, when there is a service.
+ * Throws an Error naming the file.
+ */
+export async function loadServices (folder: TenantFolder, services: Map<string, unknown>, makeArgs: () => readonly unknown[]): Promise<void> {
+  const files = byName(folder, await folder.modules('services'))
+  if (files.size === 0) return
+  const args = makeArgs()
+  for (const [name, file] of files) {
+    services.set(name, await folder.inFile(file, () => loadService(file, name, args)))
+  }
+}
+
+function byName (folder: TenantFolder, files: string[]): Map<string, string> {
+  const names = new Map<string, string>()
+  for (const file of files) {
+    const { name } = parse(file)
+    const other = names.get(name)
+    if (other !== undefined) throw new Error(`Two services '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
+    names.set(name, file)
+  }
+  return names
+}
+
+async function loadService (file: string, name: string, args: readonly unknown[]): Promise<unknown> {
+  const Exported = pickExport(await importModule(file), name)
+  if (isClass(Exported)) return new Exported(...args)
+  if (!isFunction(Exported)) return Exported
+  const service = await Exported(...args)
+  if (service === undefined) throw new Error('The factory returned no service')
+  return service
+}
+
+/** The default export, else the one named as the file, else the only class, else the only function. */
+function pickExport (module: ModuleExports, name: string): unknown {
+  const exported = module['default']
+  // `module.exports = { UserService }`
+  if (isObject(exported) && Object.hasOwn(exported, name)) return exported[name]
+  if (isService(exported)) return exported
+  if (isService(module[name])) return module[name]
+
+  const named = namedExports(module)
+  const functions = named.map(([, value]) => value).filter(isFunction)
+  const classes = functions.filter(isClass)
+  const [only, ...more] = classes.length > 0 ? classes : functions
+  if (only !== undefined && more.length === 0) return only
+  throw new Error(`Nothing here is the service '${name}': the exports are ${Object.keys(module).join(', ') || 'none'}`)
+}
+
+function isService (value: unknown): boolean {
+  return isFunction(value) || (typeof value === 'object' && value !== null)
+}
+
+function isFunction (value: unknown): value is AnyFunction {
+  return typeof value === 'function'
+}
+
+function isClass (value: unknown): value is AnyClass {
+  return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))
+}

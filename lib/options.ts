@@ -1,0 +1,97 @@
+import { FST_TENANT_OPTION_INVALID } from './errors.ts'
+import { resolveStrategy } from './identification/identify.ts'
+import { isTenantId } from './identification/tenant-id.ts'
+import { createConfigChecker } from './loading/config-checker.ts'
+import { resolveSource } from './sources/resolve.ts'
+import type { AutoloadOptions, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
+import type { TenantIdentificationStrategy } from './identification/strategy.ts'
+import type { ConfigChecker } from './loading/config-checker.ts'
+
+/** What loading a tenant needs of the plugin's options. */
+export interface LoadingOptions {
+  readonly checkConfig: ConfigChecker | undefined
+  readonly services: (context: ServiceContext) => readonly unknown[]
+  readonly autoload: Readonly<Required<AutoloadOptions>>
+}
+
+/** The plugin's options, checked, defaulted and frozen. */
+export interface ResolvedOptions extends LoadingOptions {
+  readonly source: TenantSource
+  readonly strategy: TenantIdentificationStrategy
+  /** Makes a strategy of whatever `identify` may be. */
+  readonly toStrategy: (identify: Identify | readonly Identify[]) => TenantIdentificationStrategy
+  readonly defaultTenant: string | undefined
+  readonly required: boolean
+  readonly order: 'first' | 'registered'
+  /** ms */
+  readonly loadTimeout: number
+  /** ms */
+  readonly drainTimeout: number
+}
+
+/** The longest that a timer can wait, in ms: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+const NAMES = new Set([
+  'tenants', 'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'loadTimeout', 'drainTimeout',
+  'configSchema', 'services', 'autoload'
+])
+
+/** What Fastify itself puts into or reads from a plugin's options. */
+const FASTIFY_NAMES = new Set(['prefix', 'logLevel', 'logSerializers'])
+
+/**
+ * The plugin's options as the rest of it reads them; the caller's object stays as it was.
+ * @param prefix the prefix of the routes where the plugin was registered
+ * @throws FST_TENANT_OPTION_INVALID which names the option
+ */
+export function resolveOptions (options: MultitenantOptions, prefix: string): ResolvedOptions {
+  for (const name of Object.keys(options)) check(NAMES.has(name) || FASTIFY_NAMES.has(name), name, `one of ${[...NAMES].join(', ')}`)
+  const {
+    tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
+    loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}
+  } = options
+
+  check(defaultTenant === undefined || isTenantId(defaultTenant), 'defaultTenant', 'a tenant id')
+  check(typeof required === 'boolean', 'required', 'a boolean')
+  check(order === 'first' || order === 'registered', 'order', "'first' or 'registered'")
+  check(isTimeout(loadTimeout) && loadTimeout > 0, 'loadTimeout', 'a number of ms above 0')
+  check(isTimeout(drainTimeout), 'drainTimeout', 'a number of ms')
+  check(configSchema === undefined || isObject(configSchema), 'configSchema', 'a JSON schema')
+  check(typeof services === 'function', 'services', 'a function')
+  check(isObject(autoload), 'autoload', 'an object')
+  for (const [name, value] of Object.entries(autoload)) {
+    check((name === 'plugins' || name === 'routes') && isObject(value), `autoload.${name}`, 'an object, and named plugins or routes')
+  }
+
+  const toStrategy = (identify: Identify | readonly Identify[]): TenantIdentificationStrategy => resolveStrategy(identify, { baseDomain, prefix })
+  return Object.freeze({
+    source: resolveSource(tenants),
+    strategy: toStrategy(identify),
+    toStrategy,
+    defaultTenant,
+    required,
+    order,
+    loadTimeout,
+    drainTimeout,
+    checkConfig: configSchema === undefined ? undefined : createConfigChecker(configSchema),
+    services,
+    autoload: Object.freeze({ plugins: {}, routes: {}, ...autoload })
+  })
+}
+
+function defaultServices ({ app, tenant }: ServiceContext): [unknown, TenantConfig] {
+  return [(app as { db?: unknown }).db, tenant.config]
+}
+
+function check (condition: boolean, name: string, expected: string): void {
+  if (!condition) throw new FST_TENANT_OPTION_INVALID(name, expected)
+}
+
+function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isTimeout (value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT
+}

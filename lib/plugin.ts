@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { resolveOptions } from './options.ts'
+import { RequestHooks } from './request-hooks.ts'
+import { HostApp } from './scope/host-app.ts'
+import { TenantManager } from './tenants/manager.ts'
+import { TenantRegistry } from './tenants/registry.ts'
+import type { MultitenantOptions } from '../types/index.ts'
+
+async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
+  const options = resolveOptions(opts, app.prefix)
+  await options.source.open?.()
+
+  app.decorateRequest('tenant', null)
+  app.decorateRequest('tenantId', null)
+
+  const host = new HostApp(app)
+  const registry: TenantRegistry = new TenantRegistry({
+    options,
+    log: app.log,
+    createScope: id => host.createScope(id, hooks, options.order, options.loadTimeout)
+  })
+  const hooks: RequestHooks = new RequestHooks(options, registry, host)
+
+  app.decorate('multitenant', new TenantManager(app, registry, hooks, options))
+  host.addHooks(hooks, options.order)
+  app.addHook('onClose', () => registry.close())
+}
+
+/** Makes one Fastify app serve many tenants, each with its own plugins, routes, schemas, services and config. */
+export default fp(multitenant, { fastify: '^5.12.1', name: 'fastify-multitenant' })

@@ -1,0 +1,24 @@
+import type { FastifyInstance } from 'fastify'
+import type { HookLists, Internals, OnRequestHook } from './internals.ts'
+
+/** Runs when an application hook would: when the app itself is ready, listens or closes. A tenant has its own of these. */
+const APPLICATION_HOOKS = new Set(['onReady', 'onListen', 'preClose'])
+
+/** Puts an onRequest hook before all others of an instance and of its children, those made earlier included. */
+export function addFirstHook (instance: FastifyInstance, hook: OnRequestHook, internals: Internals): void {
+  internals.get(instance, 'hooks').onRequest.unshift(hook)
+  for (const child of internals.get(instance, 'children')) addFirstHook(child, hook, internals)
+}
+
+/**
+ * The app's hooks as a tenant's routes run them. `onRequest` is what of it is left to run after the hand-over;
+ * `onRequestAbort` stays with the request that the app made, because Fastify listens for the abort there whatever happens.
+ */
+export function tenantHooks (app: FastifyInstance, internals: Internals, onRequest: OnRequestHook[]): HookLists {
+  const lists = internals.get(app, 'hooks')
+  const hooks = Object.create(Object.getPrototypeOf(lists)) as HookLists
+  for (const [name, list] of Object.entries(lists)) hooks[name] = APPLICATION_HOOKS.has(name) ? [] : list.slice()
+  hooks.onRequest = onRequest
+  hooks.onRequestAbort = []
+  return hooks
+}

@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from './internals.ts'
+
+/**
+ * What a tenant answers where it has no route. Its root has no trees in its 404 router unless the tenant itself
+ * set a handler below a prefix, so the tenant's handler is reached from here.
+ */
+export class NotFound {
+  readonly #root: FastifyInstance
+  readonly #internals: Internals
+  readonly #router: Router
+  readonly #handle: RouteHandler
+
+  constructor (root: FastifyInstance, internals: Internals) {
+    this.#root = root
+    this.#internals = internals
+    this.#router = internals.get(root, 'fourOhFour').router
+    this.#handle = routeHandlerOf(root, internals)
+  }
+
+  /** The way into the tenant's own 404 handler; `null` when it set none for this URL. */
+  match (request: FastifyRequest): RouteMatch | null {
+    const store = this.#contextOf(request.raw)
+    return store === null ? null : { handler: this.#handle, params: request.params, store, searchParams: request.query }
+  }
+
+  /** Answers with the tenant's 404 handler, else with the app's. */
+  handle (raw: IncomingMessage, rawReply: ServerResponse): void {
+    this.#handle(raw, rawReply, {}, this.#contextOf(raw) ?? this.#internals.get(this.#root, 'fourOhFourContext'), {})
+  }
+
+  /**
+   * To be called when the tenant is loaded: where it set no handler of its own, the app's is what its routes
+   * reach with `reply.callNotFound()`.
+   */
+  settle (scope: FastifyInstance, app: FastifyInstance, routes: Router['routes']): void {
+    if (!this.#internals.get(this.#root, 'canSetNotFoundHandler')) return
+    const context = this.#appContext(scope, app)
+    for (const { store } of routes) {
+      // A plugin of the tenant with a prefix may have a handler of its own.
+      if (this.#internals.get(store.server, 'fourOhFourContext') !== this.#internals.get(this.#root, 'fourOhFourContext')) continue
+      this.#internals.set(store, 'fourOhFourContext', Object.create(context, { onSend: { value: store.onSend } }))
+    }
+    this.#internals.set(this.#root, 'fourOhFourContext', context)
+  }
+
+  #contextOf (raw: IncomingMessage): RouteContext | null {
+    const nested = this.#router.find(raw.method, raw.url, undefined)
+    if (nested !== null) return nested.store
+    return this.#internals.get(this.#root, 'canSetNotFoundHandler') ? null : this.#internals.get(this.#root, 'fourOhFourContext')
+  }
+
+  /** The app's 404 handler with its hooks, as a request meets it that is in the tenant's scope already. */
+  #appContext (scope: FastifyInstance, app: FastifyInstance): RouteContext {
+    const { onRequest } = this.#internals.get(this.#root, 'fourOhFourContext')
+    const properties = {
+      server: scope,
+      Request: this.#internals.get(scope, 'Request'),
+      Reply: this.#internals.get(scope, 'Reply'),
+      onRequest
+    }
+    return Object.assign(Object.create(this.#internals.get(app, 'fourOhFourContext')), properties)
+  }
+}
+
+/** Fastify passes its entry into a route to the 404 module only, so this listens there for one call. */
+function routeHandlerOf (root: FastifyInstance, internals: Internals): RouteHandler {
+  const fourOhFour = internals.get(root, 'fourOhFour')
+  const { setNotFoundHandler } = fourOhFour
+  let handle: RouteHandler | undefined
+  fourOhFour.setNotFoundHandler = (_options, _handler, _avvio, routeHandler) => { handle = routeHandler }
+  root.setNotFoundHandler(() => {})
+  fourOhFour.setNotFoundHandler = setNotFoundHandler
+  return handle as RouteHandler
+}

@@ -1,0 +1,79 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { graft } from './graft.ts'
+import { NotFound } from './not-found.ts'
+import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
+import type { Scion } from './graft.ts'
+import type { HostApp } from './host-app.ts'
+import type { RouteContext, RouteMatch, Router } from './internals.ts'
+import type { Tenant } from '../tenants/tenant.ts'
+
+/** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
+export class Scope {
+  readonly #host: HostApp
+  readonly #root: FastifyInstance
+  readonly #router: Router
+  readonly #notFound: NotFound
+
+  constructor (host: HostApp, scion: Omit<Scion, 'defaultRoute'>) {
+    this.#host = host
+    this.#root = graft(host, { ...scion, defaultRoute: (raw, rawReply) => this.#notFound.handle(raw as IncomingMessage, rawReply as never) })
+    this.#router = routerOf(this.#root, host.internals)
+    this.#notFound = new NotFound(this.#root, host.internals)
+  }
+
+  /**
+   * Boots the tenant: `fill` gets its Fastify instance, made by Fastify's own encapsulation, and registers what the tenant has.
+   * The root is closed again when that fails.
+   */
+  async boot (name: string, fill: (instance: FastifyInstance) => Promise<void>): Promise<void> {
+    let scope: FastifyInstance | undefined
+    const plugin = async (instance: FastifyInstance): Promise<void> => {
+      scope = instance
+      await fill(instance)
+    }
+    try {
+      await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
+      this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  /** Every request that arrives in `instance` has this tenant, whatever brought it there. */
+  bind (instance: FastifyInstance, tenant: Tenant): void {
+    const { internals } = this.#host
+    const Request = internals.get(instance, 'Request')
+    // The class reads its initial values from this very array, so they are replaced in place.
+    for (const [index, { key }] of Request.props.entries()) {
+      if (key === 'tenant') Request.props[index] = { key, value: tenant }
+      if (key === 'tenantId') Request.props[index] = { key, value: tenant.id }
+    }
+    // Fastify passes over request classes that nothing was decorated on.
+    internals.set(Request, 'hasBeenDecorated', true)
+  }
+
+  /**
+   * The tenant's route for a request of the app, when it comes before what the app found: the tenant's own route, the app's
+   * own, the tenant's wildcard, the app's wildcard, the tenant's 404 handler, the app's.
+   * A promise only where the tenant's routes have asynchronous constraints.
+   */
+  routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
+    if (this.#router.constrainer.asyncStrategiesInUse.size === 0) {
+      return this.#choose(findRoute(this.#router, request.raw), request, appContext)
+    }
+    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext))
+  }
+
+  /** Closes what the tenant opened: its onClose hooks run. */
+  async close (): Promise<void> {
+    await this.#root.close()
+  }
+
+  #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
+    const appUrl = appContext?.config.url
+    if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
+    return appUrl === undefined ? this.#notFound.match(request) : null
+  }
+}

@@ -1,0 +1,46 @@
+import type { TenantDefinition, TenantSource } from '../../types/index.ts'
+
+/** Several sources as one: they are asked in turn, and the first that knows a tenant wins. */
+export class CombinedSource implements TenantSource {
+  readonly #sources: readonly TenantSource[]
+
+  constructor (sources: readonly TenantSource[]) {
+    this.#sources = [...sources]
+  }
+
+  /** Throws what the first source that cannot be opened throws. */
+  async open (): Promise<void> {
+    for (const source of this.#sources) await source.open?.()
+  }
+
+  /** Throws what a source throws: those after it are not asked, since the tenant may be that source's. */
+  async get (id: string): Promise<TenantDefinition | null> {
+    for (const source of this.#sources) {
+      const definition = await source.get(id)
+      if (definition !== null) return definition
+    }
+    return null
+  }
+
+  async * list (): AsyncIterable<string> {
+    const listed = new Set<string>()
+    for (const source of this.#sources) {
+      for await (const id of source.list()) {
+        if (!listed.has(id)) yield id
+        listed.add(id)
+      }
+    }
+  }
+
+  /** Closes all sources. Throws an AggregateError of what went wrong, when all are closed. */
+  async close (): Promise<void> {
+    const results = await Promise.allSettled(this.#sources.map(async source => source.close?.()))
+    const errors = results.filter(result => result.status === 'rejected').map(result => result.reason)
+    if (errors.length > 0) throw new AggregateError(errors, 'Not all tenant sources could be closed')
+  }
+}
+
+/** The source of the tenants of several sources. */
+export function combinedSource (sources: readonly TenantSource[]): CombinedSource {
+  return new CombinedSource(sources)
+}

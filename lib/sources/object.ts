@@ -1,0 +1,42 @@
+import { resolve } from 'node:path'
+import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
+import { isTenantId } from '../identification/tenant-id.ts'
+import type { InlineTenant, TenantDefinition, TenantSource } from '../../types/index.ts'
+
+/** Tenants that are given in code. */
+export class ObjectSource implements TenantSource {
+  readonly #tenants: ReadonlyMap<string, TenantDefinition>
+
+  /** A relative `dir` starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID naming what is wrong. */
+  constructor (tenants: Readonly<Record<string, InlineTenant>>) {
+    this.#tenants = new Map(Object.entries(tenants).map(([id, tenant]) => [id, define(id, tenant)]))
+  }
+
+  get (id: string): TenantDefinition | null {
+    return this.#tenants.get(id) ?? null
+  }
+
+  async * list (): AsyncIterable<string> {
+    yield * this.#tenants.keys()
+  }
+}
+
+/** The source of tenants that are given in code, by id. Throws FST_TENANT_OPTION_INVALID naming what is wrong. */
+export function objectSource (tenants: Readonly<Record<string, InlineTenant>>): ObjectSource {
+  return new ObjectSource(tenants)
+}
+
+function define (id: string, tenant: InlineTenant): TenantDefinition {
+  const name = `tenants.${id}`
+  check(isTenantId(id), name, 'named with 1 to 63 letters, digits, _ and -, the first a letter or a digit')
+  check(typeof tenant === 'object' && tenant !== null && !Array.isArray(tenant), name, 'an object { config, plugin, dir, hosts }')
+  const { dir, config, plugin, hosts } = tenant
+  check(dir === undefined || (typeof dir === 'string' && dir !== ''), `${name}.dir`, 'the path of a folder')
+  check(plugin === undefined || typeof plugin === 'function', `${name}.plugin`, 'a plugin')
+  check(hosts === undefined || (Array.isArray(hosts) && hosts.every(host => typeof host === 'string')), `${name}.hosts`, 'an array of hosts')
+  return { id, config, plugin, hosts, dir: dir === undefined ? undefined : resolve(dir) }
+}
+
+function check (right: boolean, name: string, expected: string): void {
+  if (!right) throw new FST_TENANT_OPTION_INVALID(name, expected)
+}

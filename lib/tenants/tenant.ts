@@ -1,0 +1,79 @@
+import type { FastifyInstance } from 'fastify'
+import { FST_TENANT_SERVICE_NOT_FOUND } from '../errors.ts'
+import type { TenantConfig, TenantServices, TenantState } from '../../types/index.ts'
+
+/** What a `Tenant` is made from. */
+export interface TenantParts {
+  id: string
+  name: string
+  config: TenantConfig
+  app: FastifyInstance
+  services: ReadonlyMap<string, unknown>
+  generation: { readonly number: number, readonly state: TenantState }
+}
+
+/** One generation of a tenant, as requests, jobs and the tenant's own code see it. */
+export class Tenant {
+  /** The id, as requests name it. */
+  readonly id: string
+  /** The name that the tenant's folder gives; the id when it gives none. */
+  readonly name: string
+  /** The tenant's config, checked against `configSchema`. */
+  readonly config: TenantConfig
+  /** The tenant's own Fastify instance. */
+  readonly app: FastifyInstance
+  readonly #services: ReadonlyMap<string, unknown>
+  readonly #generation: TenantParts['generation']
+
+  constructor (parts: TenantParts) {
+    this.id = parts.id
+    this.name = parts.name
+    this.config = parts.config
+    this.app = parts.app
+    this.#services = parts.services
+    this.#generation = parts.generation
+  }
+
+  /** Counts the loads of this tenant, from 1. */
+  get generation (): number {
+    return this.#generation.number
+  }
+
+  /** Where this generation stands in its life. */
+  get state (): TenantState {
+    return this.#generation.state
+  }
+
+  /** Whether this generation takes requests. */
+  get active (): boolean {
+    return this.state === 'active'
+  }
+
+  /**
+   * The service of that name.
+   * @throws FST_TENANT_SERVICE_NOT_FOUND when the tenant has none; the message lists those it has
+   */
+  getService<Name extends keyof TenantServices> (name: Name): TenantServices[Name]
+  getService<Service = unknown> (name: string): Service
+  getService (name: string): unknown {
+    const service = this.#services.get(name)
+    if (service === undefined && !this.#services.has(name)) {
+      throw new FST_TENANT_SERVICE_NOT_FOUND(name, this.listServices().join(', ') || 'none')
+    }
+    return service
+  }
+
+  /** The names of the tenant's services, sorted. */
+  listServices (): string[] {
+    return [...this.#services.keys()].sort()
+  }
+
+  toString (): string {
+    return this.id
+  }
+
+  /** What may be shown of a tenant: never its config. */
+  toJSON (): { id: string, name: string, state: TenantState, generation: number, services: string[] } {
+    return { id: this.id, name: this.name, state: this.state, generation: this.generation, services: this.listServices() }
+  }
+}

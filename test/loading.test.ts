@@ -1,0 +1,626 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import autoload from '@fastify/autoload'
+import Fastify from 'fastify'
+import fp from 'fastify-plugin'
+import t, { type Test } from 'tap'
+import { createConfigChecker } from '../lib/loading/config-checker.ts'
+import { loadTenant } from '../lib/loading/load-tenant.ts'
+import { Tenant } from '../lib/tenants/tenant.ts'
+import type { FastifyInstance } from 'fastify'
+import type { LoadingOptions } from '../lib/options.ts'
+import type { TenantContents } from '../lib/loading/load-tenant.ts'
+import type { TenantDefinition } from '../types/index.ts'
+
+const FIXTURES = join(import.meta.dirname, 'fixtures', 'loading')
+
+interface Loaded { app: FastifyInstance, scope: FastifyInstance, tenant: Tenant, config: Record<string, unknown> }
+
+const OPTIONS: LoadingOptions = {
+  checkConfig: undefined,
+  services: ({ app, tenant }) => [Reflect.get(app, 'db'), tenant.config],
+  autoload: { plugins: {}, routes: {} }
+}
+
+/** Loads a tenant into a child of a real app, or of the app given. */
+async function load (t: Test, definition: Partial<TenantDefinition> | string, given: Partial<LoadingOptions> = {}, app = makeApp(t)): Promise<Loaded> {
+  let scope = app
+  let tenant: Tenant | undefined
+  const whole = typeof definition === 'string' ? { id: 'acme', dir: definition } : { id: 'acme', ...definition }
+  const introduce = (instance: FastifyInstance, contents: TenantContents): Tenant => {
+    t.equal(tenant, undefined, 'introduced once')
+    return new Tenant({ id: whole.id, app: instance, generation: { number: 1, state: 'loading' }, ...contents })
+  }
+  app.register(async instance => {
+    scope = instance
+    await loadTenant(instance, whole, { ...OPTIONS, ...given }, contents => {
+      tenant = introduce(instance, contents)
+      return tenant
+    })
+  })
+  await app.ready()
+  return { app, scope, tenant: tenant as Tenant, config: (tenant as Tenant).config as Record<string, unknown> }
+}
+
+function makeApp (t: Test): FastifyInstance {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  return app
+}
+
+/** Loads a tenant that cannot be loaded, and answers with what it fails with. */
+async function fail (t: Test, definition: Partial<TenantDefinition> | string, given: Partial<LoadingOptions> = {}): Promise<Error & { code?: string }> {
+  try {
+    await load(t, definition, given)
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('the tenant could be loaded')
+}
+
+type FixtureDirContent = NonNullable<Parameters<Test['testdir']>[0]>
+
+/** A folder with this content, and a path that no module was imported from before. */
+function folder (t: Test, content: FixtureDirContent): string {
+  const name = randomUUID()
+  return join(t.testdir({ [name]: content }), name)
+}
+
+async function get (app: FastifyInstance, url: string): Promise<unknown> {
+  const response = await app.inject(url)
+  return response.json()
+}
+
+t.test('everything a tenant\'s folder may have, in order', async t => {
+  const events: string[] = []
+  const app = makeApp(t)
+  const event = (name: string): void => { events.push(name) }
+  app.decorate('event', event).decorate('db', { name: 'db', event })
+  const plugin = async (scope: FastifyInstance): Promise<void> => {
+    events.push(`definition: schemas ${Object.keys(scope.getSchemas()).join()}, indexed ${scope.hasDecorator('indexed')}`)
+  }
+  const { scope, tenant } = await load(t, { dir: join(FIXTURES, 'whole'), plugin }, {}, app)
+
+  t.same(events, [
+    'config: acme',
+    'index: schemas order,user,config acme',
+    'definition: schemas order,user, indexed true',
+    'plugin: indexed true',
+    'service: plan gold',
+    'route: services UserService'
+  ])
+  t.equal(tenant.name, 'Acme Inc.')
+  t.same(await get(app, '/'), { shout: 'ACME!', user: 'anna of db', plan: 'gold' })
+  t.same(await get(app, '/orders/1'), { order: 1, id: '1' })
+  t.ok(scope.hasDecorator('shout'))
+  t.notOk(app.hasDecorator('shout'), 'what the tenant decorates is its own')
+})
+
+t.test('a tenant without a folder', async t => {
+  t.test('has its config and plugin', async t => {
+    const { app, tenant, config } = await load(t, {
+      config: { plan: 'gold' },
+      plugin: (scope, { tenant, config }, done) => {
+        scope.get('/', async () => ({ id: tenant.id, plan: Reflect.get(config, 'plan') }))
+        done()
+      }
+    })
+    t.equal(tenant.name, 'acme')
+    t.same(config, { plan: 'gold' })
+    t.same(await get(app, '/'), { id: 'acme', plan: 'gold' })
+  })
+
+  t.test('may have nothing', async t => {
+    const { config, tenant } = await load(t, {})
+    t.same(config, {})
+    t.same(tenant.listServices(), [])
+  })
+})
+
+t.test('the folder', async t => {
+  t.test('may be empty', async t => {
+    const { config } = await load(t, folder(t, {}))
+    t.same(config, {})
+  })
+
+  t.test('must exist', async t => {
+    const dir = folder(t, { file: '' })
+    t.match(await fail(t, join(dir, 'missing')), { message: "The tenant's folder cannot be read", cause: { code: 'ENOENT' } })
+    t.match(await fail(t, join(dir, 'file')), { message: "The tenant's folder is a file" })
+  })
+
+  t.test('has folders where it should', async t => {
+    t.match(await fail(t, folder(t, { services: 'a file' })), { code: 'ENOTDIR' })
+  })
+})
+
+t.test('config', async t => {
+  t.test('may be written in several ways', async t => {
+    const ways: Record<string, string> = {
+      'config.js': "export default { plan: 'gold' }",
+      'config.mjs': "export default async ({ id, app }) => ({ plan: id === 'acme' && app.hasDecorator('db') ? 'gold' : 'none' })",
+      'config.cjs': "module.exports = { plan: 'gold' }",
+      'config.json': '{ "plan": "gold" }'
+    }
+    for (const [name, content] of Object.entries(ways)) {
+      const app = makeApp(t).decorate('db', {})
+      const { config } = await load(t, folder(t, { [name]: content }), {}, app)
+      t.same(config, { plan: 'gold' }, name)
+    }
+  })
+
+  t.test('compiled from TypeScript', async t => {
+    const { config } = await load(t, folder(t, { 'config.cjs': "exports.__esModule = true; exports.default = { plan: 'gold' }" }))
+    t.same(config, { plan: 'gold' })
+  })
+
+  t.test('of the definition wins over the folder\'s, key by key', async t => {
+    const dir = folder(t, { 'config.json': '{ "plan": "gold", "limits": { "a": 1 }, "name": "Acme" }' })
+    const { config, tenant } = await load(t, { dir, config: async ({ id }) => ({ limits: { b: 2 }, id }) })
+    t.same(config, { plan: 'gold', limits: { b: 2 }, name: 'Acme', id: 'acme' })
+    t.equal(tenant.name, 'Acme', 'its name is the name to show')
+  })
+
+  t.test('is a copy, except what has a life of its own', async t => {
+    class Pool {}
+    const pool = new Pool()
+    const given = { limits: { list: [{ a: 1 }] }, pool, log: () => {}, bare: Object.assign(Object.create(null), { a: 1 }), self: {} }
+    given.self = given
+    const { config } = await load(t, { config: given })
+    t.same(config['limits'], given.limits)
+    t.not(config['limits'], given.limits)
+    t.not((config['limits'] as typeof given.limits).list[0], given.limits.list[0])
+    t.same(config['bare'], { a: 1 })
+    t.not(config['bare'], given.bare)
+    t.equal(config['pool'], pool)
+    t.equal(config['log'], given.log)
+    t.equal((config['self'] as typeof given).self, config['self'], 'circles are no problem')
+  })
+
+  t.test('of one file is not shared by its tenants', async t => {
+    const dir = folder(t, { 'config.mjs': 'export default { limits: { list: [] } }' })
+    const one = await load(t, { id: 'one', dir })
+    const two = await load(t, { id: 'two', dir })
+    ;(one.config['limits'] as { list: number[] }).list.push(1)
+    one.config['secret'] = 'of one'
+    t.same(two.config, { limits: { list: [] } })
+    const three = await load(t, { id: 'three', dir })
+    t.same(three.config, { limits: { list: [] } })
+  })
+
+  t.test('has no way to a prototype', async t => {
+    const { config } = await load(t, folder(t, { 'config.json': '{ "__proto__": { "admin": true }, "deep": { "__proto__": { "admin": true } } }' }))
+    t.equal(config['admin'], undefined)
+    t.equal((config['deep'] as Record<string, unknown>)['admin'], undefined)
+  })
+
+  t.test('must be an object', async t => {
+    for (const content of ['[]', '"gold"', 'null', '1']) {
+      t.match(await fail(t, folder(t, { 'config.json': content })), {
+        code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: config.json must be an object, or a function that answers with one'
+      })
+    }
+    t.match(await fail(t, folder(t, { 'config.mjs': "export const plan = 'gold'" })), { code: 'FST_TENANT_CONFIG_INVALID' })
+    t.match(await fail(t, { config: () => [] }), { code: 'FST_TENANT_CONFIG_INVALID', message: /the tenant's own config must be an object/ })
+  })
+
+  t.test('names its file when it fails', async t => {
+    t.match(await fail(t, folder(t, { 'config.mjs': 'export default {' })), { message: /^config\.mjs: Unexpected/, cause: SyntaxError })
+    t.match(await fail(t, folder(t, { 'config.json': '{' })), { message: /^config\.json: /, cause: SyntaxError })
+    t.match(await fail(t, folder(t, { 'config.mjs': "export default async () => { throw new Error('vault is sealed') }" })), {
+      message: 'config.mjs: vault is sealed', cause: { message: 'vault is sealed' }
+    })
+    t.match(await fail(t, folder(t, { 'config.mjs': "export default () => { throw 'a string' }" })), { message: 'config.mjs: a string' })
+  })
+
+  t.test('is one file', async t => {
+    t.match(await fail(t, folder(t, { 'config.json': '{}', 'config.js': 'export default {}' })), {
+      message: 'Only one of config.js and config.json may exist'
+    })
+  })
+})
+
+t.test('config against a schema', async t => {
+  const schema = {
+    type: 'object',
+    required: ['plan'],
+    properties: {
+      plan: { type: 'string', enum: ['gold', 'silver'] },
+      port: { type: 'integer', default: 3000 },
+      FROM_DOTENV: { type: 'string' },
+      PATH: { type: 'string' },
+      limits: { type: 'object', default: {}, properties: { users: { type: 'integer', default: 5 } } }
+    }
+  }
+
+  t.test('is defaulted, coerced, and completed from .env', async t => {
+    const before = structuredClone(schema)
+    const dir = folder(t, { 'config.json': '{ "plan": "gold", "port": "80", "own": [1] }', '.env': 'FROM_DOTENV=yes\nplan=silver\nOTHER=no\n' })
+    const { config, scope } = await load(t, dir, { checkConfig: createConfigChecker(schema) })
+    t.same(config, { plan: 'gold', port: 80, own: [1], FROM_DOTENV: 'yes', limits: { users: 5 } })
+    t.equal(process.env['FROM_DOTENV'], undefined)
+    t.equal(config['PATH'], undefined, "the process's environment is not a tenant's")
+    t.same(schema, before, 'the schema stays as it was')
+    t.notOk(scope.hasDecorator('getEnvs'), 'nothing of @fastify/env is left in the scope')
+    t.notOk(scope.hasRequestDecorator('getEnvs'))
+  })
+
+  t.test('of tenants without a folder, one after the other', async t => {
+    const checkConfig = createConfigChecker(schema)
+    const one = await load(t, { config: { plan: 'gold' } }, { checkConfig })
+    const two = await load(t, { config: { plan: 'silver', port: 1 } }, { checkConfig })
+    t.same(one.config, { plan: 'gold', port: 3000, limits: { users: 5 } })
+    t.same(two.config, { plan: 'silver', port: 1, limits: { users: 5 } })
+    t.not(one.config['limits'], two.config['limits'])
+  })
+
+  t.test('beside an app that uses @fastify/env itself', async t => {
+    const app = makeApp(t)
+    app.decorate('config', { app: true }).decorate('getEnvs', (() => ({ app: true })) as never)
+    const { config } = await load(t, { config: { plan: 'gold' } }, { checkConfig: createConfigChecker(schema) }, app)
+    t.match(config, { plan: 'gold', port: 3000 })
+  })
+
+  t.test('keeps nothing else when the schema says so', async t => {
+    const checkConfig = createConfigChecker({ ...schema, additionalProperties: false })
+    const { config } = await load(t, { config: { plan: 'gold', own: 1 } }, { checkConfig })
+    t.same(config, { plan: 'gold', port: 3000, limits: { users: 5 } })
+  })
+
+  t.test('is refused when it does not fit', async t => {
+    const checkConfig = createConfigChecker(schema)
+    t.match(await fail(t, { config: { port: 'none', limits: { users: 'x' } } }, { checkConfig }), {
+      code: 'FST_TENANT_CONFIG_INVALID',
+      message: "The config is not valid: config must have required property 'plan', config/port must be integer, config/limits/users must be integer",
+      cause: { errors: Array }
+    })
+    const dir = folder(t, { 'config.json': '{ "plan": "gold" }', '.env': {} })
+    t.match(await fail(t, dir, { checkConfig }), { code: 'FST_TENANT_CONFIG_INVALID', cause: { code: 'EISDIR' } })
+  })
+
+  t.test('.env is not read without a schema', async t => {
+    const { config } = await load(t, folder(t, { '.env': 'A=1' }))
+    t.same(config, {})
+  })
+})
+
+t.test('the index module', async t => {
+  t.test('gives the name', async t => {
+    const name = async (content: string, config = {}, file = 'index.mjs'): Promise<string> => {
+      const { tenant } = await load(t, { dir: folder(t, { [file]: content }), config })
+      return tenant.name
+    }
+    t.equal(await name("export const name = 'Acme'; export const NAME = 'NAME'"), 'Acme')
+    t.equal(await name("export const NAME = 'Acme'", { name: 'config' }), 'Acme')
+    t.equal(await name("export const TENANT_ID = 'ACME-1'"), 'ACME-1')
+    t.equal(await name("export const TENANT_ID = 'ACME-1'", { name: 'config' }), 'config')
+    t.equal(await name('export const name = 7', { name: '' }), 'acme')
+    t.equal(await name("module.exports = { TENANT_ID: 'ACME-1', NAME: 'Acme' }", {}, 'index.cjs'), 'Acme')
+    t.equal(await name('module.exports = function plugin (app, options, done) { done() }', {}, 'index.cjs'), 'acme', "not the function's name")
+  })
+
+  t.test('is a plugin whose decorators are the tenant\'s', async t => {
+    const ways: Record<string, string> = {
+      'async.mjs': "export default async function (app, { tenant, config }) { app.decorate('made', tenant.id + config.plan) }",
+      'callback.mjs': "export default (app, { tenant, config }, done) => { app.decorate('made', tenant.id + config.plan); setImmediate(done) }",
+      'sync.mjs': "export default (app, { tenant, config }) => { app.decorate('made', tenant.id + config.plan) }",
+      'common.cjs': "module.exports = async (app, { tenant, config }) => { app.decorate('made', tenant.id + config.plan) }"
+    }
+    for (const [name, content] of Object.entries(ways)) {
+      const dir = folder(t, { [name.replace(/.*\./, 'index.')]: content, routes: { 'root.mjs': "export default async app => { app.get('/', async () => ({ made: app.made })) }" } })
+      const { app } = await load(t, { dir, config: { plan: 'gold' } })
+      t.same(await get(app, '/'), { made: 'acmegold' }, name)
+      t.notOk(app.hasDecorator('made'))
+    }
+  })
+
+  t.test('is left as it was, and its marks count', async t => {
+    const plain = async (): Promise<void> => {}
+    await load(t, { plugin: plain })
+    t.same(Object.getOwnPropertySymbols(plain), [])
+    const error = await fail(t, { plugin: fp(async () => {}, { name: 'mine', dependencies: ['other'] }) as never })
+    t.match(error, { code: 'FST_ERR_PLUGIN_DEPENDENCY_NOT_REGISTERED' })
+  })
+
+  t.test('names its file when it fails', async t => {
+    t.match(await fail(t, folder(t, { 'index.mjs': 'export default 1' })), { message: 'index.mjs: The default export must be a plugin' })
+    t.match(await fail(t, folder(t, { 'index.mjs': 'export default {' })), { message: /^index\.mjs: Unexpected/ })
+    t.match(await fail(t, folder(t, { 'index.mjs': "export default async () => { throw new Error('no db') }" })), { message: 'index.mjs: no db', cause: { message: 'no db' } })
+    t.match(await fail(t, folder(t, { 'index.mjs': "export default (app, options, done) => done(new Error('no db'))" })), { message: 'index.mjs: no db' })
+    t.match(await fail(t, folder(t, { 'index.mjs': '', 'index.js': '' })), { message: 'Only one of index.mjs and index.js may exist' })
+  })
+})
+
+t.test('a plugin that throws before it returns does not end the process', async t => {
+  const thrower = (): void => { throw new Error('at once') }
+  const registers = (plugin: unknown) => async (scope: FastifyInstance): Promise<void> => { scope.register(plugin as never) }
+  const error = { message: 'at once' }
+  t.match(await fail(t, { plugin: thrower }), error)
+  t.match(await fail(t, { plugin: registers(thrower) }), error)
+  t.match(await fail(t, { plugin: registers({ default: thrower }) }), error)
+  t.match(await fail(t, { plugin: registers(Promise.resolve({ default: thrower })) }), error)
+  t.match(await fail(t, { plugin: registers(registers(thrower)) }), error, 'in a child')
+
+  const mixed = async (_app: unknown, _options: unknown, _done: unknown): Promise<void> => {}
+  t.match(await fail(t, { plugin: registers(mixed) }), { code: 'FST_ERR_PLUGIN_INVALID_ASYNC_HANDLER' }, 'what Fastify refuses it still refuses')
+  for (const wrong of ['no plugin', {}, null, undefined]) {
+    t.match(await fail(t, { plugin: registers(wrong) }), { code: 'FST_ERR_PLUGIN_NOT_VALID' })
+  }
+})
+
+t.test('schemas', async t => {
+  t.test('may be written in several ways', async t => {
+    const dir = folder(t, {
+      schemas: {
+        'user.json': '{ "type": "object" }',
+        'named.json': '{ "$id": "https://example.com/named", "$ref": "user#" }',
+        'order.mjs': "export default { type: 'object', properties: { id: { type: 'integer' } } }",
+        'list.mjs': "export default [{ $id: 'a', type: 'string' }, { $id: 'b', type: 'string' }]",
+        'only.mjs': "export default [{ type: 'string' }]",
+        'both.mjs': "export default { type: 'string' }\nexport const left = { type: 'string' }\nexport const right = { $id: 'r', enum: [1] }",
+        'single.mjs': "export const anything = { type: 'string' }",
+        'many.cjs': "exports.one = { type: 'string' }; exports.two = { type: 'string' }",
+        'common.cjs': "const type = 'object'; const properties = {}; module.exports = { type, properties }",
+        'built.mjs': "export default { prop () {}, valueOf: () => ({ type: 'string' }) }",
+        nested: { 'deep.json': '{ "type": "null" }' },
+        'README.md': '',
+        'x.d.ts': '',
+        'x.test.js': 'throw new Error()',
+        '.hidden.json': '{',
+        node_modules: { 'x.json': '{' }
+      }
+    })
+    const { scope, app } = await load(t, dir)
+    t.same(Object.keys(scope.getSchemas()).sort(), [
+      'a', 'b', 'both', 'built', 'common', 'deep', 'https://example.com/named', 'left', 'one', 'only', 'order', 'r', 'single', 'two', 'user'
+    ])
+    t.same(app.getSchemas(), {})
+  })
+
+  t.test('are left as they were, so that tenants may share them', async t => {
+    const dir = folder(t, { 'index.mjs': "import schema from './schemas/user.mjs'\nexport const name = Object.keys(schema).join()", schemas: { 'user.mjs': "export default { type: 'object' }" } })
+    await load(t, { id: 'one', dir })
+    const { tenant, scope } = await load(t, { id: 'two', dir })
+    t.equal(tenant.name, 'type')
+    t.match(scope.getSchema('user'), { $id: 'user' })
+  })
+
+  t.test('are refused by name when they are none', async t => {
+    const wrong = async (name: string, content: string, message: RegExp | string): Promise<void> => {
+      t.match(await fail(t, folder(t, { schemas: { [name]: content } })), { message })
+    }
+    const noSchema = ': This is no JSON schema: it needs a type or another keyword'
+    await wrong('user.json', '{', /^schemas\/user\.json: /)
+    await wrong('user.json', '{}', `schemas/user.json${noSchema}`)
+    await wrong('user.json', '{ "title": "User", "$id": "user" }', `schemas/user.json${noSchema}`)
+    await wrong('user.json', 'null', `schemas/user.json${noSchema}`)
+    await wrong('user.json', '"object"', `schemas/user.json${noSchema}`)
+    await wrong('user.json', '[1]', `schemas/user.json${noSchema}`)
+    await wrong('user.mjs', "export default { user: { type: 'object' }, other: 1 }", `schemas/user.mjs${noSchema}`)
+    await wrong('user.mjs', "export default { type: 'object' }\nexport const other = 1", `schemas/user.mjs${noSchema}`)
+    await wrong('user.mjs', 'const internal = 1', 'schemas/user.mjs: It exports no schema')
+    await wrong('user.mjs', "export default [{ type: 'string' }, { $id: 'b', type: 'string' }]", 'schemas/user.mjs: Every schema of an array needs an $id')
+    await wrong('user.mjs', 'export default {', /^schemas\/user\.mjs: Unexpected/)
+  })
+
+  t.test('are refused when two have the same $id', async t => {
+    t.match(await fail(t, folder(t, { schemas: { 'a.json': '{ "$id": "x", "type": "string" }', 'b.json': '{ "$id": "x", "type": "string" }' } })), {
+      message: "Two schemas 'x': schemas/a.json and schemas/b.json"
+    })
+  })
+
+  t.test('are refused by name when the app has the $id', async t => {
+    const app = makeApp(t).addSchema({ $id: 'user', type: 'object' })
+    const dir = folder(t, { schemas: { 'user.json': '{ "type": "object" }' } })
+    await t.rejects(load(t, dir, {}, app), { message: /^schemas\/user\.json: Schema with id 'user' already declared/, cause: { code: 'FST_ERR_SCH_ALREADY_PRESENT' } })
+  })
+})
+
+t.test('services', async t => {
+  t.test('may be written in several ways', async t => {
+    const app = makeApp(t).decorate('db', 'db')
+    const { tenant } = await load(t, { dir: join(FIXTURES, 'kinds'), config: { plan: 'gold' } }, {}, app)
+    t.same(tenant.listServices(), [
+      'AsyncFactory', 'Class', 'ClassFactoryHelpers', 'CommonClass', 'CommonNamed', 'Factory', 'Late', 'NamedAsFile', 'Nested', 'OnlyClass', 'OnlyFunction', 'Plain'
+    ])
+    const made = ['db', { plan: 'gold' }]
+    const kinds = { AsyncFactory: 'async factory', Class: 'class', ClassFactoryHelpers: 'class', CommonClass: 'class', CommonNamed: 'class', Factory: 'factory', NamedAsFile: 'named', OnlyClass: 'class', OnlyFunction: 'function', Nested: 'class' }
+    for (const [name, kind] of Object.entries(kinds)) {
+      t.match(tenant.getService(name), { kind, made }, name)
+    }
+    t.equal(tenant.getService<{ self: () => unknown }>('Plain').self(), tenant.getService('Plain'))
+  })
+
+  t.test('get the arguments of the option, once, and see earlier ones', async t => {
+    let calls = 0
+    const services: LoadingOptions['services'] = ({ app, tenant }) => [{ calls: ++calls, app, tenant, made: Reflect.get(app, 'made') }]
+    const dir = folder(t, {
+      plugins: { 'made.mjs': "export default async app => { app.decorate('made', 'by a plugin') }" },
+      services: {
+        'B.mjs': "export default ({ tenant, calls }) => ({ calls, a: tenant.getService('A').name, known: tenant.listServices() })",
+        'A.mjs': "export default async ({ calls, made }) => ({ name: 'a', calls, made })"
+      }
+    })
+    const { tenant } = await load(t, dir, { services })
+    t.same(tenant.getService('B'), { calls: 1, a: 'a', known: ['A'] })
+    t.match(tenant.getService('A'), { made: 'by a plugin' })
+    await load(t, folder(t, {}), { services })
+    t.equal(calls, 1, 'not asked for without services')
+  })
+
+  t.test('are refused by name', async t => {
+    const wrong = async (name: string, content: string, expected: object): Promise<void> => {
+      t.match(await fail(t, folder(t, { services: { [name]: content } })), expected)
+    }
+    await wrong('Mail.mjs', "export default class { constructor () { throw new Error('no smtp') } }", { message: 'services/Mail.mjs: no smtp', cause: { message: 'no smtp' } })
+    await wrong('Mail.mjs', "export default async () => { throw new Error('no smtp') }", { message: 'services/Mail.mjs: no smtp' })
+    await wrong('Mail.mjs', 'export default () => {}', { message: 'services/Mail.mjs: The factory returned no service' })
+    await wrong('Mail.mjs', 'export default class {', { message: /^services\/Mail\.mjs: / })
+    await wrong('Mail.mjs', 'const internal = 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are none" })
+    await wrong('Mail.mjs', 'export default 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are default" })
+    await wrong('Mail.mjs', 'export class A {}\nexport class B {}\nexport function c () {}', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are A, B, c" })
+    await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are a, b" })
+  })
+
+  t.test('are refused when two have the same name', async t => {
+    t.match(await fail(t, folder(t, { services: { 'Mail.mjs': 'export default {}', old: { 'Mail.cjs': 'module.exports = class {}' } } })), {
+      message: "Two services 'Mail': services/Mail.mjs and services/old/Mail.cjs"
+    })
+  })
+})
+
+t.test('plugins', async t => {
+  t.test('decorate for the tenant with and without fastify-plugin', async t => {
+    const dir = folder(t, {
+      plugins: {
+        'plain.mjs': "export default async app => { app.decorate('plain', true) }",
+        'callback.cjs': "module.exports = (app, options, done) => { app.decorate('callback', options.tenant.id); done() }",
+        'sync.mjs': "export default app => { app.decorate('sync', true) }",
+        nested: { 'deep.mjs': "export default async app => { app.decorate('deep', app.prefix) }" },
+        'off.mjs': "export const autoload = false\nexport default async () => { throw new Error('off') }",
+        'helper.mjs': 'export const helper = 1'
+      },
+      routes: { 'root.mjs': "export default async app => { app.get('/', async () => [app.plain, app.callback, app.sync, app.deep]) }" }
+    })
+    const { app } = await load(t, dir)
+    t.same(await get(app, '/'), [true, 'acme', true, ''])
+    t.notOk(app.hasDecorator('plain'))
+  })
+
+  t.test('and routes take the options of the option `autoload`', async t => {
+    const file = "export default async (app, { extra, tenant }) => { app.get('/', async () => ({ extra, id: tenant.id })) }"
+    const dir = folder(t, { plugins: { 'skip-1.mjs': 'throw new Error()', 'skip-2.mjs': 'throw new Error()', 'a.mjs': '' }, routes: { 'a.mjs': file, skip: { 'b.mjs': 'throw new Error()' } } })
+    for (const ignoreFilter of ['skip', /skip/, (path: string) => path.includes('skip')]) {
+      const options = { options: { extra: 1 }, ignoreFilter }
+      const { app } = await load(t, dir, { autoload: { plugins: options, routes: { ...options, options: { extra: 1, prefix: '/v1', tenant: 'no' } } } })
+      t.same(await get(app, '/v1'), { extra: 1, id: 'acme' })
+    }
+  })
+
+  t.test('and routes name their file when they fail', async t => {
+    const ways: Record<string, string> = {
+      'async.mjs': "export default async () => { throw new Error('no db') }",
+      'callback.mjs': "export default (app, options, done) => { done(new Error('no db')) }",
+      'throws.mjs': "export default (app, options, done) => { throw new Error('no db') }",
+      'common.cjs': "module.exports = async () => { throw new Error('no db') }",
+      'top.mjs': "throw new Error('no db')",
+      'below.mjs': "export default async app => { app.register(async () => { throw new Error('no db') }) }"
+    }
+    const fine = 'export default async () => {}'
+    for (const [file, content] of Object.entries(ways)) {
+      for (const name of ['plugins', 'routes']) {
+        const dir = folder(t, { [name]: { 'a.mjs': fine, z: { 'z.mjs': fine }, deep: { [file]: content } } })
+        t.match(await fail(t, dir), { name: 'TenantFileError', message: `${name}/deep/${file}: no db`, cause: { message: 'no db' } })
+      }
+    }
+    t.match(await fail(t, folder(t, { routes: { 'broken.mjs': 'export default {' } })), { message: /^routes\/broken\.mjs: Unexpected/, cause: SyntaxError })
+    const dependent = `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}\nexport default fp(async () => {}, { name: 'x', dependencies: ['missing'] })`
+    t.match(await fail(t, folder(t, { plugins: { 'x.mjs': dependent } })), { message: /^plugins\/x\.mjs: The dependency 'missing' of plugin 'x' is not registered/ })
+    t.match(await fail(t, folder(t, { plugins: { lib: { 'package.json': '{}' } } })), { message: /^plugins: @fastify\/autoload cannot import plugin/ })
+  })
+
+  t.test('with the same name are refused', async t => {
+    const named = `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}\nexport default fp(async () => {}, { name: 'auth' })`
+    const other = named.replace('auth', 'other')
+    t.match(await fail(t, folder(t, { plugins: { 'a.mjs': named, 'c.mjs': other, b: { 'b.mjs': named } } })), {
+      message: /Two plugins 'auth': plugins\/a\.mjs and plugins\/b\/b\.mjs/
+    })
+  })
+})
+
+t.test('routes', async t => {
+  t.test('have folder names for prefixes, and may be objects', async t => {
+    const dir = folder(t, {
+      routes: {
+        'root.mjs': "export default { method: 'GET', url: '/object', handler: async () => ({ object: true }) }",
+        users: { 'index.mjs': "export default async app => { app.get('/', async () => ({ users: true })) }" }
+      }
+    })
+    const { app } = await load(t, dir)
+    t.same(await get(app, '/object'), { object: true })
+    t.same(await get(app, '/users'), { users: true })
+  })
+
+  t.test('that are objects name their file when they fail', async t => {
+    const route = "export default { method: 'GET', url: '/same', handler: async () => ({}) }"
+    t.match(await fail(t, folder(t, { routes: { 'a.mjs': route, 'b.mjs': route } })), { message: /^routes\/b\.mjs: Method 'GET' already declared/ })
+  })
+
+  t.test('may have autohooks', async t => {
+    const dir = folder(t, {
+      routes: {
+        'autohooks.mjs': "export default async app => { app.decorateRequest('by', '').addHook('onRequest', async request => { request.by = 'hook' }) }",
+        'a.mjs': 'const plugin = async (app, { auto }) => { app.get("/a", async request => ({ by: request.by, auto })) }\nplugin.autoConfig = { auto: 1 }\nexport default plugin',
+        'c.mjs': "export default { method: 'GET', url: '/c', handler: async request => ({ by: request.by }) }"
+      }
+    })
+    const autoload = { plugins: {}, routes: { autoHooks: true, cascadeHooks: true } }
+    for (let round = 0; round < 2; round++) {
+      const { app } = await load(t, dir, { autoload })
+      t.same(await get(app, '/a'), { by: 'hook', auto: 1 })
+      t.same(await get(app, '/c'), { by: 'hook' })
+    }
+  })
+})
+
+t.test('autoConfig', async t => {
+  const own = (config: string, more = ''): string => `
+    const plugin = async (app, options) => { app.get('/own', async () => ({ auto: options.auto ?? null, prefix: app.prefix, id: options.tenant?.id })) }
+    plugin.autoConfig = ${config}
+    export default plugin
+    ${more}`
+
+  t.test('is lost by plain autoload when a file is loaded again', async t => {
+    const dir = folder(t, { 'own.mjs': own('{ auto: 1 }') })
+    for (const auto of [1, null]) {
+      const app = makeApp(t)
+      await app.register(autoload, { dir })
+      t.match(await get(app, '/own'), { auto })
+    }
+  })
+
+  t.test('is there for every tenant that shares the folder, and whenever it is loaded', async t => {
+    const dir = folder(t, { routes: { 'own.mjs': own('{ auto: 1, id: 2 }') } })
+    for (const id of ['one', 'two', 'one']) {
+      const { app } = await load(t, { id, dir })
+      t.same(await get(app, '/own'), { auto: 1, prefix: '', id })
+    }
+    const both = await Promise.all([load(t, { id: 'three', dir }), load(t, { id: 'four', dir })])
+    for (const { app } of both) t.match(await get(app, '/own'), { auto: 1 })
+  })
+
+  t.test('may be a function or a named export, and give a prefix', async t => {
+    const answer = async (content: string, url: string, given = {}): Promise<unknown> => {
+      const dir = folder(t, { routes: { sub: { 'own.mjs': content } } })
+      await load(t, dir, given)
+      const { app } = await load(t, dir, given)
+      return get(app, url)
+    }
+    t.same(await answer(own("{ auto: 1, prefix: '/v1/' }"), '/v1/sub/own'), { auto: 1, prefix: '/v1/sub', id: 'acme' })
+    t.same(await answer(own('() => ({ auto: 1 })'), '/sub/own'), { auto: 1, prefix: '/sub', id: 'acme' })
+    t.same(await answer(own("{ auto: 1, prefix: '/v1' }", "export const prefixOverride = '/x'"), '/x/own'), { auto: 1, prefix: '/x', id: 'acme' })
+    t.same(await answer(own("{ auto: 1, prefix: '/v1' }", "plugin.prefixOverride = '/x'"), '/x/own'), { auto: 1, prefix: '/x', id: 'acme' })
+    const named = own('undefined', 'export const autoConfig = parent => ({ auto: parent.prefix })')
+    t.same(await answer(named, '/sub/own'), { auto: '/sub', prefix: '/sub', id: 'acme' })
+    const withPrefix = own("Object.assign(() => ({ auto: 1 }), { prefix: '/v1' })")
+    t.same(await answer(withPrefix, '/v1/sub/own'), { auto: 1, prefix: '/v1/sub', id: 'acme' })
+    const autoload = { plugins: {}, routes: { options: { prefix: '/v2' } } }
+    t.same(await answer(withPrefix, '/v2/sub/own', { autoload }), { auto: 1, prefix: '/v2/sub', id: 'acme' })
+  })
+
+  t.test('of one tenant is never another\'s, though both set it on one function', async t => {
+    const root = folder(t, {
+      'library.mjs': "export default async function library (app, options) { app.get('/db', async () => ({ db: options.db ?? null })) }",
+      acme: { routes: { 'db.mjs': "import library from '../../library.mjs'\nlibrary.autoConfig = { db: 'of acme' }\nexport default library" } },
+      globex: { routes: { 'db.mjs': "import library from '../../library.mjs'\nlibrary.autoConfig = { db: 'of globex' }\nexport default library" } },
+      initech: { routes: { 'db.mjs': "export { default } from '../../library.mjs'" } }
+    })
+    const expected = { acme: 'of acme', globex: 'of globex', initech: null }
+    for (let round = 0; round < 2; round++) {
+      for (const [id, db] of Object.entries(expected)) {
+        const { app } = await load(t, { id, dir: join(root, id) })
+        t.same(await get(app, '/db'), { db }, id)
+      }
+    }
+  })
+})

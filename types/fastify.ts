@@ -1,0 +1,22 @@
+import type { Tenant } from '../lib/tenants/tenant.ts'
+import type { TenantManager } from '../lib/tenants/manager.ts'
+import type { TenantRule } from './options.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The tenants of this app. */
+    multitenant: TenantManager
+  }
+
+  interface FastifyRequest {
+    /** The tenant that the request belongs to; `null` when it belongs to none. */
+    tenant: Tenant | null
+    /** The id of `tenant`; `null` when there is none. */
+    tenantId: string | null
+  }
+
+  interface FastifyContextConfig {
+    /** How this route stands to tenants; wins over the plugin's `required`. */
+    tenant?: TenantRule
+  }
+}

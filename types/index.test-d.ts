@@ -1,0 +1,94 @@
+import fastify from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
+import multitenant, {
+  chain, FST_TENANT_NOT_FOUND, HeaderStrategy, PathStrategy, SubdomainStrategy, Tenant, TenantIdentificationStrategy, TenantManager
+} from 'fastify-multitenant'
+import type {
+  DrainReport, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
+  TenantState
+} from 'fastify-multitenant'
+
+declare module 'fastify-multitenant' {
+  interface TenantConfig {
+    plan: 'free' | 'pro'
+  }
+
+  interface TenantServices {
+    UserService: { getUser (id: string): Promise<{ name: string }> }
+  }
+}
+
+const app = fastify()
+
+// The plugin and its options
+app.register(multitenant)
+app.register(multitenant, { tenants: './tenants', identify: 'subdomain', baseDomain: 'example.com' })
+app.register(multitenant, { tenants: [new URL('file:///tenants'), { acme: { config: { plan: 'pro' } } }], identify: ['header', new PathStrategy(), request => request.hostname] })
+app.register(multitenant, { services: ({ app, tenant }) => [app, tenant.config], order: 'registered', loadTimeout: 1, drainTimeout: 0, required: true })
+app.register(multitenant, { configSchema: { type: 'object' }, autoload: { routes: { maxDepth: 1 } } })
+expectError(app.register(multitenant, { tenant: './tenants' }))
+expectError(app.register(multitenant, { order: 'last' }))
+expectError(app.register(multitenant, { identify: 'heeder' }))
+expectError(app.register(multitenant, { autoload: { routes: { dir: '/' } } }))
+expectNotAssignable<MultitenantOptions>({ tenants: { acme: { id: 'acme' } } })
+
+// What requests have
+app.get('/', { config: { tenant: 'required' } }, async request => {
+  expectType<Tenant | null>(request.tenant)
+  expectType<string | null>(request.tenantId)
+  expectNotAssignable<Tenant>(request.tenant)
+  return request.tenant?.config.plan
+})
+expectError(app.get('/', { config: { tenant: 'perhaps' } }, async () => 'no'))
+
+// The manager
+expectType<TenantManager>(app.multitenant)
+expectType<Promise<Tenant>>(app.multitenant.init('acme'))
+expectType<Tenant | null>(app.multitenant.get('acme'))
+expectType<Promise<string[]>>(app.multitenant.list())
+expectType<Promise<MultitenantStatistics>>(app.multitenant.stats())
+expectType<Promise<DrainReport | null>>(app.multitenant.unload('acme'))
+expectType<void>(app.multitenant.setIdentificationStrategy(new HeaderStrategy()))
+
+// A tenant, its config and its services
+const tenant = await app.multitenant.init('acme')
+expectType<string>(tenant.id)
+expectType<TenantState>(tenant.state)
+expectType<boolean>(tenant.active)
+expectType<number>(tenant.generation)
+expectType<'free' | 'pro'>(tenant.config.plan)
+expectError(tenant.config.plann)
+expectError(tenant.id = 'globex')
+expectType<TenantServices['UserService']>(tenant.getService('UserService'))
+expectType<unknown>(tenant.getService('Other'))
+expectType<{ a: 1 }>(tenant.getService<{ a: 1 }>('Other'))
+expectType<string[]>(tenant.listServices())
+
+// Strategies
+class Custom extends TenantIdentificationStrategy {
+  override extractTenantId (request: FastifyRequest) {
+    return request.headers['x-custom']?.toString()
+  }
+}
+expectAssignable<TenantIdentificationStrategy>(new Custom())
+expectAssignable<TenantIdentificationStrategy>({ extractTenantId: async () => null })
+expectAssignable<TenantIdentificationStrategy>(chain([new Custom(), new SubdomainStrategy({ baseDomain: 'example.com' })]))
+expectNotAssignable<TenantIdentificationStrategy>({ extractTenantId: () => 7 })
+expectNotAssignable<TenantIdentificationStrategy>({})
+expectError(new SubdomainStrategy())
+
+// Sources and the code of tenants
+expectAssignable<TenantSource>({ get: (id: string) => ({ id, dir: '/x' }), async * list () { yield 'acme' } })
+expectNotAssignable<TenantSource>({ get: () => null })
+expectAssignable<TenantDefinition>({ id: 'acme', config: ({ id }) => ({ plan: id === 'acme' ? 'pro' : 'free' }) })
+const routes: FastifyPluginAsync<TenantPluginOptions> = async (_scope, { tenant, config }) => {
+  expectType<Tenant>(tenant)
+  expectType<TenantConfig>(config)
+}
+expectAssignable<TenantDefinition>({ id: 'acme', plugin: routes })
+
+// Errors
+const error = new FST_TENANT_NOT_FOUND('acme')
+expectType<string>(error.code)
+expectError(new FST_TENANT_NOT_FOUND())

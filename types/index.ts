@@ -1,0 +1,6 @@
+import './fastify.ts'
+
+export type * from './identification.ts'
+export type * from './options.ts'
+export type * from './source.ts'
+export type * from './tenants.ts'

@@ -1,0 +1,60 @@
+import type { AutoloadPluginOptions } from '@fastify/autoload'
+import type { FastifyInstance } from 'fastify'
+import type { TenantDefinition, TenantSource } from './source.ts'
+import type { IdentifyFunction } from './identification.ts'
+import type { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
+import type { Tenant } from '../lib/tenants/tenant.ts'
+
+/** The strategies that need no configuration of their own. */
+export type StrategyName = 'header' | 'subdomain' | 'path' | 'query'
+
+/** What `identify` takes: the name of a strategy, a strategy, or a function that answers with the id. */
+export type Identify = StrategyName | TenantIdentificationStrategy | IdentifyFunction
+
+/** A tenant that is given in code, without its id. */
+export type InlineTenant = Omit<TenantDefinition, 'id'>
+
+/** Where tenants come from: a folder, a source of one's own, or the tenants themselves. */
+export type Tenants = string | URL | TenantSource | Record<string, InlineTenant>
+
+/** What the `services` option gets. */
+export interface ServiceContext {
+  /** The tenant's own Fastify instance, with what the app and the tenant's plugins decorated. */
+  app: FastifyInstance
+  tenant: Tenant
+}
+
+/** More options for `@fastify/autoload`, for each of the two folders that it loads. */
+export interface AutoloadOptions {
+  plugins?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
+  routes?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
+}
+
+/** How a route stands to tenants: `config: { tenant: 'ignore' }`. */
+export type TenantRule = 'required' | 'optional' | 'ignore'
+
+/** The options of the plugin. */
+export interface MultitenantOptions {
+  /** Where the tenants come from; several are asked in turn. Default: `'./tenants'`. */
+  tenants?: Tenants | readonly Tenants[]
+  /** How a request names its tenant; of several, the first that answers wins. Default: `'header'`. */
+  identify?: Identify | readonly Identify[]
+  /** The domain below which the first label is the tenant, for `identify: 'subdomain'`. */
+  baseDomain?: string
+  /** The tenant of a request that names none. It never stands in for a wrong answer. Default: none. */
+  defaultTenant?: string
+  /** Whether a request without a tenant is refused with 400. Default: `false`. */
+  required?: boolean
+  /** `'first'` identifies before all hooks of the app, `'registered'` where the plugin was registered. Default: `'first'`. */
+  order?: 'first' | 'registered'
+  /** How long a tenant may take to load, in ms. Default: 10 000. */
+  loadTimeout?: number
+  /** How long a tenant that is unloaded waits for its requests, in ms. Default: 30 000. */
+  drainTimeout?: number
+  /** The JSON schema of every tenant's config, checked and defaulted by `@fastify/env`. Default: none. */
+  configSchema?: Record<string, unknown>
+  /** The arguments of service constructors and factories. Default: `({ app, tenant }) => [app.db, tenant.config]`. */
+  services?: (context: ServiceContext) => readonly unknown[]
+  /** More options for `@fastify/autoload`. Default: `{}`. */
+  autoload?: AutoloadOptions
+}

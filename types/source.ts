@@ -1,0 +1,49 @@
+import type { FastifyInstance, FastifyPluginAsync, FastifyPluginCallback } from 'fastify'
+
+/** The type of every tenant's config. Augment it: `declare module 'fastify-multitenant' { interface TenantConfig { plan: string } }`. */
+export interface TenantConfig {}
+
+/** The types of the tenants' services by name. Augment it as `TenantConfig`. */
+export interface TenantServices {}
+
+/** What a config function gets. */
+export interface ConfigContext {
+  /** The id of the tenant. */
+  id: string
+  /** The tenant's own Fastify instance, before anything of the tenant is in it. */
+  app: FastifyInstance
+}
+
+/** A tenant's config, or a function that answers with it. */
+export type TenantConfigInput = TenantConfig | ((context: ConfigContext) => TenantConfig | Promise<TenantConfig>)
+
+/** What a source says of one tenant. */
+export interface TenantDefinition {
+  id: string
+  /** The absolute path of the tenant's folder. */
+  dir?: string
+  /** Wins over the folder's config, key by key. */
+  config?: TenantConfigInput
+  /** Registered in the tenant's scope, after the folder's own index plugin. */
+  plugin?: FastifyPluginCallback<TenantPluginOptions> | FastifyPluginAsync<TenantPluginOptions>
+  /** The hosts that belong to the tenant. */
+  hosts?: readonly string[]
+}
+
+/** What a tenant's plugins and routes get as options. */
+export interface TenantPluginOptions {
+  tenant: import('../lib/tenants/tenant.ts').Tenant
+  config: TenantConfig
+}
+
+/** Where tenants come from. */
+export interface TenantSource {
+  /** What is known of this id; `null` when it is no tenant. What it throws is a failure, never "not found". */
+  get (id: string): TenantDefinition | null | Promise<TenantDefinition | null>
+  /** The ids of all tenants. */
+  list (): AsyncIterable<string>
+  /** Called once, when the app boots. What it throws ends the boot. */
+  open?(): void | Promise<void>
+  /** Called once, when the app closes. */
+  close?(): void | Promise<void>
+}
