@@ -1,0 +1,22 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+/**
+ * A PostgreSQL server that keeps its data in `dir`. It has a process group of its own, so that Ctrl-C does not reach it while
+ * the app still answers; and it ends when this process does, even when this process is killed.
+ */
+export async function startPostgres (dir) {
+  const server = fork(join(import.meta.dirname, 'postgres-server.js'), [dir], { detached: true })
+  const exited = once(server, 'exit')
+  const failed = exited.then(() => { throw new Error('PostgreSQL did not start') })
+  const [connectionString] = await Promise.race([once(server, 'message'), failed])
+
+  return {
+    connectionString,
+    async close () {
+      if (server.connected) server.disconnect()
+      await exited
+    }
+  }
+}

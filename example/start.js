@@ -1,0 +1,73 @@
+// Starts the example: PostgreSQL (unless DATABASE_URL names one), then the app. Ctrl-C ends both.
+import { join } from 'node:path'
+import { buildApp } from './app.js'
+import { startPostgres } from './postgres.js'
+
+const dataDir = process.env.EXAMPLE_DATA ?? join(import.meta.dirname, '.data')
+const opened = []
+let closingSince = 0
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, stop)
+
+const started = start()
+started.then(printCurlLines, fail)
+
+async function start () {
+  const connectionString = process.env.DATABASE_URL ?? await openPostgres()
+  const app = buildApp({ connectionString, logger: true })
+  opened.unshift(app)
+  return app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
+}
+
+async function openPostgres () {
+  const postgres = await startPostgres(dataDir)
+  opened.unshift(postgres)
+  return postgres.connectionString
+}
+
+async function stop () {
+  // npm passes on the Ctrl-C that the terminal has sent already; a person takes longer to press it again.
+  if (closingSince > 0 && Date.now() - closingSince > 500) process.exit(1)
+  if (closingSince > 0) return
+  closingSince = Date.now()
+  console.log('\nClosing: requests in flight end first. Ctrl-C again to force.')
+  await started.catch(() => {})
+  await close()
+}
+
+async function fail (err) {
+  const taken = err.code === 'EADDRINUSE'
+  console.error(taken ? `Port ${err.port} is taken. Choose another: PORT=${err.port + 1} npm start` : err)
+  process.exitCode = 1
+  if (closingSince === 0) await close()
+}
+
+/** Last opened, first closed: the app ends its requests while it still has its database. */
+async function close () {
+  for (const resource of opened) await resource.close()
+}
+
+function printCurlLines (url) {
+  if (closingSince > 0) return
+  console.log(`
+A route that all tenants share, and what each answers is its own:
+  curl -i -H 'x-tenant-id: acme' ${url}/me
+  curl -i -H 'x-tenant-id: initech' ${url}/me
+
+A route that only Acme has:
+  curl -i -H 'x-tenant-id: acme' ${url}/reports
+  curl -i -H 'x-tenant-id: globex' ${url}/reports
+
+A shared route, and Globex which overrides it:
+  curl -i -H 'x-tenant-id: acme' ${url}/greeting
+  curl -i -H 'x-tenant-id: globex' ${url}/greeting
+
+A POST that Acme checks with its own JSON schema, one that fits and one that does not:
+  curl -i -H 'x-tenant-id: acme' -H 'content-type: application/json' -d '{"text":"Order anvils","priority":"high"}' ${url}/notes
+  curl -i -H 'x-tenant-id: acme' -H 'content-type: application/json' -d '{"text":"Order anvils","priority":"soon"}' ${url}/notes
+  curl -i -H 'x-tenant-id: acme' ${url}/notes
+
+A tenant that does not exist:
+  curl -i -H 'x-tenant-id: umbrella' ${url}/me
+`)
+}

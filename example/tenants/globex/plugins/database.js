@@ -1,0 +1,1 @@
+export { tenantDatabase as default } from '../../../database.js'

@@ -1,0 +1,1 @@
+export { NoteService as default } from '../../../notes.js'

@@ -1,0 +1,124 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { on, once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { request } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface, type Interface } from 'node:readline'
+import { json } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+
+const start = join(import.meta.dirname, '../example/start.js')
+const run = promisify(execFile)
+
+interface Example {
+  process: ChildProcess
+  output: Interface
+  /** The lines that were printed, in their order. */
+  curl: string[]
+}
+
+// tap measures the coverage of every process by NODE_OPTIONS. The example runs the built package, so it must not count.
+const command: [string, string[]] = ['env', ['-u', 'NODE_OPTIONS', process.execPath, start]]
+
+function environment (dataDir: string, port: number): NodeJS.ProcessEnv {
+  const { DATABASE_URL, ...env } = process.env
+  return { ...env, EXAMPLE_DATA: dataDir, PORT: String(port) }
+}
+
+async function startExample (t: Test, dataDir: string): Promise<Example> {
+  const example = spawn(...command, { env: environment(dataDir, 0), stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => example.kill('SIGKILL'))
+  const output = createInterface({ input: example.stdout })
+  const lines = await linesUntil(output, line => line.includes('x-tenant-id: umbrella'))
+  return { process: example, output, curl: lines.filter(line => line.startsWith('  curl ')) }
+}
+
+/** The lines up to the first that fits; when the output ends before, the test fails. */
+async function linesUntil (output: Interface, fits: (line: string) => boolean): Promise<string[]> {
+  const lines: string[] = []
+  for await (const [line] of on(output, 'line', { close: ['close'] })) {
+    lines.push(line)
+    if (fits(line)) return lines
+  }
+  throw new Error(`The example ended early:\n${lines.join('\n')}`)
+}
+
+/** Runs a printed line as it was printed, in a shell. */
+async function curl (line: string): Promise<{ status: number, body: unknown }> {
+  const { stdout } = await run('sh', ['-c', line])
+  const [head, body] = stdout.split('\r\n\r\n') as [string, string]
+  return { status: Number(head.split(' ')[1]), body: JSON.parse(body) }
+}
+
+async function stopExample (t: Test, { process: example }: Example): Promise<void> {
+  const exited = once(example, 'exit')
+  example.kill('SIGINT')
+  t.strictSame(await exited, [0, null], 'ends in good order')
+}
+
+t.test('the example', async t => {
+  const dataDir = t.testdir()
+
+  await t.test('prints commands that answer as it says', async t => {
+    const example = await startExample(t, dataDir)
+
+    t.match(await Promise.all(example.curl.slice(0, 6).map(curl)), [
+      { status: 200, body: { tenant: 'acme', name: 'Acme Inc.', plan: 'pro' } },
+      { status: 200, body: { tenant: 'initech', name: 'initech', plan: 'free' } },
+      { status: 200, body: { report: [] } },
+      { status: 404, body: { error: 'Not Found' } },
+      { status: 200, body: { greeting: 'Welcome to Acme Inc.!' } },
+      { status: 200, body: { greeting: 'Globex Corporation welcomes you. Please look at the camera.' } }
+    ])
+
+    const [add, addWrong, list, unknown, ...rest] = example.curl.slice(6) as [string, string, string, string]
+    t.strictSame(rest, [])
+    const note = { id: 1, text: 'Order anvils', priority: 'high' }
+    t.strictSame(await curl(add), { status: 201, body: note })
+    t.match(await curl(addWrong), { status: 400, body: { message: /body\/priority must be equal to one of the allowed values/ } })
+    t.strictSame(await curl(list), { status: 200, body: [note] })
+    t.match(await curl(unknown), { status: 404, body: { code: 'FST_TENANT_NOT_FOUND' } })
+
+    t.strictSame(await curl(list.replace('acme', 'globex')), { status: 200, body: [] }, 'the note is in no other schema')
+    t.match(await curl(add.replace('acme', 'initech').replace('high', 'soon')), { status: 201 }, 'the schema is for Acme alone')
+
+    await stopExample(t, example)
+    t.notOk(existsSync(join(dataDir, 'postgres/postmaster.pid')), 'PostgreSQL was shut down')
+  })
+
+  await t.test('finds its data again, and ends requests in flight before it closes', async t => {
+    const example = await startExample(t, dataDir)
+    const list = example.curl.find(line => line.endsWith('/notes') && !line.includes('-d'))!
+    const url = list.slice(list.indexOf('http://'))
+    t.match(await curl(list), { status: 200, body: [{ text: 'Order anvils' }] })
+
+    // The server says "continue" when the request is in its hands and only the body is still to come.
+    const headers = { 'x-tenant-id': 'acme', 'content-type': 'application/json', expect: '100-continue' }
+    const posting = request(url, { method: 'POST', headers, agent: false })
+    posting.flushHeaders()
+    await once(posting, 'continue')
+
+    const exited = once(example.process, 'exit')
+    example.process.kill('SIGINT')
+    await linesUntil(example.output, line => line.startsWith('Closing'))
+    posting.end(JSON.stringify({ text: 'The last one', priority: 'low' }))
+
+    const [response] = await once(posting, 'response')
+    t.equal(response.statusCode, 201)
+    t.match(await json(response), { text: 'The last one' })
+    t.strictSame(await exited, [0, null])
+  })
+
+  await t.test('says so when the port is taken, and leaves nothing running', async t => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    t.teardown(() => other.close())
+    const { port } = other.address() as AddressInfo
+
+    const started = run(...command, { env: environment(dataDir, port) })
+    await t.rejects(started, { code: 1, stderr: new RegExp(`Port ${port} is taken`) })
+    t.notOk(existsSync(join(dataDir, 'postgres/postmaster.pid')), 'PostgreSQL was shut down')
+  })
+})
