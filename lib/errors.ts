@@ -10,6 +10,14 @@ export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOpti
 export const FST_TENANT_NOT_FOUND = createError<[id: string]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
 /** 503: the tenant could not be loaded; `cause` says why. */
 export const FST_TENANT_LOAD_FAILED = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
+/** 503: the tenant did not load within `loadTimeout`; `cause` says what it hung on, when that is known. */
+export const FST_TENANT_LOAD_TIMEOUT = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503)
+/** 403: the tenant is suspended. */
+export const FST_TENANT_SUSPENDED = createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403)
+/** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. */
+export const FST_TENANT_BUSY = createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503)
+/** 503: `maxActive` tenants are loaded and all of them are busy. */
+export const FST_TENANT_OVERLOADED = createError<[]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy', 503)
 /** 503: the tenant has been unloaded or the app is closing. */
 export const FST_TENANT_CLOSED = createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503)
 /** 500: `getService()` was asked for a service that the tenant does not have. */

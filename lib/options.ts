@@ -23,6 +23,15 @@ export interface ResolvedOptions extends LoadingOptions {
   readonly defaultTenant: string | undefined
   readonly required: boolean
   readonly order: 'first' | 'registered'
+  readonly maxActive: number
+  /** ms; 0 = never */
+  readonly idleTimeout: number
+  readonly preload: boolean | readonly string[]
+  /** 0 = no limit */
+  readonly maxInFlight: number
+  readonly maxLoading: number
+  readonly maxWaiting: number
+  readonly watch: boolean
   /** ms */
   readonly loadTimeout: number
   /** ms */
@@ -33,8 +42,8 @@ export interface ResolvedOptions extends LoadingOptions {
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 const NAMES = new Set([
-  'tenants', 'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'loadTimeout', 'drainTimeout',
-  'configSchema', 'services', 'autoload'
+  'tenants', 'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'maxActive', 'idleTimeout', 'preload', 'maxInFlight',
+  'maxLoading', 'maxWaiting', 'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload'
 ])
 
 /** What Fastify itself puts into or reads from a plugin's options. */
@@ -49,12 +58,20 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
   for (const name of Object.keys(options)) check(NAMES.has(name) || FASTIFY_NAMES.has(name), name, `one of ${[...NAMES].join(', ')}`)
   const {
     tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
+    maxActive = 100, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,
     loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}
   } = options
 
   check(defaultTenant === undefined || isTenantId(defaultTenant), 'defaultTenant', 'a tenant id')
   check(typeof required === 'boolean', 'required', 'a boolean')
   check(order === 'first' || order === 'registered', 'order', "'first' or 'registered'")
+  check(isCount(maxActive) && maxActive > 0, 'maxActive', 'a whole number above 0')
+  check(isTimeout(idleTimeout), 'idleTimeout', 'a number of ms')
+  check(typeof preload === 'boolean' || (Array.isArray(preload) && preload.every(isTenantId)), 'preload', 'a boolean or an array of tenant ids')
+  check(isCount(maxInFlight), 'maxInFlight', 'a whole number')
+  check(isCount(maxLoading) && maxLoading > 0, 'maxLoading', 'a whole number above 0')
+  check(isCount(maxWaiting) && maxWaiting > 0, 'maxWaiting', 'a whole number above 0')
+  check(typeof watch === 'boolean', 'watch', 'a boolean')
   check(isTimeout(loadTimeout) && loadTimeout > 0, 'loadTimeout', 'a number of ms above 0')
   check(isTimeout(drainTimeout), 'drainTimeout', 'a number of ms')
   check(configSchema === undefined || isObject(configSchema), 'configSchema', 'a JSON schema')
@@ -72,6 +89,13 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     defaultTenant,
     required,
     order,
+    maxActive,
+    idleTimeout,
+    preload: typeof preload === 'boolean' ? preload : Object.freeze([...preload]),
+    maxInFlight,
+    maxLoading,
+    maxWaiting,
+    watch,
     loadTimeout,
     drainTimeout,
     checkConfig: configSchema === undefined ? undefined : createConfigChecker(configSchema),
@@ -94,4 +118,8 @@ function isObject (value: unknown): value is Record<string, unknown> {
 
 function isTimeout (value: unknown): boolean {
   return typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT
+}
+
+function isCount (value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -3,8 +3,11 @@ import fp from 'fastify-plugin'
 import { resolveOptions } from './options.ts'
 import { RequestHooks } from './request-hooks.ts'
 import { HostApp } from './scope/host-app.ts'
+import { Builder } from './tenants/builder.ts'
 import { TenantManager } from './tenants/manager.ts'
+import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
+import { Watcher } from './tenants/watcher.ts'
 import type { MultitenantOptions } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
@@ -15,15 +18,19 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.decorateRequest('tenantId', null)
 
   const host = new HostApp(app)
-  const registry: TenantRegistry = new TenantRegistry({
+  const builder: Builder = new Builder({
     options,
     log: app.log,
+    watcher: options.watch ? new Watcher(id => manager.reload(id), app.log) : undefined,
     createScope: id => host.createScope(id, hooks, options.order, options.loadTimeout)
   })
+  const registry: TenantRegistry = new TenantRegistry(options, builder)
   const hooks: RequestHooks = new RequestHooks(options, registry, host)
+  const manager: TenantManager = new TenantManager({ app, options, builder, registry, hooks })
 
-  app.decorate('multitenant', new TenantManager(app, registry, hooks, options))
+  app.decorate('multitenant', manager)
   host.addHooks(hooks, options.order)
+  app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onClose', () => registry.close())
 }
 

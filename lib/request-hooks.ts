@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
 import { checkTenantId } from './identification/tenant-id.ts'
-import { isClosed, leaseOf, takeLease } from './tenants/lease.ts'
+import { holdUntilClose, leaseOf } from './tenants/lease.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { HostApp } from './scope/host-app.ts'
@@ -54,10 +54,10 @@ export class RequestHooks {
     const id = named ?? this.#options.defaultTenant
     if (id === undefined) return this.#without(request, done)
 
-    const generation = this.#registry.active(id)
-    if (generation !== undefined) return this.#enter(generation, request, reply, done)
-    this.#registry.load(id).then(
-      () => this.#find(id, request, reply, done),
+    const generation = this.#registry.claim(id, reply.raw)
+    if (!isPromise(generation)) return this.#enter(generation, request, reply, done)
+    generation.then(
+      generation => this.#enter(generation, request, reply, done),
       error => this.#refuse(error, request, done)).catch(done)
   }
 
@@ -69,8 +69,7 @@ export class RequestHooks {
 
   #enter (generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     // The client left while the tenant was loaded: nobody is there to be answered, and nothing has run yet.
-    if (isClosed(reply.raw)) return
-    takeLease(generation, reply.raw)
+    if (!holdUntilClose(generation, reply.raw)) return
     const route = this.#host.routeFor(generation.scope, request, this.strategy.tenantUrl?.(request, generation.id))
     if (!isPromise(route)) return this.#answer(route, generation, request, reply, done)
     route.then(route => this.#answer(route, generation, request, reply, done), done)

@@ -477,13 +477,15 @@ t.test('plugins', async t => {
         'callback.cjs': "module.exports = (app, options, done) => { app.decorate('callback', options.tenant.id); done() }",
         'sync.mjs': "export default app => { app.decorate('sync', true) }",
         nested: { 'deep.mjs': "export default async app => { app.decorate('deep', app.prefix) }" },
+        'twice.mjs': "const plugin = async app => { app.decorate('twice', true) }\nplugin.default = () => {}\nexport default plugin",
+        'object.cjs': "module.exports = { default: async app => { app.decorate('object', true) } }",
         'off.mjs': "export const autoload = false\nexport default async () => { throw new Error('off') }",
         'helper.mjs': 'export const helper = 1'
       },
-      routes: { 'root.mjs': "export default async app => { app.get('/', async () => [app.plain, app.callback, app.sync, app.deep]) }" }
+      routes: { 'root.mjs': "export default async app => { app.get('/', async () => [app.plain, app.callback, app.sync, app.deep, app.twice, app.object]) }" }
     })
     const { app } = await load(t, dir)
-    t.same(await get(app, '/'), [true, 'acme', true, ''])
+    t.same(await get(app, '/'), [true, 'acme', true, '', true, true])
     t.notOk(app.hasDecorator('plain'))
   })
 
@@ -606,6 +608,17 @@ t.test('autoConfig', async t => {
     t.same(await answer(withPrefix, '/v1/sub/own'), { auto: 1, prefix: '/v1/sub', id: 'acme' })
     const autoload = { plugins: {}, routes: { options: { prefix: '/v2' } } }
     t.same(await answer(withPrefix, '/v2/sub/own', { autoload }), { auto: 1, prefix: '/v2/sub', id: 'acme' })
+  })
+
+  t.test('of two files that export one function are two', async t => {
+    const file = (db: string): string => `import library from '../library.mjs'\nlibrary.autoConfig = { db: '${db}' }\nexport default library`
+    const dir = folder(t, {
+      'library.mjs': 'export default async function library (app, { db }) { app.get("/" + db, async () => ({ db })) }',
+      routes: { 'a.mjs': file('a'), 'b.mjs': file('b') }
+    })
+    const { app } = await load(t, dir)
+    t.same(await get(app, '/a'), { db: 'a' })
+    t.same(await get(app, '/b'), { db: 'b' })
   })
 
   t.test('of one tenant is never another\'s, though both set it on one function', async t => {

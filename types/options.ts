@@ -47,9 +47,23 @@ export interface MultitenantOptions {
   required?: boolean
   /** `'first'` identifies before all hooks of the app, `'registered'` where the plugin was registered. Default: `'first'`. */
   order?: 'first' | 'registered'
+  /** How many tenants stay loaded; the least recently used idle one goes first, a busy one never. Default: 100. */
+  maxActive?: number
+  /** How long a tenant may be without a request before it is unloaded, in ms; 0 = for ever. Default: 0. */
+  idleTimeout?: number
+  /** The tenants to load at boot: all of them, or those with these ids. Default: `false`. */
+  preload?: boolean | readonly string[]
+  /** How many requests of one tenant may run at a time; 0 = any number. Default: 0. */
+  maxInFlight?: number
+  /** How many tenants are loaded at a time. Default: 10. */
+  maxLoading?: number
+  /** How many requests of one tenant may wait for it to be loaded. Default: 1 000. */
+  maxWaiting?: number
+  /** Whether a tenant is reloaded when a file in its folder changes, for development. Default: `false`. */
+  watch?: boolean
   /** How long a tenant may take to load, in ms. Default: 10 000. */
   loadTimeout?: number
-  /** How long a tenant that is unloaded waits for its requests, in ms. Default: 30 000. */
+  /** How long a tenant that is unloaded or reloaded waits for its requests, in ms. Default: 30 000. */
   drainTimeout?: number
   /** The JSON schema of every tenant's config, checked and defaulted by `@fastify/env`. Default: none. */
   configSchema?: Record<string, unknown>

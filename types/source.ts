@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyPluginCallback } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 
 /** The type of every tenant's config. Augment it: `declare module 'fastify-multitenant' { interface TenantConfig { plan: string } }`. */
 export interface TenantConfig {}
@@ -25,7 +25,7 @@ export interface TenantDefinition {
   /** Wins over the folder's config, key by key. */
   config?: TenantConfigInput
   /** Registered in the tenant's scope, after the folder's own index plugin. */
-  plugin?: FastifyPluginCallback<TenantPluginOptions> | FastifyPluginAsync<TenantPluginOptions>
+  plugin?: (instance: FastifyInstance, options: TenantPluginOptions, done: (error?: Error) => void) => void | Promise<void>
   /** The hosts that belong to the tenant. */
   hosts?: readonly string[]
 }
@@ -44,6 +44,10 @@ export interface TenantSource {
   list (): AsyncIterable<string>
   /** Called once, when the app boots. What it throws ends the boot. */
   open?(): void | Promise<void>
+  /** How many tenants there are, where that is cheaper than to list them. */
+  count?(): number | Promise<number>
+  /** Calls `changed` when tenants may have been added, until the function it answers with is called. */
+  watch?(changed: () => void): () => void
   /** Called once, when the app closes. */
   close?(): void | Promise<void>
 }

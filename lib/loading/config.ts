@@ -1,6 +1,6 @@
 import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
 import { copyPlain } from './copy-plain.ts'
-import { importModule, isObject } from './modules.ts'
+import { importChanged, isObject } from './modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { ConfigChecker } from './config-checker.ts'
 import type { TenantFolder } from './folder.ts'
@@ -29,7 +29,7 @@ export async function readConfig (
 async function readFolderConfig (folder: TenantFolder, context: ConfigContext): Promise<object> {
   const file = await folder.one(CONFIG_FILES)
   if (file === undefined) return {}
-  const config = await folder.inFile(file, async () => answerOf((await importModule(file))['default'], context))
+  const config = await folder.inFile(file, async () => answerOf((await importChanged(file))['default'], context))
   return checkObject(config, folder.nameOf(file))
 }
 

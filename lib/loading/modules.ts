@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
+import { dropCommonJs } from './fresh-code.ts'
 
 /** What a module exports. */
 export type ModuleExports = Readonly<Record<string, unknown>>
@@ -13,7 +14,20 @@ const ADDED = new Set(['default', 'module.exports', '__esModule'])
  */
 export async function importModule (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return { default: JSON.parse(await readFile(file, 'utf8')) }
-  const module: ModuleExports = await import(pathToFileURL(file).href)
+  return exportsOf(await import(pathToFileURL(file).href))
+}
+
+/**
+ * The same for a file that is read again when it has changed, and only then. What it imports stays as it is in memory.
+ */
+export async function importChanged (file: string): Promise<ModuleExports> {
+  if (file.endsWith('.json')) return importModule(file)
+  dropCommonJs(file)
+  const { mtimeNs } = await stat(file, { bigint: true })
+  return exportsOf(await import(`${pathToFileURL(file).href}?changed=${mtimeNs}`))
+}
+
+function exportsOf (module: ModuleExports): ModuleExports {
   // A compiled ES module: its exports are those of the module it was compiled from.
   return isObject(module['default']) && module['default']['__esModule'] === true ? module['default'] : module
 }

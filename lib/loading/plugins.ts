@@ -9,10 +9,11 @@ import type { PluginSettings } from './auto-config.ts'
 import type { TenantFolder } from './folder.ts'
 import type { PluginFunction } from './plugin-function.ts'
 
-/** A file that autoload takes, and what it exports: a plugin or a route. */
+/** A file that autoload takes, and what it may find there: a plugin or a route, in some modules below a second `default`. */
 interface PluginFile extends PluginSettings {
   file: string
-  exported: unknown
+  exports: unknown[]
+  registered: boolean
 }
 
 /** It is called and not registered, so that what it registers can be told apart. Its types say callback; it is an async function. */
@@ -26,9 +27,7 @@ export async function autoloadFolder (scope: FastifyInstance, folder: TenantFold
   if (!await folder.has(name)) return
   const options = { ...given, dir: folder.path(name) }
   await folder.inFile(options.dir, async () => {
-    const files = await readFiles(folder, await scan(scope, options))
-    // As in autoload, a prefix in its options wins over that of `autoConfig`.
-    if (options.options?.['prefix'] !== undefined) for (const file of files) file.prefixIsFinal = true
+    const files = await readFiles(folder, await scan(scope, options), options)
     refuseSameNames(folder, files)
     await autoload(attributing(scope, folder, files), options)
     await scope.after()
@@ -52,14 +51,16 @@ function matches (filter: AutoloadPluginOptions['ignoreFilter'], path: string): 
   return filter instanceof RegExp ? filter.test(path) : filter(path)
 }
 
-async function readFiles (folder: TenantFolder, paths: string[]): Promise<PluginFile[]> {
+async function readFiles (folder: TenantFolder, paths: string[], { options }: AutoloadPluginOptions): Promise<PluginFile[]> {
   const files: PluginFile[] = []
   for (const file of paths) {
     const module = await folder.inFile(file, () => importModule(file))
-    // As autoload does, for modules that a compiler made.
-    const exported = (module['default'] as { default?: unknown } | undefined)?.default ?? module['default']
-    const off = module['autoload'] === false || (exported as { autoload?: unknown } | undefined)?.autoload === false
-    if (!off) files.push({ file, exported, ...takeSettings(module, exported) })
+    const exports = [module['default'], (module['default'] as { default?: unknown } | undefined)?.default]
+    const off = [module, ...exports].some(exported => (exported as { autoload?: unknown } | undefined)?.autoload === false)
+    const { autoConfig, prefixIsFinal } = takeSettings(module, exports.find(exported => typeof exported === 'function'))
+    // As in autoload, a prefix in its options wins over that of `autoConfig`.
+    const settings = { autoConfig, prefixIsFinal: prefixIsFinal || options?.['prefix'] !== undefined }
+    if (!off) files.push({ file, exports, registered: false, ...settings })
   }
   return files
 }
@@ -67,8 +68,8 @@ async function readFiles (folder: TenantFolder, paths: string[]): Promise<Plugin
 /** autoload drops one of two plugins with the same name, without a word. */
 function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
   const names = new Map<string, string>()
-  for (const { file, exported } of files) {
-    const name = pluginName(exported)
+  for (const { file, exports } of files) {
+    const name = exports.map(pluginName).find(name => name !== undefined)
     if (name === undefined) continue
     const other = names.get(name)
     if (other !== undefined) throw new Error(`Two plugins '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
@@ -79,11 +80,12 @@ function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
 /** The instance as autoload sees it: what is registered there names its file when it fails, and has its `autoConfig` back. */
 function attributing (instance: FastifyInstance, folder: TenantFolder, files: PluginFile[]): FastifyInstance {
   const register = (plugin: PluginFunction, options: FastifyPluginOptions): void => {
-    const known = files.find(({ exported }) => exported === plugin)
+    const known = fileOf(files, plugin)
     if (known === undefined) {
       instance.register(within(plugin, folder, files), options)
       return
     }
+    known.registered = true
     instance.register(plugin, withAutoConfig(known, options)).after(async error => {
       if (error !== null && error !== undefined) throw folder.fileError(known.file, error)
     })
@@ -92,10 +94,16 @@ function attributing (instance: FastifyInstance, folder: TenantFolder, files: Pl
     try {
       instance.route(options)
     } catch (error) {
-      throw folder.fileError(files.find(({ exported }) => exported === options)?.file ?? folder.dir, error)
+      throw folder.fileError((fileOf(files, options) as PluginFile).file, error)
     }
   }
   return Object.create(instance, { register: { value: register }, route: { value: route } })
+}
+
+/** The file that exports this. Several files may export one function: autoload registers them in their order. */
+function fileOf (files: PluginFile[], exported: unknown): PluginFile | undefined {
+  const found = files.filter(({ exports }) => exports.includes(exported))
+  return found.find(({ registered }) => !registered) ?? found[0]
 }
 
 /** autoload's own plugins, around the files below an autohooks file and around a route, go on registering as above. */

@@ -24,7 +24,6 @@ export class Scope {
 
   /**
    * Boots the tenant: `fill` gets its Fastify instance, made by Fastify's own encapsulation, and registers what the tenant has.
-   * The root is closed again when that fails.
    */
   async boot (name: string, fill: (instance: FastifyInstance) => Promise<void>): Promise<void> {
     let scope: FastifyInstance | undefined
@@ -32,13 +31,8 @@ export class Scope {
       scope = instance
       await fill(instance)
     }
-    try {
-      await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
-      this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
-    } catch (error) {
-      await this.close()
-      throw error
-    }
+    await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
+    this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
   }
 
   /** Every request that arrives in `instance` has this tenant, whatever brought it there. */

@@ -32,6 +32,11 @@ export class CombinedSource implements TenantSource {
     }
   }
 
+  watch (changed: () => void): () => void {
+    const stops = this.#sources.map(source => source.watch?.(changed))
+    return () => stops.forEach(stop => stop?.())
+  }
+
   /** Closes all sources. Throws an AggregateError of what went wrong, when all are closed. */
   async close (): Promise<void> {
     const results = await Promise.allSettled(this.#sources.map(async source => source.close?.()))

@@ -1,3 +1,4 @@
+import { watch } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -50,6 +51,18 @@ export class DirectorySource implements TenantSource {
     yield * folders.keys()
   }
 
+  async count (): Promise<number> {
+    const { folders } = await this.#fresh()
+    return folders.size
+  }
+
+  watch (changed: () => void): () => void {
+    const watcher = watch(this.dir, { persistent: false }, changed)
+    // The folder went away: what is asked for next will say so.
+    watcher.on('error', changed)
+    return () => watcher.close()
+  }
+
   /**
    * The folder as it is now. Those who ask at the same time share the answer, but not one that was already on its way: it may
    * have missed what has changed since.
@@ -90,10 +103,10 @@ function toPath (dir: string | URL): string {
 
 async function readFolders (dir: string): Promise<Map<string, string>> {
   const folders = new Map<string, string>()
-  const entries = await readdir(dir, { withFileTypes: true })
-  for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
-    const path = join(dir, entry.name)
-    if (isTenantId(entry.name) && entry.name !== 'node_modules' && await isFolder(entry, path)) folders.set(entry.name, path)
+  const entries = new Map((await readdir(dir, { withFileTypes: true })).map(entry => [entry.name, entry]))
+  for (const name of [...entries.keys()].filter(isTenantId).sort()) {
+    const path = join(dir, name)
+    if (name !== 'node_modules' && await isFolder(entries.get(name) as Dirent, path)) folders.set(name, path)
   }
   return folders
 }

@@ -19,6 +19,10 @@ export class ObjectSource implements TenantSource {
   async * list (): AsyncIterable<string> {
     yield * this.#tenants.keys()
   }
+
+  count (): number {
+    return this.#tenants.size
+  }
 }
 
 /** The source of tenants that are given in code, by id. Throws FST_TENANT_OPTION_INVALID naming what is wrong. */

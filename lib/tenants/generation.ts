@@ -1,15 +1,26 @@
 import type { FastifyInstance } from 'fastify'
 import { loadTenant } from '../loading/load-tenant.ts'
+import { withDeadline } from './deadline.ts'
 import { Tenant } from './tenant.ts'
 import type { LoadingOptions } from '../options.ts'
 import type { Scope } from '../scope/scope.ts'
 import type { TenantContents } from '../loading/load-tenant.ts'
 import type { DrainReport, TenantDefinition, TenantState, TenantStatistics } from '../../types/index.ts'
 
-/** What keeps a generation loaded: a response that is not closed yet. */
+/** What keeps a generation loaded: a response that is not closed yet, or a job. */
 export interface Holder {
+  statusCode?: number
   req?: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
   destroy (): unknown
+}
+
+/** Counts the uses of all tenants. */
+export class UseClock {
+  #uses = 0
+
+  next (): number {
+    return ++this.#uses
+  }
 }
 
 /** One load of a tenant, from its first file to its last request. */
@@ -18,17 +29,25 @@ export class Generation {
   /** Counts the loads of this tenant, from 1. */
   readonly number: number
   readonly scope: Scope
+  readonly #clock: UseClock
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
   #loadedAt: Date | null = null
   #loadMs: number | null = null
+  /** When the last request came, as a count of all requests: which of two tenants was used last is never a tie. */
+  #lastUse = 0
+  /** ms since the epoch */
+  #lastUsedAt = Date.now()
   #requests = 0
+  #errors = 0
   /** When each open request came, in ms since the epoch. */
   readonly #open = new Map<Holder, number>()
   #onIdle: (() => void) | undefined
 
-  constructor (id: string, number: number, scope: Scope) {
+  constructor (id: string, number: number, scope: Scope, clock: UseClock) {
     this.id = id
+    this.#clock = clock
+    this.#lastUse = clock.next()
     this.number = number
     this.scope = scope
   }
@@ -42,57 +61,84 @@ export class Generation {
     return this.#tenant as Tenant
   }
 
-  /** Loads the tenant. What it throws has closed everything that was opened. */
-  async load (definition: TenantDefinition, options: LoadingOptions): Promise<this> {
+  /** Whether it takes requests. */
+  get active (): boolean {
+    return this.#state === 'active'
+  }
+
+  /** Requests and jobs that run now. */
+  get inFlight (): number {
+    return this.#open.size
+  }
+
+  get lastUse (): number {
+    return this.#lastUse
+  }
+
+  /** ms since the epoch */
+  get lastUsedAt (): number {
+    return this.#lastUsedAt
+  }
+
+  /** How long the load took, in ms. */
+  get loadMs (): number {
+    return this.#loadMs ?? 0
+  }
+
+  /** Loads the tenant. When that fails, what was opened is still open: call `close()`. */
+  async load (definition: TenantDefinition, options: LoadingOptions): Promise<void> {
     const started = performance.now()
-    try {
-      await this.scope.boot(`tenant ${this.id}`, instance => {
-        return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents))
-      })
-    } catch (error) {
-      this.#state = 'failed'
-      throw error
-    }
+    await this.scope.boot(`tenant ${this.id}`, instance => {
+      return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents))
+    })
     this.#state = 'active'
     this.#loadedAt = new Date()
     this.#loadMs = performance.now() - started
-    return this
   }
 
   /** Counts a request in. */
   acquire (holder: Holder): void {
     this.#requests++
-    this.#open.set(holder, Date.now())
+    this.#lastUse = this.#clock.next()
+    this.#lastUsedAt = Date.now()
+    this.#open.set(holder, this.#lastUsedAt)
   }
 
   /** Counts a request out; a second time is of no account. */
   release (holder: Holder): void {
-    this.#open.delete(holder)
+    if (!this.#open.delete(holder)) return
+    if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
     if (this.#open.size === 0) this.#onIdle?.()
   }
 
-  /** Takes no more requests, waits for those that run, at most `drainTimeout` ms, ends what is left and closes the tenant. */
-  async retire (drainTimeout: number): Promise<DrainReport> {
+  /** Takes no more requests, waits for those that run, at most `timeout` ms, and ends what is left. */
+  async drain (timeout: number): Promise<DrainReport> {
     this.#state = 'draining'
-    await this.#idle(drainTimeout)
+    await this.#idle(timeout)
     const forced = [...this.#open].map(describe)
     for (const holder of this.#open.keys()) holder.destroy()
-    try {
-      await this.scope.close()
-    } finally {
-      this.#state = 'closed'
-    }
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 
-  statistics (): TenantStatistics {
+  /** Closes what the tenant opened: its onClose hooks run, for at most `timeout` ms. */
+  async close (timeout: number): Promise<void> {
+    try {
+      await withDeadline(this.scope.close(), timeout, () => new Error('A hook of the tenant took too long to close'))
+    } finally {
+      this.#state = this.#state === 'loading' ? 'failed' : 'closed'
+    }
+  }
+
+  statistics (): Omit<TenantStatistics, 'lastError'> {
     return {
       id: this.id,
       state: this.#state,
       generation: this.number,
       inFlight: this.#open.size,
       requests: this.#requests,
+      errors: this.#errors,
       loadedAt: this.#loadedAt,
+      lastUsedAt: this.#requests === 0 ? null : new Date(this.#lastUsedAt),
       loadMs: this.#loadMs
     }
   }

@@ -1,54 +1,106 @@
 import type { FastifyInstance } from 'fastify'
+import { statistics } from './statistics.ts'
+import type { Builder } from './builder.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { Tenant } from './tenant.ts'
-import type { ResolvedOptions } from '../options.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
-import type { DrainReport, Identify, MultitenantStatistics } from '../../types/index.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions } from '../../types/index.ts'
 
-/** Where the identification strategy is kept. */
-export interface StrategyHolder {
-  strategy: TenantIdentificationStrategy
+/** What the manager manages. */
+export interface ManagerContext {
+  app: FastifyInstance
+  options: ResolvedOptions
+  builder: Builder
+  registry: TenantRegistry
+  /** Where the identification strategy is kept. */
+  hooks: { strategy: TenantIdentificationStrategy }
 }
 
 /** The tenants of an app: `app.multitenant`. */
 export class TenantManager {
-  readonly #app: FastifyInstance
-  readonly #registry: TenantRegistry
-  readonly #hooks: StrategyHolder
-  readonly #options: ResolvedOptions
+  readonly #context: ManagerContext
 
-  constructor (app: FastifyInstance, registry: TenantRegistry, hooks: StrategyHolder, options: ResolvedOptions) {
-    this.#app = app
-    this.#hooks = hooks
-    this.#registry = registry
-    this.#options = options
+  constructor (context: ManagerContext) {
+    this.#context = context
   }
 
   /** The tenant when it is loaded, else `null`. Loads nothing. */
   get (id: string): Tenant | null {
-    return this.#registry.active(id)?.tenant ?? null
+    return this.#context.registry.active(id)?.tenant ?? null
   }
 
   /**
-   * The tenant, loaded when it is not. Waits until the app is ready.
-   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED with the cause, FST_TENANT_CLOSED when the app closes
+   * The tenant, loaded when it is not: also when it is remembered as unknown or as failed. Waits until the app is ready.
+   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED, FST_TENANT_BUSY,
+   * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED
    */
   async init (id: string): Promise<Tenant> {
-    await this.#app.ready()
-    const generation = await this.#registry.load(id)
+    await this.#context.app.ready()
+    return this.preload(id)
+  }
+
+  /** As `init()`, for the time when the app itself becomes ready. */
+  async preload (id: string): Promise<Tenant> {
+    const generation = await this.#context.registry.load(id)
     return generation.tenant
+  }
+
+  /**
+   * Builds the tenant anew beside the one that serves, and swaps the two. Resolves when the new one serves.
+   * @throws as `init`; the tenant that serves goes on then
+   */
+  async reload (id: string, { code = true }: ReloadOptions = {}): Promise<ReloadReport> {
+    await this.#context.app.ready()
+    const { generation, drain } = await this.#context.registry.reload(id, code)
+    return { generation: generation.number, drain }
   }
 
   /** Unloads the tenant after its requests are over, at most `drainTimeout` ms later; `null` when it is not loaded. */
   async unload (id: string): Promise<DrainReport | null> {
-    return this.#registry.unload(id)
+    return this.#context.registry.unload(id)
+  }
+
+  /**
+   * Refuses the tenant's requests and jobs with FST_TENANT_SUSPENDED from now on, and unloads it.
+   * @throws FST_TENANT_NOT_FOUND
+   */
+  async suspend (id: string): Promise<DrainReport | null> {
+    return this.#context.registry.suspend(id)
+  }
+
+  /** Ends what `suspend()` began. */
+  resume (id: string): void {
+    this.#context.registry.resume(id)
+  }
+
+  /**
+   * Runs a job of the tenant, which stays loaded until the job is over. `signal` is aborted when the tenant is closed by force.
+   * @throws as `init`, and what the job throws
+   */
+  async run<Result> (id: string, job: (tenant: Tenant, signal: AbortSignal) => Result | Promise<Result>): Promise<Result> {
+    const controller = new AbortController()
+    const holder = { req: { method: 'JOB', url: job.name }, destroy: () => controller.abort() }
+    await this.#context.app.ready()
+    const generation = await this.#context.registry.claim(id, holder)
+    try {
+      return await job(generation.tenant, controller.signal)
+    } finally {
+      generation.release(holder)
+    }
   }
 
   /** The ids of all tenants that the sources know, loaded or not. */
   async list (): Promise<string[]> {
     const ids: string[] = []
-    for await (const id of this.#options.source.list()) ids.push(id)
+    for await (const id of this.#context.options.source.list()) ids.push(id)
     return ids
+  }
+
+  /** How many tenants there are, and how those do that are in memory. */
+  async stats (options: StatsOptions = {}): Promise<MultitenantStatistics> {
+    const total = await this.#context.options.source.count?.() ?? (await this.list()).length
+    return statistics(this.#context, total, options)
   }
 
   /**
@@ -56,22 +108,6 @@ export class TenantManager {
    * @throws FST_TENANT_OPTION_INVALID when it is none
    */
   setIdentificationStrategy (strategy: Identify | readonly Identify[]): void {
-    this.#hooks.strategy = this.#options.toStrategy(strategy)
-  }
-
-  /** How many tenants there are, and how the loaded ones do. */
-  async stats (): Promise<MultitenantStatistics> {
-    const slots = [...this.#registry.slots]
-    const tenants = slots.flatMap(({ current }) => current === undefined ? [] : [current.statistics()])
-    const total = (await this.list()).length
-    return {
-      total,
-      active: tenants.length,
-      inactive: total - tenants.length,
-      loading: slots.filter(slot => slot.loading).length,
-      draining: slots.reduce((sum, slot) => sum + slot.draining, 0),
-      loads: this.#registry.loads,
-      tenants
-    }
+    this.#context.hooks.strategy = this.#context.options.toStrategy(strategy)
   }
 }

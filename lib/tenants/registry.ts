@@ -1,37 +1,42 @@
-import type { FastifyBaseLogger } from 'fastify'
-import { FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND } from '../errors.ts'
-import { Generation } from './generation.ts'
+import { FST_TENANT_BUSY, FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
+import { publish } from './channels.ts'
+import { withDeadline } from './deadline.ts'
+import { Residency } from './residency.ts'
+import { retryAfter } from './retry-after.ts'
 import { Slot } from './slot.ts'
+import type { Builder } from './builder.ts'
+import type { Generation, Holder } from './generation.ts'
+import type { Swap } from './slot.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Scope } from '../scope/scope.ts'
-import type { DrainReport, TenantDefinition } from '../../types/index.ts'
+import type { DrainReport } from '../../types/index.ts'
 
-/** What the registry needs of its surroundings. */
-export interface RegistryContext {
-  options: ResolvedOptions
-  log: FastifyBaseLogger
-  /** Makes the scope of one generation, with nothing in it. */
-  createScope: (id: string) => Scope
-}
-
-/** The tenants that are in memory, by id. */
+/** The tenants that are in memory, by id: what takes them in, and what puts them out. */
 export class TenantRegistry {
-  readonly #context: RegistryContext
+  readonly #options: ResolvedOptions
+  readonly #builder: Builder
   readonly #slots = new Map<string, Slot>()
-  #loads = 0
+  readonly #suspended = new Set<string>()
+  readonly #residency: Residency
+  #evictions = 0
   #closing = false
 
-  constructor (context: RegistryContext) {
-    this.#context = context
+  constructor (options: ResolvedOptions, builder: Builder) {
+    this.#options = options
+    this.#builder = builder
+    this.#residency = new Residency(options, this.#slots, slot => this.#evict(slot))
   }
 
-  /** Loads since the start, the failed ones included. */
-  get loads (): number {
-    return this.#loads
+  /** Tenants that were unloaded for being idle, since the start. */
+  get evictions (): number {
+    return this.#evictions
   }
 
   get slots (): Iterable<Slot> {
     return this.#slots.values()
+  }
+
+  get suspended (): ReadonlySet<string> {
+    return this.#suspended
   }
 
   /** The generation that takes the tenant's requests now; `undefined` when it is not loaded. */
@@ -39,15 +44,50 @@ export class TenantRegistry {
     return this.#slots.get(id)?.current
   }
 
+  /** Whether a generation of the tenant is being built. */
+  isBuilding (id: string): boolean {
+    return this.#slots.get(id)?.building === true
+  }
+
   /**
-   * The tenant's generation, loaded when it is not.
-   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_CLOSED
+   * The tenant's generation with `holder` counted in: at once when it is loaded, else a promise.
+   * Rejects as `enter` does, and with FST_TENANT_BUSY above `maxInFlight`.
    */
+  claim (id: string, holder: Holder): Generation | Promise<Generation> {
+    const generation = this.active(id)
+    if (generation === undefined) return this.enter(id, holder)
+    const { maxInFlight } = this.#options
+    if (maxInFlight > 0 && generation.inFlight >= maxInFlight) return Promise.reject(retryAfter(new FST_TENANT_BUSY(id), 1))
+    generation.acquire(holder)
+    return generation
+  }
+
+  /**
+   * The tenant's generation, loaded when it is not, with `holder` counted in.
+   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED, FST_TENANT_BUSY,
+   * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED
+   */
+  async enter (id: string, holder: Holder): Promise<Generation> {
+    this.#check(id)
+    if (this.#builder.unknown.has(id)) throw new FST_TENANT_NOT_FOUND(id)
+    const pause = this.#builder.failures.pauseOf(id)
+    if (pause > 0 && this.active(id) === undefined) throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause: this.#builder.failures.errorOf(id) }), pause)
+    // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
+    return this.#join(id, generation => generation.acquire(holder))
+  }
+
+  /** The tenant's generation, loaded when it is not, whatever is remembered of it. @throws as `enter` */
   async load (id: string): Promise<Generation> {
-    if (this.#closing) throw new FST_TENANT_CLOSED(id)
-    const slot = this.#slots.get(id) ?? this.#open(id)
+    this.#check(id)
+    return this.#join(id, () => {})
+  }
+
+  /** Builds a new generation beside the current one and swaps them. @throws as `enter`, and the current one keeps serving */
+  async reload (id: string, code: boolean): Promise<Swap> {
+    this.#check(id)
+    const slot = this.#slotOf(id)
     try {
-      return await slot.load()
+      return await slot.reload(code)
     } finally {
       this.#leave(slot)
     }
@@ -57,22 +97,62 @@ export class TenantRegistry {
   async unload (id: string): Promise<DrainReport | null> {
     const slot = this.#slots.get(id)
     if (slot === undefined) return null
+    const report = await slot.clear()
+    this.#leave(slot)
+    return report
+  }
+
+  /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
+  async suspend (id: string): Promise<DrainReport | null> {
+    await this.#builder.define(id)
+    this.#suspended.add(id)
+    return this.unload(id)
+  }
+
+  resume (id: string): void {
+    this.#suspended.delete(id)
+    this.#builder.failures.forget(id)
+  }
+
+  /** Unloads every tenant, then closes the source. */
+  async close (): Promise<void> {
+    this.#closing = true
+    this.#residency.close()
+    await Promise.all([...this.#slots.values()].map(async slot => {
+      await slot.clear()
+      await slot.settled()
+    }))
+    await this.#builder.close()
+    await this.#options.source.close?.()
+  }
+
+  #check (id: string): void {
+    if (this.#closing) throw new FST_TENANT_CLOSED(id)
+    if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
+    if (this.#builder.context.has(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
+  }
+
+  async #join (id: string, claim: (generation: Generation) => void): Promise<Generation> {
+    const slot = this.#slotOf(id)
+    const { loadTimeout, maxWaiting } = this.#options
+    if (slot.waiting >= maxWaiting) throw retryAfter(new FST_TENANT_BUSY(id), 1)
+    slot.waiting++
     try {
-      return await slot.retire(this.#context.options.drainTimeout)
+      const generation = await withDeadline(slot.load(), loadTimeout, () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
+      this.#check(id)
+      if (!generation.active) return await this.#join(id, claim)
+      claim(generation)
+      return generation
     } finally {
+      slot.waiting--
       this.#leave(slot)
     }
   }
 
-  /** Unloads every tenant, then closes the source. What fails on the way is logged and stops nothing. */
-  async close (): Promise<void> {
-    this.#closing = true
-    await Promise.all([...this.#slots.values()].map(slot => this.#end(slot)))
-    await this.#context.options.source.close?.()
-  }
-
-  #open (id: string): Slot {
-    const slot = new Slot(id, (id, number) => this.#build(id, number))
+  #slotOf (id: string): Slot {
+    const known = this.#slots.get(id)
+    if (known !== undefined) return known
+    const slot = new Slot(id, (slot, number, freshCode) => this.#builder.build(slot, number, freshCode, this.#residency), generation => this.#builder.retire(generation))
     this.#slots.set(id, slot)
     return slot
   }
@@ -82,39 +162,9 @@ export class TenantRegistry {
     if (slot.vacant) this.#slots.delete(slot.id)
   }
 
-  async #build (id: string, number: number): Promise<Generation> {
-    const definition = await this.#define(id)
-    this.#loads++
-    const generation = new Generation(id, number, this.#context.createScope(id))
-    try {
-      return await generation.load(definition, this.#context.options)
-    } catch (cause) {
-      throw this.#failed(id, cause)
-    }
-  }
-
-  async #define (id: string): Promise<TenantDefinition> {
-    let definition
-    try {
-      definition = await this.#context.options.source.get(id)
-    } catch (cause) {
-      throw this.#failed(id, cause)
-    }
-    if (definition === null) throw new FST_TENANT_NOT_FOUND(id)
-    return definition
-  }
-
-  #failed (id: string, cause: unknown): Error {
-    this.#context.log.error({ err: cause, tenantId: id }, 'tenant failed to load')
-    return new FST_TENANT_LOAD_FAILED(id, { cause })
-  }
-
-  async #end (slot: Slot): Promise<void> {
-    try {
-      await slot.retire(this.#context.options.drainTimeout)
-    } catch (err) {
-      this.#context.log.error({ err, tenantId: slot.id }, 'tenant failed to close')
-    }
-    await slot.settled()
+  #evict (slot: Slot): void {
+    this.#evictions++
+    publish('evict', { id: slot.id, generation: slot.current!.number })
+    slot.clear().finally(() => this.#leave(slot))
   }
 }

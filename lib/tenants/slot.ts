@@ -1,23 +1,46 @@
 import type { Generation } from './generation.ts'
 import type { DrainReport } from '../../types/index.ts'
 
-/** One tenant's place: the generation that takes its requests, the one that is being loaded, and those that end. */
+/** Builds a generation and loads it. */
+export type BuildGeneration = (slot: Slot, number: number, freshCode: boolean) => Promise<Generation>
+
+/** Takes a generation out of service. Never rejects. */
+export type RetireGeneration = (generation: Generation) => Promise<DrainReport>
+
+/** What a reload answers with: the new generation serves, the old one may still be at its last requests. */
+export interface Swap {
+  generation: Generation
+  /** Resolves when the old generation is closed; `null` when there was none. */
+  drain: Promise<DrainReport | null>
+}
+
+/** One tenant's place: the generation that takes its requests, the one that is being built, and those that end. */
 export class Slot {
   readonly id: string
   /** Takes the requests. Replaced in one assignment, so no request meets a tenant that is half built. */
   current: Generation | undefined
-  readonly #build: (id: string, number: number) => Promise<Generation>
-  #loading: Promise<Generation> | undefined
+  /** Whether the tenant has one of the places for loaded tenants: from the start of its load to its end. */
+  resident = false
+  /** Requests and jobs that wait for the tenant to be loaded. */
+  waiting = 0
+  readonly #make: BuildGeneration
+  readonly #retire: RetireGeneration
   readonly #retiring = new Set<Promise<DrainReport>>()
-  #loads = 0
+  #building: Promise<Swap> | undefined
+  #next: Promise<Swap> | undefined
+  #builds = 0
+  /** Whether the next generation reads its modules afresh. */
+  #freshCode = false
 
-  constructor (id: string, build: (id: string, number: number) => Promise<Generation>) {
+  constructor (id: string, build: BuildGeneration, retire: RetireGeneration) {
     this.id = id
-    this.#build = build
+    this.#make = build
+    this.#retire = retire
   }
 
-  get loading (): boolean {
-    return this.#loading !== undefined
+  /** Whether a generation is being built. */
+  get building (): boolean {
+    return this.#building !== undefined
   }
 
   /** How many generations end. */
@@ -25,50 +48,78 @@ export class Slot {
     return this.#retiring.size
   }
 
-  /** How often this tenant was loaded, failed loads included. */
-  get loads (): number {
-    return this.#loads
-  }
-
   /** Whether nothing of the tenant is left in memory. */
   get vacant (): boolean {
-    return this.current === undefined && !this.loading && this.draining === 0
+    return this.current === undefined && !this.building && this.draining === 0 && this.waiting === 0
   }
 
-  /** The current generation, loaded when there is none: once, however many ask. */
-  load (): Promise<Generation> {
-    if (this.current !== undefined) return Promise.resolve(this.current)
-    this.#loading ??= this.#load()
-    return this.#loading
+  /** The current generation, built when there is none: once, however many ask. */
+  async load (): Promise<Generation> {
+    if (this.current !== undefined) return this.current
+    const { generation } = await (this.#building ?? this.#build())
+    return generation
   }
 
-  /** Takes the tenant out of service, a load under way included; `null` when there is nothing to end. */
-  async retire (drainTimeout: number): Promise<DrainReport | null> {
-    await this.#loading?.catch(() => undefined)
-    const generation = this.current
-    if (generation === undefined) return null
-    this.current = undefined
-    const retiring = generation.retire(drainTimeout)
-    this.#retiring.add(retiring)
-    try {
-      return await retiring
-    } finally {
-      this.#retiring.delete(retiring)
+  /**
+   * Builds a generation beside the current one and swaps them. Of those who ask while one is built, all wait for one more, which
+   * sees what has changed until it starts. When it fails, the current one keeps serving.
+   */
+  reload (freshCode: boolean): Promise<Swap> {
+    this.#freshCode ||= freshCode
+    if (this.#building === undefined) return this.#build()
+    this.#next ??= this.#afterBuilding().then(() => {
+      this.#next = undefined
+      return this.#build()
+    })
+    return this.#next
+  }
+
+  /** Takes the tenant out of service at once, what is being built as soon as it is; `null` when there is nothing to end. */
+  async clear (): Promise<DrainReport | null> {
+    let ending = this.#take()
+    while (this.building) {
+      await this.#afterBuilding()
+      ending = this.#take() ?? ending
     }
+    return ending ?? null
   }
 
   /** Waits for the generations that end. */
   async settled (): Promise<void> {
-    await Promise.allSettled(this.#retiring)
+    await Promise.all(this.#retiring)
   }
 
-  async #load (): Promise<Generation> {
-    this.#loads++
-    try {
-      this.current = await this.#build(this.id, this.#loads)
-      return this.current
-    } finally {
-      this.#loading = undefined
-    }
+  #take (): Promise<DrainReport> | undefined {
+    const { current } = this
+    this.current = undefined
+    this.resident = false
+    return current === undefined ? undefined : this.#end(current)
+  }
+
+  #build (): Promise<Swap> {
+    this.#building = this.#swap().finally(() => { this.#building = undefined })
+    return this.#building
+  }
+
+  async #swap (): Promise<Swap> {
+    const freshCode = this.#freshCode
+    this.#freshCode = false
+    const generation = await this.#make(this, ++this.#builds, freshCode)
+    const old = this.current
+    this.current = generation
+    return { generation, drain: old === undefined ? Promise.resolve(null) : this.#end(old) }
+  }
+
+  async #afterBuilding (): Promise<void> {
+    // Its failure is told to those who asked for it.
+    await Promise.allSettled([this.#building])
+  }
+
+  async #end (generation: Generation): Promise<DrainReport> {
+    const retiring = this.#retire(generation)
+    this.#retiring.add(retiring)
+    const report = await retiring
+    this.#retiring.delete(retiring)
+    return report
   }
 }

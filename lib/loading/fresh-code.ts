@@ -1,0 +1,96 @@
+import * as nodeModule from 'node:module'
+import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
+import { extname, join, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { MessageChannel } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
+import { versionedUrl } from './versions.ts'
+import type { Versions } from './versions.ts'
+
+/** Puts a new version in force. */
+interface Registration {
+  set (folder: string, version: number): Promise<void>
+  close (): void
+}
+
+/** Of Node from 22.15: https://nodejs.org/api/module.html#moduleregisterhooksoptions */
+type RegisterHooks = (hooks: {
+  resolve (specifier: string, context: ResolveHookContext, next: (specifier: string, context: ResolveHookContext) => ResolveFnOutput): ResolveFnOutput
+}) => { deregister (): void }
+
+const { cache } = nodeModule.createRequire(import.meta.url)
+
+/**
+ * Makes Node read the modules of a folder again, those that they import included. Node keeps every ES module for ever, so
+ * each time costs the memory of the modules that are read again; CommonJS modules are given back.
+ */
+export class FreshCode {
+  readonly #versions: Versions = new Map()
+  #registration: Registration | undefined
+
+  /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
+  async refresh (dir: string): Promise<void> {
+    dropCommonJs(dir)
+    this.#registration ??= registerHooks(this.#versions)
+    const folder = pathToFileURL(join(dir, sep)).href
+    const version = (this.#versions.get(folder) ?? 0) + 1
+    this.#versions.set(folder, version)
+    await this.#registration.set(folder, version)
+  }
+
+  close (): void {
+    this.#registration?.close()
+    this.#registration = undefined
+  }
+}
+
+/** Forgets the CommonJS modules below a folder, and what keeps them alive: the lists of children of those that required them. */
+export function dropCommonJs (path: string): void {
+  const dropped = new Set<NodeJS.Module>()
+  for (const [file, module] of Object.entries(cache)) {
+    if (module === undefined || !isBelow(file, path)) continue
+    dropped.add(module)
+    Reflect.deleteProperty(cache, file)
+  }
+  if (dropped.size === 0) return
+  for (const module of Object.values(cache)) {
+    if (module?.children.some(child => dropped.has(child))) module.children = module.children.filter(child => !dropped.has(child))
+  }
+}
+
+function isBelow (file: string, path: string): boolean {
+  return file === path || (file.startsWith(join(path, sep)) && !file.includes(`${sep}node_modules${sep}`))
+}
+
+function registerHooks (versions: Versions): Registration {
+  const { registerHooks } = nodeModule as { registerHooks?: RegisterHooks }
+  if (registerHooks === undefined) return registerThreadHooks()
+  const hooks = registerHooks({
+    resolve (specifier, context, next) {
+      const resolved = next(specifier, context)
+      return { ...resolved, url: versionedUrl(versions, resolved.url, context.parentURL) }
+    }
+  })
+  return { set: async () => {}, close: () => hooks.deregister() }
+}
+
+/** For Node before 22.15, whose hooks run in a thread of their own and stay for ever. */
+function registerThreadHooks (): Registration {
+  const { port1, port2 } = new MessageChannel()
+  // The extension is that of this file: .ts before it is built, .js after.
+  const url = new URL(`./fresh-code-hooks${extname(import.meta.url)}`, import.meta.url)
+  nodeModule.register(url, { data: { port: port2 }, transferList: [port2] })
+  port1.unref()
+  return { set: (folder, version) => setInThread(port1, folder, version), close: () => port1.close() }
+}
+
+function setInThread (port: MessagePort, folder: string, version: number): Promise<void> {
+  return new Promise(resolve => {
+    port.ref()
+    port.once('message', () => {
+      port.unref()
+      resolve()
+    })
+    port.postMessage({ folder, version })
+  })
+}

@@ -1,0 +1,152 @@
+import type { FastifyBaseLogger } from 'fastify'
+import pLimit from 'p-limit'
+import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
+import { FreshCode } from '../loading/fresh-code.ts'
+import { publish } from './channels.ts'
+import { withDeadline } from './deadline.ts'
+import { Failures } from './failures.ts'
+import { Generation, UseClock } from './generation.ts'
+import { LoadContext } from './load-context.ts'
+import { retryAfter } from './retry-after.ts'
+import { UnknownIds } from './unknown.ts'
+import type { Residency } from './residency.ts'
+import type { Slot } from './slot.ts'
+import type { Watcher } from './watcher.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { Scope } from '../scope/scope.ts'
+import type { DrainReport, TenantDefinition } from '../../types/index.ts'
+
+/** What tenants are built with. */
+export interface BuilderContext {
+  options: ResolvedOptions
+  log: FastifyBaseLogger
+  /** Makes the scope of one generation, with nothing in it. */
+  createScope: (id: string) => Scope
+  /** Is told of every folder that a tenant is loaded from. */
+  watcher: Watcher | undefined
+}
+
+/** Builds generations and takes them down, and remembers what could not be built. */
+export class Builder {
+  readonly unknown = new UnknownIds()
+  readonly failures = new Failures()
+  readonly context = new LoadContext()
+  /** Counted since the start, failed ones included. */
+  readonly counts = { loads: 0, reloads: 0 }
+  readonly #options: ResolvedOptions
+  readonly #log: FastifyBaseLogger
+  readonly #createScope: (id: string) => Scope
+  readonly #watcher: Watcher | undefined
+  readonly #clock = new UseClock()
+  readonly #freshCode = new FreshCode()
+  readonly #unwatch: (() => void) | undefined
+  readonly #limit: <Result>(work: () => Promise<Result>) => Promise<Result>
+
+  constructor ({ options, log, createScope, watcher }: BuilderContext) {
+    this.#watcher = watcher
+    this.#options = options
+    this.#log = log
+    this.#createScope = createScope
+    this.#limit = pLimit(options.maxLoading)
+    this.#unwatch = this.#watchSource()
+  }
+
+  /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
+  async build (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+    const event = slot.current === undefined ? 'load' : 'reload'
+    const load = (): Promise<Generation> => this.context.run(slot.id, () => this.#load(slot, number, freshCode, residency))
+    try {
+      // A load that another load waits for must not wait behind it.
+      const generation = this.context.nested ? await load() : await this.#limit(load)
+      this.failures.forget(slot.id)
+      publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
+      return generation
+    } catch (error) {
+      publish('fail', { id: slot.id, generation: number, error })
+      throw error
+    }
+  }
+
+  /** Stops reading code afresh, and watching. */
+  async close (): Promise<void> {
+    this.#unwatch?.()
+    this.#freshCode.close()
+    await this.#watcher?.close()
+  }
+
+  /** Takes a generation out of service when its requests are over. Never rejects. */
+  async retire (generation: Generation): Promise<DrainReport> {
+    const report = await generation.drain(this.#options.drainTimeout)
+    if (!report.drained) this.#log.warn({ tenantId: generation.id, ...report }, 'tenant closed by force')
+    await this.#close(generation)
+    publish('drain', { id: generation.id, ...report })
+    return report
+  }
+
+  /** What the source says of a tenant. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
+  async define (id: string): Promise<TenantDefinition> {
+    const { source, loadTimeout } = this.#options
+    let definition
+    try {
+      definition = await withDeadline(Promise.resolve(source.get(id)), loadTimeout, () => new Error('The source of tenants does not answer'))
+    } catch (cause) {
+      this.#log.error({ err: cause, tenantId: id }, 'tenant source failed')
+      throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause }), 1)
+    }
+    if (definition !== null && definition !== undefined) return definition
+    this.unknown.add(id)
+    throw new FST_TENANT_NOT_FOUND(id)
+  }
+
+  #watchSource (): (() => void) | undefined {
+    try {
+      return this.#options.source.watch?.(() => this.unknown.clear())
+    } catch (err) {
+      this.#log.warn({ err }, 'a new tenant may be found some seconds late: its source cannot be watched')
+      return undefined
+    }
+  }
+
+  async #load (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+    const definition = await this.define(slot.id)
+    this.counts[slot.current === undefined ? 'loads' : 'reloads']++
+    if (definition.dir !== undefined) this.#watcher?.add(slot.id, definition.dir)
+    // Node keeps what went wrong with a module, so what failed has to be read again.
+    const refresh = freshCode || this.failures.errorOf(slot.id) !== undefined
+    if (refresh && definition.dir !== undefined) await this.#freshCode.refresh(definition.dir)
+    return residency.place(slot, async () => {
+      const generation = new Generation(slot.id, number, this.#createScope(slot.id), this.#clock)
+      try {
+        await generation.load(definition, this.#options)
+        return generation
+      } catch (cause) {
+        await this.#close(generation)
+        throw this.#failed(slot, cause)
+      }
+    })
+  }
+
+  /** A tenant that serves already is not kept from its requests by a reload that failed. */
+  #failed (slot: Slot, cause: unknown): Error {
+    const { id } = slot
+    this.#log.error({ err: cause, tenantId: id }, 'tenant failed to load')
+    const error = isTimeout(cause) ? new FST_TENANT_LOAD_TIMEOUT(id, { cause }) : new FST_TENANT_LOAD_FAILED(id, { cause })
+    if (slot.current === undefined) this.failures.add(id, cause)
+    return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))
+  }
+
+  /** What fails here is told to nobody else: who asked for it goes on without this generation. */
+  async #close (generation: Generation): Promise<void> {
+    try {
+      await generation.close(this.#options.loadTimeout)
+    } catch (err) {
+      this.#log.error({ err, tenantId: generation.id }, 'tenant failed to close')
+    }
+  }
+}
+
+/** Whether Fastify gave up on a plugin or a hook. */
+function isTimeout (error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return code === 'FST_ERR_PLUGIN_TIMEOUT' || code === 'FST_ERR_HOOK_TIMEOUT'
+}

@@ -1,0 +1,50 @@
+import { LRUCache } from 'lru-cache'
+
+/** A tenant's failed loads, one after the other. */
+interface Failure {
+  error: unknown
+  count: number
+  /** ms since the epoch */
+  retryAt: number
+}
+
+/** The first pause after a failed load, in ms; each further one is twice as long. */
+const FIRST_PAUSE = 1_000
+/** ms */
+const LONGEST_PAUSE = 60_000
+const MAX_TENANTS = 10_000
+
+/** Remembers failed loads with growing pauses, so that a broken tenant is tried once a pause and not once a request. */
+export class Failures {
+  readonly #failures = new LRUCache<string, Failure>({ max: MAX_TENANTS })
+
+  /** How many tenants failed to load and have not been loaded since. */
+  get size (): number {
+    return this.#failures.size
+  }
+
+  /** The error that the tenant's last load ended with; `undefined` when it did not fail. */
+  errorOf (id: string): unknown {
+    return this.#failures.get(id)?.error
+  }
+
+  /** How long not to try again, in s, rounded up; 0 when the tenant may be loaded. */
+  pauseOf (id: string): number {
+    const failure = this.#failures.get(id)
+    return failure === undefined ? 0 : Math.max(0, Math.ceil((failure.retryAt - Date.now()) / 1000))
+  }
+
+  add (id: string, error: unknown): void {
+    const count = (this.#failures.get(id)?.count ?? 0) + 1
+    const pause = Math.min(FIRST_PAUSE * 2 ** (count - 1), LONGEST_PAUSE)
+    this.#failures.set(id, { error, count, retryAt: Date.now() + pause })
+  }
+
+  forget (id: string): void {
+    this.#failures.delete(id)
+  }
+
+  ids (): Iterable<string> {
+    return this.#failures.keys()
+  }
+}

@@ -1,0 +1,42 @@
+import type { FastifyInstance } from 'fastify'
+import type { TenantManager } from './manager.ts'
+import type { ResolvedOptions } from '../options.ts'
+
+/** How many lines a preload writes. */
+const PROGRESS_LINES = 10
+
+/**
+ * Loads the tenants that the option names. A tenant that fails is logged and harms nobody else. What takes longer than Fastify
+ * gives a hook goes on while the app serves: a request of a tenant that is not loaded yet waits for it as always.
+ */
+export async function preload (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions): Promise<void> {
+  if (options.preload === false) return
+  const ids = options.preload === true ? await manager.list() : options.preload
+  const loading = loadAll(app, manager, ids)
+  const { pluginTimeout = 0 } = app.initialConfig
+  if (pluginTimeout === 0) return loading
+  await raceTimer(loading, pluginTimeout / 2)
+}
+
+async function loadAll (app: FastifyInstance, manager: TenantManager, ids: readonly string[]): Promise<void> {
+  const step = Math.ceil(ids.length / PROGRESS_LINES)
+  let loaded = 0
+  let failed = 0
+  await Promise.all(ids.map(async id => {
+    try {
+      await manager.preload(id)
+      loaded++
+    } catch {
+      // The load itself has logged why.
+      failed++
+    }
+    if ((loaded + failed) % step === 0) app.log.info({ loaded, failed, total: ids.length }, 'preloading tenants')
+  }))
+}
+
+async function raceTimer (work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const time = new Promise<void>(resolve => { timer = setTimeout(resolve, ms) })
+  await Promise.race([work, time])
+  clearTimeout(timer)
+}

@@ -1,0 +1,70 @@
+import { FST_TENANT_OVERLOADED } from '../errors.ts'
+import { retryAfter } from './retry-after.ts'
+import type { Slot } from './slot.ts'
+
+/** What decides who stays. */
+export interface ResidencyOptions {
+  readonly maxActive: number
+  /** ms; 0 = never */
+  readonly idleTimeout: number
+}
+
+/** Says which tenants stay loaded: at most `maxActive`, and none that was idle for longer than `idleTimeout`. */
+export class Residency {
+  readonly #options: ResidencyOptions
+  readonly #slots: ReadonlyMap<string, Slot>
+  readonly #evict: (slot: Slot) => void
+  readonly #sweeper: NodeJS.Timeout | undefined
+
+  constructor (options: ResidencyOptions, slots: ReadonlyMap<string, Slot>, evict: (slot: Slot) => void) {
+    this.#options = options
+    this.#slots = slots
+    this.#evict = evict
+    if (options.idleTimeout > 0) this.#sweeper = setInterval(() => this.#sweep(), options.idleTimeout / 2).unref()
+  }
+
+  /**
+   * Runs `load` with a place kept for the tenant. The least recently used idle one makes room, a busy one never.
+   * @throws FST_TENANT_OVERLOADED when all are busy
+   */
+  async place<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
+    // A reload takes the place that the tenant has.
+    if (slot.resident) return load()
+    this.#makeRoom()
+    slot.resident = true
+    try {
+      return await load()
+    } catch (error) {
+      slot.resident = false
+      throw error
+    }
+  }
+
+  close (): void {
+    clearInterval(this.#sweeper)
+  }
+
+  #makeRoom (): void {
+    const residents = [...this.#slots.values()].filter(slot => slot.resident)
+    if (residents.length < this.#options.maxActive) return
+    const idle = residents.filter(isIdle)
+    if (idle.length === 0) throw retryAfter(new FST_TENANT_OVERLOADED(), 1)
+    this.#evict(idle.reduce((oldest, slot) => lastUse(slot) < lastUse(oldest) ? slot : oldest))
+  }
+
+  #sweep (): void {
+    const before = Date.now() - this.#options.idleTimeout
+    for (const slot of this.#slots.values()) {
+      if (isIdle(slot) && slot.current!.lastUsedAt <= before) this.#evict(slot)
+    }
+  }
+}
+
+/** A tenant that is being reloaded is in use. */
+function isIdle (slot: Slot): boolean {
+  return slot.current !== undefined && slot.current.inFlight === 0 && !slot.building && slot.waiting === 0
+}
+
+function lastUse (slot: Slot): number {
+  return slot.current!.lastUse
+}
