@@ -1,5 +1,5 @@
 import { FST_TENANT_OPTION_INVALID } from './errors.ts'
-import { resolveStrategy } from './identification/identify.ts'
+import { readsBaseDomain, resolveStrategy } from './identification/identify.ts'
 import { isTenantId } from './identification/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
 import { resolveSource } from './sources/resolve.ts'
@@ -81,11 +81,10 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     check((name === 'plugins' || name === 'routes') && isObject(value), `autoload.${name}`, 'an object, and named plugins or routes')
   }
 
-  const toStrategy = (identify: Identify | readonly Identify[]): TenantIdentificationStrategy => resolveStrategy(identify, { baseDomain, prefix })
   return Object.freeze({
     source: resolveSource(tenants),
-    strategy: toStrategy(identify),
-    toStrategy,
+    strategy: resolveStrategy(identify, { baseDomain, prefix }),
+    toStrategy: (later: Identify | readonly Identify[]) => resolveStrategy(later, { baseDomain: readsBaseDomain(later) ? baseDomain : undefined, prefix }),
     defaultTenant,
     required,
     order,

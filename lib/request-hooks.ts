@@ -29,8 +29,6 @@ export class RequestHooks {
 
   /** Identifies the tenant, and hands the request over to its scope when a route there is to answer. */
   readonly identify = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    const held = leaseOf(reply.raw)
-    if (held !== undefined) return this.#show(held, request, reply, done)
     if (this.#host.ruleOf(request) === 'ignore') return done()
     let id
     try {
@@ -43,6 +41,11 @@ export class RequestHooks {
     id.then(
       id => this.#find(id, request, reply, done),
       error => this.#refuse(identificationError(error), request, done)).catch(done)
+  }
+
+  /** Goes on with a request that was identified when it had another URL. */
+  readonly resume = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
+    this.#show(leaseOf(reply.raw) as Generation, request, reply, done)
   }
 
   /** Throws what `identify` noted: by then the hooks that the app registered before the plugin have run. */

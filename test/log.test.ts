@@ -59,7 +59,7 @@ const plugins: Record<string, FastifyPluginAsync> = {
 async function logged (t: Teardown, options: MultitenantOptions = {}, server: FastifyServerOptions = {}): Promise<Logged> {
   const lines: Line[] = []
   const stream = { write: (line: string) => { lines.push(JSON.parse(line)) } }
-  const app = Fastify({ loggerInstance: pino(stream), ...server }) as unknown as FastifyInstance
+  const app = Fastify({ loggerInstance: pino({}, stream), ...server }) as unknown as FastifyInstance
   t.teardown(() => app.close())
   app.register(multitenant, { ...options, tenants: tenants(plugins) })
   app.get('/shared', async request => {
@@ -174,19 +174,19 @@ t.test("the log settings are the app's", async t => {
   })
 
   t.test('disableRequestLogging', async t => {
-    const { send } = await logged(t, {}, { disableRequestLogging: true })
+    const { send } = await logged(t, {}, { logController: new LogController({ disableRequestLogging: true }) })
     t.strictSame(messages(await send({ url: '/own', tenant: 'acme' })), ['in the handler'])
     t.strictSame(messages(await send({ url: '/nowhere', tenant: 'acme' })), [])
   })
 
   t.test('disableRequestLogging as a function', async t => {
-    const { send } = await logged(t, {}, { disableRequestLogging: request => request.url === '/own' })
+    const { send } = await logged(t, {}, { logController: new LogController({ disableRequestLogging: request => request.url === '/own' }) })
     t.strictSame(messages(await send({ url: '/own', tenant: 'acme' })), ['in the handler'])
     t.strictSame(messages(await send({ url: '/shared', tenant: 'acme' })), ['incoming request', 'in the handler', 'request completed'])
   })
 
   t.test('requestIdLogLabel', async t => {
-    const { app, lines } = await logged(t, {}, { requestIdLogLabel: 'trace' })
+    const { app, lines } = await logged(t, {}, { logController: new LogController({ requestIdLogLabel: 'trace' }) })
     lines.length = 0
     await exchange(app, { url: '/own', tenant: 'acme' })
     t.strictSame(lines.filter(({ msg }) => msg === 'request completed').map(({ trace }) => trace), ['req-1'])

@@ -35,9 +35,13 @@ function strategyOf (identify: Identify, { baseDomain = '', prefix = '' }: Ident
 
 /** A domain that nothing reads is a mistake: whoever sets it believes that hosts are looked at. */
 function refuseIdleBaseDomain (identify: Identify | readonly Identify[], { baseDomain }: IdentifyContext): void {
-  if (baseDomain === undefined) return
-  if (isList(identify) ? identify.includes('subdomain') : identify === 'subdomain') return
+  if (baseDomain === undefined || readsBaseDomain(identify)) return
   throw new FST_TENANT_OPTION_INVALID('baseDomain', 'left out unless identify has "subdomain"')
+}
+
+/** Whether a strategy of these is the one that `baseDomain` is for. */
+export function readsBaseDomain (identify: Identify | readonly Identify[]): boolean {
+  return isList(identify) ? identify.includes('subdomain') : identify === 'subdomain'
 }
 
 /** `Array.isArray` does not tell a readonly array from the rest. */

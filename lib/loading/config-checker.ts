@@ -25,7 +25,7 @@ export function createConfigChecker (schema: Record<string, unknown>): ConfigChe
     const checked = await readEnv(scope, {
       confKey: DECORATOR,
       schema: copy,
-      data: config as Record<string, unknown>,
+      data: { ...config },
       env: false,
       dotenv: dotenv === undefined ? false : { path: dotenv }
     })
@@ -35,14 +35,14 @@ export function createConfigChecker (schema: Record<string, unknown>): ConfigChe
 
 /** Registers @fastify/env in a child of its own, so that its decorators stay out of the tenant's scope. */
 async function readEnv (scope: FastifyInstance, options: fastifyEnv.FastifyEnvOptions): Promise<TenantConfig> {
-  let checked: TenantConfig = {}
+  let checked = {} as TenantConfig
   try {
     await scope.register(async child => {
       await child.register(fastifyEnv, options)
       checked = Reflect.get(child, DECORATOR)
     })
   } catch (error) {
-    throw new FST_TENANT_CONFIG_INVALID(reason(error as EnvError), ...because(error))
+    throw new FST_TENANT_CONFIG_INVALID(reason(error as EnvError), { cause: error })
   }
   return checked
 }
@@ -52,9 +52,4 @@ type EnvError = Error & { errors?: Array<{ instancePath: string, message?: strin
 
 function reason ({ errors, message }: EnvError): string {
   return errors?.map(error => `config${error.instancePath} ${error.message}`).join(', ') ?? message
-}
-
-/** @fastify/error takes a cause that its types do not know of. */
-export function because (cause: unknown): [] {
-  return [{ cause }] as unknown as []
 }

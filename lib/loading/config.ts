@@ -22,7 +22,7 @@ export async function readConfig (
   const context: ConfigContext = { id: definition.id, app: scope }
   const fromFolder = folder === null ? {} : await readFolderConfig(folder, context)
   const own = checkObject(await answerOf(definition.config ?? {}, context), "the tenant's own config")
-  const config = { ...copyPlain(fromFolder), ...copyPlain(own) }
+  const config = { ...copyPlain(fromFolder), ...copyPlain(own) } as TenantConfig
   return check === undefined ? config : check(scope, config, folder?.path('.env'))
 }
 

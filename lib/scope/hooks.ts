@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { getOuter } from './outer.ts'
 import type { HookLists, Internals, OnRequestHook } from './internals.ts'
 
 /** Runs when an application hook would: when the app itself is ready, listens or closes. A tenant has its own of these. */
@@ -21,4 +22,17 @@ export function tenantHooks (app: FastifyInstance, internals: Internals, onReque
   hooks.onRequest = onRequest
   hooks.onRequestAbort = []
   return hooks
+}
+
+/** The hooks around `identify`, of which those before it pass by what the app has handed over: they have run there. */
+export function withoutRepeats (onRequest: OnRequestHook[], identify: OnRequestHook): OnRequestHook[] {
+  const index = onRequest.indexOf(identify)
+  return [...onRequest.slice(0, index).map(unlessHandedOver), ...onRequest.slice(index + 1)]
+}
+
+function unlessHandedOver (hook: OnRequestHook): OnRequestHook {
+  return function (this: FastifyInstance, request, reply, done) {
+    if (getOuter(request.raw) !== undefined) return done()
+    return hook.call(this, request, reply, done)
+  }
 }

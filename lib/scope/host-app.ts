@@ -2,10 +2,11 @@ import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { carryHook } from './carry.ts'
 import { HandOver } from './hand-over.ts'
-import { addFirstHook, tenantHooks } from './hooks.ts'
+import { addFirstHook, tenantHooks, withoutRepeats } from './hooks.ts'
 import { Internals } from './internals.ts'
 import { handedOverLogController } from './log-controller.ts'
 import { outerId } from './outer.ts'
+import { inTurn, Reroute } from './reroute.ts'
 import { findRoute, routerOf } from './router.ts'
 import { Scope } from './scope.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
@@ -13,10 +14,12 @@ import { Upgrades } from './upgrades.ts'
 import type { OnRequestHook, RouteMatch, Router } from './internals.ts'
 import type { TenantRule } from '../../types/index.ts'
 
-/** The plugin's two hooks. */
+/** The plugin's hooks. */
 export interface PluginHooks {
   identify: OnRequestHook
   refuse: OnRequestHook
+  /** Goes on with a request that was identified when it had another URL. */
+  resume: OnRequestHook
 }
 
 /** The app that the plugin was registered in: what all tenants are grafted on, and where their requests come from. */
@@ -29,6 +32,7 @@ export class HostApp {
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
   readonly #handOver: HandOver
+  #rerouted: Reroute | undefined
   #rewrites = false
 
   /** @throws FST_TENANT_FASTIFY_UNSUPPORTED when this Fastify lacks what tenants build on */
@@ -48,6 +52,8 @@ export class HostApp {
    */
   addHooks (hooks: PluginHooks, order: 'first' | 'registered'): void {
     const { app, internals } = this
+    const resume = order === 'first' ? hooks.resume : inTurn(carryHook(app, internals), hooks.resume)
+    this.#rerouted = new Reroute(internals, hooks.identify, resume)
     if (order === 'first') {
       addFirstHook(app, hooks.identify, internals)
       app.addHook('onRequest', hooks.refuse)
@@ -62,7 +68,7 @@ export class HostApp {
     const { onRequest } = this.internals.get(this.app, 'hooks')
     const left = order === 'first'
       ? onRequest.filter(hook => hook !== hooks.identify && hook !== hooks.refuse)
-      : [carryHook(this.app, this.internals), ...onRequest.slice(onRequest.indexOf(hooks.identify) + 1)]
+      : [carryHook(this.app, this.internals), ...withoutRepeats(onRequest, hooks.identify)]
     return new Scope(this, { id, pluginTimeout, hooks: tenantHooks(this.app, this.internals, left) })
   }
 
@@ -82,12 +88,18 @@ export class HostApp {
     this.#rewrite(request, url)
     const appRoute = findRoute(this.router, request.raw)
     const route = scope.routeFor(request, appRoute?.store ?? null)
-    return route instanceof Promise ? route.then(route => route ?? appRoute) : route ?? appRoute
+    const orApp = (route: RouteMatch | null): RouteMatch | null => route ?? this.#reroute(request, appRoute)
+    return route instanceof Promise ? route.then(orApp) : orApp(route)
   }
 
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
     this.#handOver.run(request, reply, route)
+  }
+
+  #reroute (request: FastifyRequest, route: RouteMatch | null): RouteMatch | null {
+    if (route === null || route.store === null || this.#rerouted === undefined) return route
+    return { ...route, store: this.#rerouted.contextOf(route.store, this.internals.get(request, 'routeContext')) }
   }
 
   #rewrite (request: FastifyRequest, url: string): void {

@@ -16,6 +16,7 @@ export interface RouteContext {
   server: FastifyInstance
   handler: unknown
   onRequest: OnRequestHook[] | null
+  onRequestAbort: unknown[] | null
   onResponse: unknown[] | null
   onSend: unknown[] | null
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noteOnResponse } from './responding.ts'
 import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from './internals.ts'
 
 /**
@@ -35,6 +36,7 @@ export class NotFound {
    * reach with `reply.callNotFound()`.
    */
   settle (scope: FastifyInstance, app: FastifyInstance, routes: Router['routes']): void {
+    noteOnResponse(this.#internals.get(this.#root, 'fourOhFourContext'))
     if (!this.#internals.get(this.#root, 'canSetNotFoundHandler')) return
     const context = this.#appContext(scope, app)
     for (const { store } of routes) {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { graft } from './graft.ts'
 import { NotFound } from './not-found.ts'
+import { noteOnResponse } from './responding.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
 import type { Scion } from './graft.ts'
 import type { HostApp } from './host-app.ts'
@@ -32,6 +33,7 @@ export class Scope {
       await fill(instance)
     }
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
+    for (const { store } of this.#router.routes) noteOnResponse(store)
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
   }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { isResponding, kResponded } from '../scope/responding.ts'
 import type { Generation } from './generation.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
@@ -6,8 +7,8 @@ const kLease = Symbol('fastify-multitenant.lease')
 interface Leased { [kLease]?: Generation | undefined }
 
 /**
- * Keeps a generation, which has counted the response in, loaded until the response closes: not when it has finished, because a
- * stream may go on and the hooks of the response still run then. `false` when the client has left already: it will not close again.
+ * Keeps a generation, which has counted the response in, loaded until the response has closed and the tenant's onResponse hooks are
+ * through: not only until it has finished, because a stream may go on then. `false` when the client has left already: it will not close again.
  */
 export function holdUntilClose (generation: Generation, reply: ServerResponse): boolean {
   if (isClosed(reply)) {
@@ -15,13 +16,18 @@ export function holdUntilClose (generation: Generation, reply: ServerResponse): 
     return false
   }
   (reply as Leased)[kLease] = generation
-  reply.once('close', release)
+  reply.once('close', onClose)
   return true
 }
 
 /** The generation that this response keeps loaded. */
 export function leaseOf (reply: ServerResponse): Generation | undefined {
   return (reply as Leased)[kLease]
+}
+
+function onClose (this: ServerResponse): void {
+  if (isResponding(this)) this.once(kResponded, release)
+  else release.call(this)
 }
 
 function release (this: ServerResponse): void {

@@ -99,8 +99,9 @@ export class TenantManager {
 
   /** How many tenants there are, and how those do that are in memory. */
   async stats (options: StatsOptions = {}): Promise<MultitenantStatistics> {
+    const now = statistics(this.#context, options)
     const total = await this.#context.options.source.count?.() ?? (await this.list()).length
-    return statistics(this.#context, total, options)
+    return { total, inactive: total - now.active, ...now }
   }
 
   /**

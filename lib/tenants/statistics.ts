@@ -2,20 +2,17 @@ import type { Builder } from './builder.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { MultitenantStatistics, StatsOptions, TenantStatistics } from '../../types/index.ts'
 
-/** What there is to say of the tenants now. `total` is how many the sources know. */
+/** What there is to say of the tenants in memory. */
 export function statistics (
   { builder, registry }: { builder: Builder, registry: TenantRegistry },
-  total: number,
   { limit = 100, after }: StatsOptions
-): MultitenantStatistics {
+): Omit<MultitenantStatistics, 'total' | 'inactive'> {
   const slots = [...registry.slots]
   const active = slots.filter(slot => slot.current !== undefined).length
   const ids = new Set([...slots.map(slot => slot.id), ...builder.failures.ids(), ...registry.suspended])
   const listed = [...ids].sort().filter(id => after === undefined || id > after).slice(0, limit)
   return {
-    total,
     active,
-    inactive: total - active,
     loading: slots.filter(slot => slot.building).length,
     failed: builder.failures.size,
     suspended: registry.suspended.size,

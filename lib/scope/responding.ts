@@ -1,0 +1,32 @@
+import type { ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { RouteContext } from './internals.ts'
+
+const kResponding = Symbol('fastify-multitenant.responding')
+
+/** Emitted on a raw response that closed while onResponse hooks ran, when the last of them is through. */
+export const kResponded = Symbol('fastify-multitenant.responded')
+
+interface Responding { [kResponding]?: boolean }
+
+/** Makes a route note when its onResponse hooks begin: they may go on after the response has closed. */
+export function noteOnResponse (context: RouteContext): void {
+  context.onResponse?.unshift(onResponse)
+}
+
+/** Whether onResponse hooks of a tenant run for this response. */
+export function isResponding (reply: ServerResponse): boolean {
+  return (reply as Responding)[kResponding] === true
+}
+
+/** To be called when a response is through with its hooks. */
+export function responded (reply: ServerResponse): void {
+  if (!isResponding(reply)) return
+  (reply as Responding)[kResponding] = false
+  reply.emit(kResponded)
+}
+
+function onResponse (_request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  (reply.raw as Responding)[kResponding] = true
+  done()
+}
