@@ -14,10 +14,9 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const options = resolveOptions(opts, app.prefix)
   await options.source.open?.()
 
-  app.decorateRequest('tenant', null)
-  app.decorateRequest('tenantId', null)
-
+  decorateRequests(app)
   const host = new HostApp(app)
+  host.earlierChildren().forEach(decorateRequests)
   const builder: Builder = new Builder({
     options,
     log: app.log,
@@ -26,12 +25,17 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   })
   const registry: TenantRegistry = new TenantRegistry(options, builder)
   const hooks: RequestHooks = new RequestHooks(options, registry, host)
-  const manager: TenantManager = new TenantManager({ app, options, builder, registry, hooks })
+  const manager: TenantManager = new TenantManager({ host, options, builder, registry, hooks })
 
   app.decorate('multitenant', manager)
   host.addHooks(hooks, options.order)
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onClose', () => registry.close())
+}
+
+function decorateRequests (app: FastifyInstance): void {
+  app.decorateRequest('tenant', null)
+  app.decorateRequest('tenantId', null)
 }
 
 /** Makes one Fastify app serve many tenants, each with its own plugins, routes, schemas, services and config. */

@@ -125,6 +125,27 @@ t.test('below a prefix', async t => {
     }
   })
 
+  t.test("refusals come after the child's earlier hooks, for URLs of the tenants' own too", async t => {
+    const app = emptyApp(t)
+    app.register(async child => {
+      child.addHook('onRequest', async (_request, reply) => { reply.header('access-control-allow-origin', '*') })
+      await child.register(multitenant, {
+        tenants: tenants({
+          broken: async scope => {
+            scope.get('/own', async () => 'own')
+            throw new Error('broken on purpose')
+          }
+        })
+      })
+      child.get('/shared', async () => 'shared')
+    }, { prefix: '/api' })
+    for (const url of ['/api/shared', '/api/own']) {
+      const answer = await ask(app, url, 'broken')
+      t.equal(answer.statusCode, 503)
+      t.equal(answer.headers['access-control-allow-origin'], '*', url)
+    }
+  })
+
   t.test('outside of it nobody is identified', async t => {
     const asked: string[] = []
     const app = emptyApp(t)
@@ -212,7 +233,7 @@ t.test('below a prefix', async t => {
     const body = async (url: string): Promise<string> => (await app.inject({ url, headers: { authorization: 'acme' } })).body
     t.equal(await body('/api/shared'), 'acme')
     t.strictSame(early, ['/api/shared'])
-    app.log.info('below the prefix Fastify runs no hook for URLs that the app does not know')
+    // Fastify itself runs no hook of the child for a URL that no route of the app has.
     t.equal(await body('/api/own'), 'acme /api/own')
     t.strictSame(early, ['/api/shared', '/api/own'])
   })
@@ -324,8 +345,33 @@ t.test('children that were made before', async t => {
     ran.length = 0
     t.equal((await ask(app, '/api/deep', 'acme')).body, 'acme', "the tenant's route, where the hooks of those children are not")
     t.strictSame(ran, [])
-    t.equal((await ask(app, '/api/deep')).body, 'deep null')
-    t.strictSame(ran, ['early, null', 'deep, null'])
     t.match((await ask(app, '/api/deep', 'hooli')).json(), { code: 'FST_TENANT_NOT_FOUND' })
   })
+
+  t.test('have a request without a tenant there: null', async t => {
+    const app = emptyApp(t)
+    await app.register(async early => {
+      early.decorateRequest('mark', 'mark')
+      early.get('/early', async request => [String(request.tenant), String(request.tenantId)])
+      early.get('/ignored', { config: { tenant: 'ignore' } }, async request => [String(request.tenant), String(request.tenantId)])
+    })
+    await app.register(multitenant, { tenants: {} })
+    t.strictSame((await ask(app, '/early')).json(), ['null', 'null'])
+    t.strictSame((await ask(app, '/ignored')).json(), ['null', 'null'])
+  })
+})
+
+t.test('init() where the plugin is in a child of the app', async t => {
+  for (const moment of ['before the app is ready', 'after']) {
+    t.test(moment, async t => {
+      const app = emptyApp(t)
+      const children: FastifyInstance[] = []
+      app.register(below(child => { children.push(child) }), { prefix: '/api' })
+      if (moment === 'after') await app.ready()
+      else await app.after()
+      const tenant = await children[0]?.multitenant.init('acme')
+      t.equal(tenant?.id, 'acme')
+      t.equal((await ask(app, '/api/own', 'acme')).body, 'acme /api/own')
+    })
+  }
 })

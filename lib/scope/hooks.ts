@@ -5,6 +5,11 @@ import type { HookLists, Internals, OnRequestHook } from './internals.ts'
 /** Runs when an application hook would: when the app itself is ready, listens or closes. A tenant has its own of these. */
 const APPLICATION_HOOKS = new Set(['onReady', 'onListen', 'preClose'])
 
+/** Run for each request: https://fastify.dev/docs/latest/Reference/Lifecycle/ */
+export const REQUEST_HOOKS = [
+  'onTimeout', 'onRequest', 'preParsing', 'preValidation', 'preSerialization', 'preHandler', 'onSend', 'onResponse', 'onError', 'onRequestAbort'
+]
+
 /** Puts an onRequest hook before all others of an instance and of its children, those made earlier included. */
 export function addFirstHook (instance: FastifyInstance, hook: OnRequestHook, internals: Internals): void {
   internals.get(instance, 'hooks').onRequest.unshift(hook)

@@ -60,7 +60,19 @@ export class HostApp {
     } else {
       app.addHook('onRequest', hooks.identify)
     }
-    app.addHook('onReady', async () => answerUnknownUrls(app, hooks, internals))
+    app.addHook('onReady', async () => answerUnknownUrls(app, internals))
+  }
+
+  /** The children that the app had before the plugin was registered: what is decorated on the app does not reach them. */
+  earlierChildren (instance: FastifyInstance = this.app): FastifyInstance[] {
+    return this.internals.get(instance, 'children').flatMap(child => [child, ...this.earlierChildren(child)])
+  }
+
+  /** Resolves when the whole app is ready: `ready()` of a child does not wait for that. */
+  async ready (): Promise<void> {
+    let root = this.app
+    for (let parent = Object.getPrototypeOf(root); parent !== Object.prototype; parent = Object.getPrototypeOf(root)) root = parent
+    await root.ready()
   }
 
   /** An empty scope for one generation of a tenant. `pluginTimeout` in ms. */

@@ -1,15 +1,15 @@
-import type { FastifyInstance } from 'fastify'
 import { statistics } from './statistics.ts'
 import type { Builder } from './builder.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { Tenant } from './tenant.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { ResolvedOptions } from '../options.ts'
+import type { HostApp } from '../scope/host-app.ts'
 import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions } from '../../types/index.ts'
 
 /** What the manager manages. */
 export interface ManagerContext {
-  app: FastifyInstance
+  host: HostApp
   options: ResolvedOptions
   builder: Builder
   registry: TenantRegistry
@@ -36,7 +36,7 @@ export class TenantManager {
    * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED
    */
   async init (id: string): Promise<Tenant> {
-    await this.#context.app.ready()
+    await this.#context.host.ready()
     return this.preload(id)
   }
 
@@ -51,7 +51,7 @@ export class TenantManager {
    * @throws as `init`; the tenant that serves goes on then
    */
   async reload (id: string, { code = true }: ReloadOptions = {}): Promise<ReloadReport> {
-    await this.#context.app.ready()
+    await this.#context.host.ready()
     const { generation, drain } = await this.#context.registry.reload(id, code)
     return { generation: generation.number, drain }
   }
@@ -81,7 +81,7 @@ export class TenantManager {
   async run<Result> (id: string, job: (tenant: Tenant, signal: AbortSignal) => Result | Promise<Result>): Promise<Result> {
     const controller = new AbortController()
     const holder = { req: { method: 'JOB', url: job.name }, destroy: () => controller.abort() }
-    await this.#context.app.ready()
+    await this.#context.host.ready()
     const generation = await this.#context.registry.claim(id, holder)
     try {
       return await job(generation.tenant, controller.signal)

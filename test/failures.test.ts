@@ -1,0 +1,542 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { mock } from 'node:test'
+import t from 'tap'
+import { appWith, call, Door, Events, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import type { FastifyInstance } from 'fastify'
+import type { InlineTenant } from '../index.ts'
+import type { Teardown } from './fixtures/lifecycle/app.ts'
+
+/** A tenant that fails to load as long as `broken` is set. */
+class Broken {
+  broken = true
+  loads = 0
+  readonly definition: InlineTenant = {
+    plugin: async scope => {
+      this.loads++
+      if (this.broken) throw new Error('/secret/path is broken')
+      scope.get('/', async () => 'mended')
+    }
+  }
+}
+
+const healthy: InlineTenant = { plugin: async scope => { scope.get('/', async () => 'healthy') } }
+
+function fakeTime (t: Teardown): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
+  t.teardown(() => mock.timers.reset())
+}
+
+/** What the memory of unknown ids takes for the time: the Date that is mocked does not reach it. */
+function fakeClock (t: Teardown): { advance (ms: number): void } {
+  const started = performance.now()
+  let now = started
+  const { mock: { restore } } = mock.method(performance, 'now', () => now)
+  t.teardown(() => restore())
+  return { advance: ms => { now += ms } }
+}
+
+t.test('a load that fails refuses all who wait, and the next attempt is made after a pause', async t => {
+  fakeTime(t)
+  const door = new Door()
+  const events = new Events(t)
+  const log = new LogLines()
+  const acme = new Broken()
+  const { plugin } = acme.definition
+  const app = appWith(t, {
+    acme: {
+      plugin: async (scope, options) => {
+        await door.pass()
+        await plugin!(scope, options, () => {})
+      }
+    },
+    globex: healthy
+  }, {}, log.server)
+  await app.ready()
+  const responses = Array.from({ length: 100 }, () => send(app, 'acme'))
+  await door.reached
+  door.open()
+  for (const response of await Promise.all(responses)) {
+    t.same(refusal(response), [503, 'FST_TENANT_LOAD_FAILED'])
+    t.equal(response.headers['retry-after'], '1')
+    t.notMatch(response.body, /secret|globex|at /)
+  }
+  t.equal(acme.loads, 1)
+  t.match(log.of('tenant failed to load'), [{ tenantId: 'acme', err: { message: '/secret/path is broken' } }])
+  t.match(events.of('fail'), [{ id: 'acme', generation: 1, error: { code: 'FST_TENANT_LOAD_FAILED' } }])
+
+  await send(app, 'acme')
+  t.equal(acme.loads, 1, 'not tried again in the pause')
+  t.equal((await send(app, 'globex')).body, 'healthy')
+
+  acme.broken = false
+  mock.timers.tick(1_000)
+  t.equal((await send(app, 'acme')).body, 'mended')
+  t.equal(acme.loads, 2)
+  t.match(await app.multitenant.stats(), { failed: 0, loads: 3 })
+})
+
+t.test('a broken tenant is tried once a pause, and the pauses grow up to a minute', async t => {
+  fakeTime(t)
+  const acme = new Broken()
+  const app = appWith(t, { acme: acme.definition })
+  await app.ready()
+  const pauses = []
+  for (let attempt = 1; attempt <= 8; attempt++) {
+    const responses = await Promise.all(Array.from({ length: 20 }, () => send(app, 'acme')))
+    t.equal(acme.loads, attempt)
+    const [pause] = new Set(responses.map(({ headers }) => Number(headers['retry-after'])))
+    pauses.push(pause)
+    mock.timers.tick(pause! * 1000 - 1)
+    t.equal((await send(app, 'acme')).headers['retry-after'], '1')
+    t.equal(acme.loads, attempt)
+    mock.timers.tick(1)
+  }
+  t.same(pauses, [1, 2, 4, 8, 16, 32, 60, 60])
+
+  acme.broken = false
+  t.equal((await send(app, 'acme')).body, 'mended')
+  await app.multitenant.unload('acme')
+  acme.broken = true
+  t.equal((await send(app, 'acme')).headers['retry-after'], '1', 'a load that went well ends the row')
+})
+
+t.test('negative control: without the memory of failures a broken tenant is loaded once a request', async t => {
+  const acme = new Broken()
+  const app = appWith(t, { acme: acme.definition })
+  await app.ready()
+  for (let request = 0; request < 5; request++) await t.rejects(app.multitenant.init('acme'))
+  t.equal(acme.loads, 5)
+})
+
+t.test('init() does not wait for the end of the pause', async t => {
+  fakeTime(t)
+  const acme = new Broken()
+  const app = appWith(t, { acme: acme.definition })
+  await app.ready()
+  await t.rejects(app.multitenant.init('acme'), { code: 'FST_TENANT_LOAD_FAILED', cause: { message: '/secret/path is broken' } })
+  acme.broken = false
+  t.equal((await app.multitenant.init('acme')).id, 'acme')
+  t.equal((await send(app, 'acme')).body, 'mended')
+})
+
+t.test('a load that hangs is waited for no longer than loadTimeout, and harms no other tenant', async t => {
+  fakeTime(t)
+  const door = new Door()
+  const app = appWith(t, { acme: { plugin: () => door.pass() }, globex: healthy }, { loadTimeout: 5_000 })
+  await app.ready()
+  const first = send(app, 'acme')
+  await door.reached
+  t.equal((await send(app, 'globex')).body, 'healthy')
+  mock.timers.tick(5_000)
+  const response = await first
+  t.same(refusal(response), [503, 'FST_TENANT_LOAD_TIMEOUT'])
+  t.ok(Number(response.headers['retry-after']) >= 1)
+  await until(async () => (await app.multitenant.stats()).loading === 0)
+  t.match(await app.multitenant.stats(), { failed: 1, active: 1 })
+  t.same(refusal(await send(app, 'acme')), [503, 'FST_TENANT_LOAD_FAILED'])
+  t.equal(door.passed, 1)
+})
+
+t.test('who comes later to a load that hangs has a time limit of its own', async t => {
+  fakeTime(t)
+  const source = new MemorySource({ acme: healthy })
+  const door = new Door()
+  source.before = door.pass()
+  const app = appWith(t, source, { loadTimeout: 5_000 })
+  await app.ready()
+  const first = send(app, 'acme')
+  await turn()
+  mock.timers.tick(4_000)
+  const second = send(app, 'acme')
+  await turn()
+  mock.timers.tick(999)
+  await turn()
+  door.open()
+  t.equal((await first).body, 'healthy')
+  t.equal((await second).body, 'healthy')
+})
+
+t.test('hanging loads of many tenants leave the rest of the app alone', async t => {
+  const hanging = Array.from({ length: 5 }, (_, index) => `hanging-${index}`)
+  const door = new Door()
+  const tenants = Object.fromEntries(hanging.map(id => [id, { plugin: () => door.pass() }]))
+  const app = appWith(t, { ...tenants, globex: healthy }, { maxLoading: 5 })
+  app.get('/shared', async request => request.tenantId)
+  await app.multitenant?.init('globex')
+  await app.ready()
+  await app.multitenant.init('globex')
+  const waiting = hanging.map(id => send(app, id))
+  await until(() => door.passed === 5)
+  t.equal((await send(app, 'globex')).body, 'healthy')
+  t.equal((await app.inject('/shared')).statusCode, 200)
+  door.open()
+  await Promise.all(waiting)
+})
+
+t.test('no more than maxLoading tenants are loaded at a time', async t => {
+  let loading = 0
+  let most = 0
+  const doors: Door[] = []
+  const ids = Array.from({ length: 20 }, (_, index) => `tenant-${index}`)
+  const app = appWith(t, Object.fromEntries(ids.map(id => [id, {
+    plugin: async scope => {
+      most = Math.max(most, ++loading)
+      const door = new Door()
+      doors.push(door)
+      await door.pass()
+      loading--
+      scope.get('/', async () => id)
+    }
+  } satisfies InlineTenant])), { maxLoading: 3 })
+  await app.ready()
+  const responses = ids.map(id => send(app, id))
+  for (let loaded = 0; loaded < ids.length; loaded++) {
+    await until(() => doors.length > loaded)
+    doors[loaded]!.open()
+  }
+  t.same((await Promise.all(responses)).map(({ body }) => body), ids)
+  t.equal(most, 3)
+})
+
+t.test('more than maxWaiting requests that wait for a tenant are refused', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    },
+    globex: healthy
+  }, { maxWaiting: 3 })
+  await app.ready()
+  const waiting = Array.from({ length: 3 }, () => send(app, 'acme'))
+  await door.reached
+  const refused = await send(app, 'acme')
+  t.same(refusal(refused), [503, 'FST_TENANT_BUSY'])
+  t.equal(refused.headers['retry-after'], '1')
+  t.equal((await send(app, 'globex')).body, 'healthy')
+  door.open()
+  t.same((await Promise.all(waiting)).map(({ body }) => body), ['acme', 'acme', 'acme'])
+})
+
+t.test('a tenant that asks for itself while it is loaded fails at once', async t => {
+  const ways: Record<string, (app: FastifyInstance) => Promise<unknown>> = {
+    init: app => app.multitenant.init('acme'),
+    reload: app => app.multitenant.reload('acme'),
+    run: app => app.multitenant.run('acme', () => 'ran'),
+    inject: async app => {
+      const response = await app.inject({ url: '/', headers: { 'x-tenant-id': 'acme' } })
+      if (response.statusCode !== 200) throw Object.assign(new Error('not answered'), { code: response.json()['code'] })
+    }
+  }
+  for (const [name, ask] of Object.entries(ways)) {
+    await t.test(`by ${name}`, async t => {
+      fakeTime(t)
+      const asked: unknown[] = []
+      const app = appWith(t, {
+        acme: {
+          plugin: async scope => {
+            await ask(app).catch(error => asked.push(error))
+            scope.get('/', async () => 'acme')
+          }
+        }
+      })
+      t.equal((await send(app, 'acme')).body, 'acme', 'no timer has run: nothing waited for a time limit')
+      t.match(asked, [{ code: 'FST_TENANT_LOAD_FAILED' }])
+    })
+  }
+})
+
+t.test('tenants that wait for each other while they are loaded fail at once', async t => {
+  fakeTime(t)
+  const errors: unknown[] = []
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await app.multitenant.init('globex')
+        scope.get('/', async () => 'acme')
+      }
+    },
+    globex: {
+      plugin: async () => {
+        await app.multitenant.init('acme').catch(error => errors.push(error))
+      }
+    }
+  })
+  t.equal((await send(app, 'acme')).body, 'acme')
+  t.match(errors, [{ code: 'FST_TENANT_LOAD_FAILED', message: "Tenant 'acme' could not be loaded" }])
+})
+
+t.test('tenants whose loads began apart and then wait for each other fail at once too', async t => {
+  const doors = { acme: new Door(), globex: new Door() }
+  const errors: unknown[] = []
+  const asks = (id: 'acme' | 'globex', other: string): InlineTenant => ({
+    plugin: async scope => {
+      await doors[id].pass()
+      await app.multitenant.init(other).catch(error => errors.push(error))
+      scope.get('/', async () => id)
+    }
+  })
+  fakeTime(t)
+  const app = appWith(t, { acme: asks('acme', 'globex'), globex: asks('globex', 'acme') })
+  await app.ready()
+  const responses = [send(app, 'acme'), send(app, 'globex')]
+  await Promise.all([doors.acme.reached, doors.globex.reached])
+  doors.acme.open()
+  doors.globex.open()
+  const answered = Promise.all(responses).then(() => 'answered')
+  t.equal(await Promise.race([answered, turn(200).then(() => 'nobody is answered before loadTimeout')]), 'answered')
+  mock.timers.tick(20_000)
+  await turn(50)
+  mock.timers.tick(20_000)
+})
+
+t.test('a load that another load waits for does not stand behind it in the queue', async t => {
+  fakeTime(t)
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await door.pass()
+        await app.multitenant.init('globex')
+        scope.get('/', async () => 'acme')
+      }
+    },
+    globex: healthy
+  }, { maxLoading: 1 })
+  await app.ready()
+  const acme = send(app, 'acme')
+  await door.reached
+  const globex = send(app, 'globex')
+  await turn()
+  door.open()
+  const answered = Promise.all([acme, globex]).then(responses => responses.map(({ body }) => body))
+  t.same(await Promise.race([answered, turn(200).then(() => 'both wait for each other until loadTimeout')]), ['acme', 'healthy'])
+  mock.timers.tick(20_000)
+  await turn(50)
+  mock.timers.tick(20_000)
+})
+
+t.test('what a tenant starts while it is loaded may ask for it later', async t => {
+  const door = new Door()
+  let later: Promise<unknown> = Promise.resolve()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        later = door.pass().then(() => app.multitenant.run('acme', tenant => `ran in ${tenant}`))
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  t.equal((await send(app, 'acme')).body, 'acme')
+  door.open()
+  t.equal(await later, 'ran in acme')
+  await app.multitenant.unload('acme')
+})
+
+t.test('one of many requests above maxInFlight is refused until another one is closed', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.get('/', async (_request, reply) => {
+          reply.raw.write('begun ')
+          await door.pass()
+          reply.raw.end('ended')
+        })
+        scope.get('/quick', async () => 'quick')
+      }
+    },
+    globex: healthy
+  }, { maxInFlight: 2 })
+  const address = await listen(app)
+  await app.multitenant.init('acme')
+  const streams = [await call(address, 'acme'), await call(address, 'acme')]
+  const refused = await send(app, 'acme', '/quick')
+  t.same(refusal(refused), [503, 'FST_TENANT_BUSY'])
+  t.equal(refused.headers['retry-after'], '1')
+  await t.rejects(app.multitenant.run('acme', () => 'ran'), { code: 'FST_TENANT_BUSY' })
+  t.equal((await send(app, 'globex')).body, 'healthy', 'another tenant has places of its own')
+  door.open()
+  await Promise.all(streams.map(stream => stream.text()))
+  await until(async () => (await app.multitenant.stats()).tenants[0]?.inFlight === 0)
+  t.equal((await send(app, 'acme', '/quick')).body, 'quick')
+})
+
+t.test('requests that waited for a tenant to be loaded count for maxInFlight too', async t => {
+  const loaded = new Door()
+  const door = new Door()
+  let most = 0
+  let running = 0
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await loaded.pass()
+        scope.get('/', async () => {
+          most = Math.max(most, ++running)
+          await door.pass()
+          running--
+          return 'acme'
+        })
+      }
+    }
+  }, { maxInFlight: 2 })
+  await app.ready()
+  const responses = Array.from({ length: 10 }, () => send(app, 'acme'))
+  await loaded.reached
+  loaded.open()
+  await door.reached
+  await turn()
+  door.open()
+  const statuses = (await Promise.all(responses)).map(({ statusCode }) => statusCode)
+  t.equal(most, 2)
+  t.same(statuses.filter(status => status === 200).length, 2)
+})
+
+t.test('a source that fails is a 503, is logged, and is never remembered as "not found"', async t => {
+  const log = new LogLines()
+  const source = new MemorySource({ acme: healthy })
+  const app = appWith(t, source, {}, log.server)
+  source.failure = new Error('/secret/database is down')
+  for (let time = 0; time < 2; time++) {
+    const response = await send(app, 'acme')
+    t.same(refusal(response), [503, 'FST_TENANT_LOAD_FAILED'])
+    t.equal(response.headers['retry-after'], '1')
+    t.notMatch(response.body, 'secret')
+  }
+  t.match(log.of('tenant source failed'), [{ tenantId: 'acme', err: { message: '/secret/database is down' } }])
+  source.failure = undefined
+  t.equal((await send(app, 'acme')).body, 'healthy', 'the first request after that is answered')
+  t.match(await app.multitenant.stats(), { unknown: 0, failed: 0 })
+})
+
+t.test('a source that does not answer is given up after loadTimeout', async t => {
+  fakeTime(t)
+  const source = new MemorySource({ acme: healthy })
+  source.before = new Promise(() => {})
+  const app = appWith(t, source, { loadTimeout: 1_000 })
+  await app.ready()
+  const response = send(app, 'acme')
+  await until(() => source.asked.length === 1)
+  await turn()
+  mock.timers.tick(1_000)
+  t.equal((await response).statusCode, 503)
+  source.before = undefined
+  await turn()
+  t.equal((await send(app, 'acme')).body, 'healthy')
+})
+
+t.test('an id that no tenant has reaches the source once in a while, and not once a request', async t => {
+  fakeTime(t)
+  const clock = fakeClock(t)
+  const source = new MemorySource()
+  const app = appWith(t, source)
+  await app.ready()
+  for (let time = 0; time < 50; time++) {
+    const response = await send(app, 'nobody')
+    t.same(refusal(response), [404, 'FST_TENANT_NOT_FOUND'])
+  }
+  t.equal(source.asked.length, 1)
+  t.match(await app.multitenant.stats(), { unknown: 1, tenants: [] })
+  source.tenants.set('nobody', healthy)
+  clock.advance(5_001)
+  mock.timers.tick(5_001)
+  t.equal((await send(app, 'nobody')).body, 'healthy', 'for some seconds only')
+})
+
+t.test('the memory of unknown ids has an end', async t => {
+  const source = new MemorySource()
+  const app = appWith(t, source)
+  await app.ready()
+  for (let from = 0; from < 10_500; from += 500) {
+    await Promise.all(Array.from({ length: 500 }, (_, index) => t.rejects(app.multitenant.run(`nobody-${from + index}`, () => {}))))
+  }
+  t.match(await app.multitenant.stats(), { unknown: 10_000, active: 0, failed: 0, tenants: [] }, 'and nothing else is kept of them')
+})
+
+t.test('a tenant that was asked for too early is there as soon as its folder is', async t => {
+  const dir = t.testdir({})
+  const app = appWith(t, dir)
+  await app.ready()
+  t.equal((await send(app, 'early')).statusCode, 404)
+  t.equal((await app.multitenant.stats()).unknown, 1)
+  await mkdir(join(dir, 'early'))
+  await writeFile(join(dir, 'early', 'index.mjs'), "export default async app => { app.get('/', async () => 'early') }")
+  await until(async () => (await app.multitenant.stats()).unknown === 0)
+  t.equal((await send(app, 'early')).body, 'early')
+})
+
+t.test('init() makes an id known that is remembered as unknown', async t => {
+  const source = new MemorySource()
+  const app = appWith(t, source)
+  t.equal((await send(app, 'late')).statusCode, 404)
+  source.tenants.set('late', healthy)
+  await app.multitenant.init('late')
+  t.equal((await send(app, 'late')).body, 'healthy')
+  await app.multitenant.unload('late')
+  t.equal((await send(app, 'late')).body, 'healthy', 'and after it was unloaded again')
+})
+
+t.test('an answer that a source gave before a change is not remembered after it', async t => {
+  let changed = (): void => {}
+  const source = Object.assign(new MemorySource(), {
+    watch: (call: () => void) => {
+      changed = call
+      return () => {}
+    }
+  })
+  const app = appWith(t, source)
+  await app.ready()
+  const door = new Door()
+  source.before = door.pass()
+  const early = send(app, 'late')
+  await until(() => source.asked.length === 1)
+  source.tenants.set('late', healthy)
+  changed()
+  door.open()
+  t.equal((await early).statusCode, 404)
+  source.before = undefined
+  t.equal((await send(app, 'late')).body, 'healthy')
+})
+
+t.test('a source that cannot be watched is still a source', async t => {
+  const log = new LogLines()
+  const source = Object.assign(new MemorySource({ acme: healthy }), { watch: () => { throw new Error('no watchers left') } })
+  const app = appWith(t, source, {}, log.server)
+  t.equal((await send(app, 'acme')).body, 'healthy')
+  t.equal(log.lines.filter(({ level }) => level === 40).length, 1)
+})
+
+t.test('a tenant whose plugins fail in odd ways ends neither the process nor another tenant', async t => {
+  const ways: Record<string, InlineTenant['plugin']> = {
+    throws: () => { throw new Error('thrown') },
+    'throws-nothing': () => { throw undefined }, // eslint-disable-line no-throw-literal -- tenants may
+    rejects: async () => { throw new Error('rejected') },
+    'calls-back': (_scope, _options, done) => done(new Error('called back')),
+    'on-ready': async scope => { scope.addHook('onReady', async () => { throw new Error('not ready') }) },
+    'same-route-twice': async scope => { scope.get('/', async () => '').get('/', async () => '') }
+  }
+  const app = appWith(t, { ...Object.fromEntries(Object.entries(ways).map(([id, plugin]) => [id, { plugin: plugin! }])), globex: healthy })
+  await app.ready()
+  for (const id of Object.keys(ways)) {
+    t.same(refusal(await send(app, id)), [503, 'FST_TENANT_LOAD_FAILED'], id)
+  }
+  t.equal((await send(app, 'globex')).body, 'healthy')
+  t.match(await app.multitenant.stats(), { failed: Object.keys(ways).length, active: 1 })
+})
+
+t.test('what a failed load has opened is closed again', async t => {
+  const events: string[] = []
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.addHook('onClose', async () => { events.push('closed') })
+        throw new Error('broken')
+      }
+    }
+  })
+  t.equal((await send(app, 'acme')).statusCode, 503)
+  t.same(events, ['closed'])
+})
