@@ -46,16 +46,13 @@ const NAMES = new Set([
   'maxLoading', 'maxWaiting', 'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload'
 ])
 
-/** What Fastify itself puts into or reads from a plugin's options. */
-const FASTIFY_NAMES = new Set(['prefix', 'logLevel', 'logSerializers'])
-
 /**
  * The plugin's options as the rest of it reads them; the caller's object stays as it was.
  * @param prefix the prefix of the routes where the plugin was registered
  * @throws FST_TENANT_OPTION_INVALID which names the option
  */
 export function resolveOptions (options: MultitenantOptions, prefix: string): ResolvedOptions {
-  for (const name of Object.keys(options)) check(NAMES.has(name) || FASTIFY_NAMES.has(name), name, `one of ${[...NAMES].join(', ')}`)
+  for (const name of Object.keys(options)) check(NAMES.has(name), name, `left out: the options are ${[...NAMES].join(', ')}`)
   const {
     tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
     maxActive = 100, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,

@@ -661,6 +661,34 @@ t.test('clients that leave', async t => {
     }
   })
 
+  t.test('so do those of a child that was made before the last hook of the app', async t => {
+    const app = emptyApp(t)
+    const aborted: string[] = []
+    const gate = new Gate()
+    app.addHook('onRequestAbort', async request => { aborted.push(`first ${request.id}`) })
+    await app.register(async child => {
+      child.addHook('onRequestAbort', async request => { aborted.push(`child ${request.id}`) })
+      child.get('/shared', async () => await gate.pass())
+    })
+    const last = new Promise<void>(resolve => {
+      app.addHook('onRequestAbort', async request => {
+        aborted.push(`last ${request.id}`)
+        resolve()
+      })
+    })
+    app.register(multitenant, { identify: 'path', tenants: { acme: {} } })
+    await listen(app)
+
+    const closed = responseClosed(app)
+    const client = ask(app, { url: '/acme/shared' }).end()
+    client.on('error', () => {})
+    await gate.knocked
+    client.destroy()
+    await Promise.all([closed, last])
+    t.strictSame(aborted.sort(), ['child req-1', 'first req-1', 'last req-1'])
+    gate.open()
+  })
+
   t.test("a tenant's own onRequestAbort runs for its routes", async t => {
     const gate = new Gate()
     const aborted: string[] = []

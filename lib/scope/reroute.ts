@@ -9,8 +9,8 @@ export class Reroute {
   readonly #internals: Internals
   readonly #identify: OnRequestHook
   readonly #resume: OnRequestHook
-  /** As many as the app has routes. */
-  readonly #contexts = new WeakMap<RouteContext, RouteContext>()
+  /** By the route that the request was at and the one it goes to. */
+  readonly #contexts = new WeakMap<RouteContext, WeakMap<RouteContext, RouteContext>>()
 
   /** @param resume runs in place of `identify` and the hooks before it */
   constructor (internals: Internals, identify: OnRequestHook, resume: OnRequestHook) {
@@ -21,20 +21,28 @@ export class Reroute {
 
   /** @param before the route that the request was at */
   contextOf (context: RouteContext, before: RouteContext): RouteContext {
-    const known = this.#contexts.get(context)
-    if (known !== undefined) return known
-    const made: RouteContext = Object.create(context)
-    made.onRequest = [this.#resume, ...this.#left(context)]
-    // The app's hooks listen for the abort since the first time; those that only this route has come after them.
-    const onRequestAbort = context.onRequestAbort?.slice(before.onRequestAbort?.length ?? 0) ?? []
-    made.onRequestAbort = onRequestAbort.length === 0 ? null : onRequestAbort
-    this.#contexts.set(context, made)
+    const contexts = this.#contexts.get(before) ?? new WeakMap<RouteContext, RouteContext>()
+    this.#contexts.set(before, contexts)
+    const made = contexts.get(context) ?? this.#make(context, before)
+    contexts.set(context, made)
     return made
   }
 
-  #left ({ server, onRequest }: RouteContext): OnRequestHook[] {
-    const ran = this.#internals.get(server, 'hooks').onRequest.indexOf(this.#identify) + 1
-    return onRequest?.slice(ran) ?? []
+  #make (context: RouteContext, before: RouteContext): RouteContext {
+    const { onRequest } = this.#internals.get(context.server, 'hooks')
+    const left = context.onRequest?.slice(onRequest.indexOf(this.#identify) + 1) ?? []
+    const onRequestAbort = this.#newOnRequestAbort(context, before)
+    return Object.assign(Object.create(context), {
+      onRequest: [this.#resume, ...left],
+      onRequestAbort: onRequestAbort.length === 0 ? null : onRequestAbort
+    })
+  }
+
+  /** Those that do not listen since the first time. A route has its instance's hooks, bound, and then its own. */
+  #newOnRequestAbort (context: RouteContext, before: RouteContext): unknown[] {
+    const listening = new Set(this.#internals.get(before.server, 'hooks')['onRequestAbort'])
+    const hooks = this.#internals.get(context.server, 'hooks')['onRequestAbort'] ?? []
+    return (context.onRequestAbort ?? []).filter((_bound, index) => !listening.has(hooks[index]))
   }
 }
 

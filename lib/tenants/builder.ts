@@ -76,7 +76,10 @@ export class Builder {
 
   /** Takes a generation out of service when its requests are over. Never rejects. */
   async retire (generation: Generation): Promise<DrainReport> {
-    const report = await generation.drain(this.#options.drainTimeout)
+    const { drainTimeout } = this.#options
+    const draining = generation.drain(drainTimeout)
+    await this.#ending(generation, withDeadline(generation.scope.preClose(), drainTimeout, () => new Error('A preClose hook of the tenant took too long')))
+    const report = await draining
     if (!report.drained) this.#log.warn({ tenantId: generation.id, ...report }, 'tenant closed by force')
     await this.#close(generation)
     publish('drain', { id: generation.id, ...report })
@@ -135,10 +138,14 @@ export class Builder {
     return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))
   }
 
-  /** What fails here is told to nobody else: who asked for it goes on without this generation. */
   async #close (generation: Generation): Promise<void> {
+    await this.#ending(generation, generation.close(this.#options.loadTimeout))
+  }
+
+  /** What fails here is told to nobody else: who asked for it goes on without this generation. */
+  async #ending (generation: Generation, work: Promise<void>): Promise<void> {
     try {
-      await generation.close(this.#options.loadTimeout)
+      await work
     } catch (err) {
       this.#log.error({ err, tenantId: generation.id }, 'tenant failed to close')
     }
