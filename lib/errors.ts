@@ -6,7 +6,7 @@ export const FST_TENANT_REQUIRED = createError('FST_TENANT_REQUIRED', 'This requ
 export const FST_TENANT_INVALID_ID = createError<[options?: ErrorOptions]>('FST_TENANT_INVALID_ID', 'The tenant id is not valid', 400)
 /** 503: the identification strategy failed; `cause` says why. */
 export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOptions]>('FST_TENANT_IDENTIFICATION_FAILED', 'The tenant of this request could not be identified', 503)
-/** 404: no source knows the tenant. */
+/** 404: no source knows the tenant, or its config leaves it out. */
 export const FST_TENANT_NOT_FOUND = createError<[id: string]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
 /** 503: the tenant could not be loaded; `cause` says why. */
 export const FST_TENANT_LOAD_FAILED = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
@@ -28,3 +28,17 @@ export const FST_TENANT_CONFIG_INVALID = createError<[reason: string, options?: 
 export const FST_TENANT_FASTIFY_UNSUPPORTED = createError<[missing: string, version: string]>('FST_TENANT_FASTIFY_UNSUPPORTED', '%s not found in Fastify %s, which this version of fastify-multitenant does not support', 500)
 /** 500 (TypeError): an option of the plugin is wrong. */
 export const FST_TENANT_OPTION_INVALID = createError<[name: string, expected: string]>('FST_TENANT_OPTION_INVALID', "The option '%s' must be %s", 500, TypeError)
+/** 500: a plugin is named with a scheme that no plugin loading strategy is registered for. */
+export const FST_TENANT_SCHEME_UNKNOWN = createError<[plugin: string, known: string]>('FST_TENANT_SCHEME_UNKNOWN', "No strategy loads the plugin '%s'. The schemes are: %s", 500)
+/** 500: a plugin that is named in a config, or is in a folder of core plugins, could not be loaded; `cause` says why. */
+export const FST_TENANT_PLUGIN_FAILED = createError<[plugin: string, reason: string, options?: ErrorOptions]>('FST_TENANT_PLUGIN_FAILED', "The plugin '%s' could not be loaded: %s", 500)
+/** 500: an npm package is not installed, or is not what a tenant or a plugin must be; `cause` says why. */
+export const FST_TENANT_PACKAGE_INVALID = createError<[name: string, reason: string, options?: ErrorOptions]>('FST_TENANT_PACKAGE_INVALID', "The package '%s' %s", 500)
+/** 500: two sources have a tenant with the same id. */
+export const FST_TENANT_ID_TAKEN = createError<[id: string, places: string]>('FST_TENANT_ID_TAKEN', "Tenant '%s' is there more than once: %s", 500)
+/** 500: `start()` of a server that has been started before. */
+export const FST_TENANT_SERVER_STARTED = createError<[]>('FST_TENANT_SERVER_STARTED', 'A server is started once; make a new one to start again', 500)
+/** 500: something that needs a server that has been started. */
+export const FST_TENANT_SERVER_NOT_STARTED = createError<[]>('FST_TENANT_SERVER_NOT_STARTED', 'The server has not been started: call start() first', 500)
+/** 500: the server cannot listen; `cause` says why. */
+export const FST_TENANT_LISTEN_FAILED = createError<[host: string, port: string | number, options?: ErrorOptions]>('FST_TENANT_LISTEN_FAILED', 'The server cannot listen on %s port %s', 500)

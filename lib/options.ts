@@ -1,10 +1,12 @@
 import { FST_TENANT_OPTION_INVALID } from './errors.ts'
 import { readsBaseDomain, resolveStrategy } from './identification/identify.ts'
-import { isTenantId } from './identification/tenant-id.ts'
+import { isAnyId, isTenantId } from './identification/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
+import { PluginManager } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
 import type { AutoloadOptions, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
+import type { IdCheck } from './identification/tenant-id.ts'
 import type { ConfigChecker } from './loading/config-checker.ts'
 
 /** What loading a tenant needs of the plugin's options. */
@@ -12,11 +14,14 @@ export interface LoadingOptions {
   readonly checkConfig: ConfigChecker | undefined
   readonly services: (context: ServiceContext) => readonly unknown[]
   readonly autoload: Readonly<Required<AutoloadOptions>>
+  readonly loaders: PluginManager
 }
 
 /** The plugin's options, checked, defaulted and frozen. */
 export interface ResolvedOptions extends LoadingOptions {
   readonly source: TenantSource
+  /** What an id must be to be looked up. */
+  readonly isId: IdCheck
   readonly strategy: TenantIdentificationStrategy
   /** Makes a strategy of whatever `identify` may be. */
   readonly toStrategy: (identify: Identify | readonly Identify[]) => TenantIdentificationStrategy
@@ -43,7 +48,8 @@ const MAX_TIMEOUT = 2 ** 31 - 1
 
 const NAMES = new Set([
   'tenants', 'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'maxActive', 'idleTimeout', 'preload', 'maxInFlight',
-  'maxLoading', 'maxWaiting', 'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload'
+  'maxLoading', 'maxWaiting', 'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload', 'loaders',
+  'validateIds'
 ])
 
 /**
@@ -56,15 +62,17 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
   const {
     tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
     maxActive = 100, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,
-    loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}
+    loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}, loaders = {}, validateIds = true
   } = options
 
-  check(defaultTenant === undefined || isTenantId(defaultTenant), 'defaultTenant', 'a tenant id')
+  check(typeof validateIds === 'boolean', 'validateIds', 'a boolean')
+  const isId = validateIds ? isTenantId : isAnyId
+  check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id')
   check(typeof required === 'boolean', 'required', 'a boolean')
   check(order === 'first' || order === 'registered', 'order', "'first' or 'registered'")
   check(isCount(maxActive) && maxActive > 0, 'maxActive', 'a whole number above 0')
   check(isTimeout(idleTimeout), 'idleTimeout', 'a number of ms')
-  check(typeof preload === 'boolean' || (Array.isArray(preload) && preload.every(isTenantId)), 'preload', 'a boolean or an array of tenant ids')
+  check(typeof preload === 'boolean' || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids')
   check(isCount(maxInFlight), 'maxInFlight', 'a whole number')
   check(isCount(maxLoading) && maxLoading > 0, 'maxLoading', 'a whole number above 0')
   check(isCount(maxWaiting) && maxWaiting > 0, 'maxWaiting', 'a whole number above 0')
@@ -74,12 +82,14 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
   check(configSchema === undefined || isObject(configSchema), 'configSchema', 'a JSON schema')
   check(typeof services === 'function', 'services', 'a function')
   check(isObject(autoload), 'autoload', 'an object')
+  check(isObject(loaders), 'loaders', 'an object of plugin loading strategies by scheme, or a PluginManager')
   for (const [name, value] of Object.entries(autoload)) {
     check((name === 'plugins' || name === 'routes') && isObject(value), `autoload.${name}`, 'an object, and named plugins or routes')
   }
 
   return Object.freeze({
-    source: resolveSource(tenants),
+    source: resolveSource(tenants, isId),
+    isId,
     strategy: resolveStrategy(identify, { baseDomain, prefix }),
     toStrategy: (later: Identify | readonly Identify[]) => resolveStrategy(later, { baseDomain: readsBaseDomain(later) ? baseDomain : undefined, prefix }),
     defaultTenant,
@@ -96,7 +106,8 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     drainTimeout,
     checkConfig: configSchema === undefined ? undefined : createConfigChecker(configSchema),
     services,
-    autoload: Object.freeze({ plugins: {}, routes: {}, ...autoload })
+    autoload: Object.freeze({ plugins: {}, routes: {}, ...autoload }),
+    loaders: loaders instanceof PluginManager ? loaders : new PluginManager(loaders)
   })
 }
 

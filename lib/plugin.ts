@@ -15,21 +15,24 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   await options.source.open?.()
 
   decorateRequests(app)
-  const host = new HostApp(app)
+  const host = new HostApp(app, options.order)
   host.earlierChildren().forEach(decorateRequests)
-  const builder: Builder = new Builder({
+  const builder = new Builder({
     options,
     log: app.log,
     watcher: options.watch ? new Watcher(id => manager.reload(id), app.log) : undefined,
-    createScope: id => host.createScope(id, hooks, options.order, options.loadTimeout)
+    createScope: id => host.createScope(id, options.loadTimeout),
+    isListening: () => app.server.listening
   })
-  const registry: TenantRegistry = new TenantRegistry(options, builder)
-  const hooks: RequestHooks = new RequestHooks(options, registry, host)
+  const registry = new TenantRegistry(options, builder)
+  const hooks = new RequestHooks(options, registry, host)
   const manager: TenantManager = new TenantManager({ host, options, builder, registry, hooks })
 
   app.decorate('multitenant', manager)
-  host.addHooks(hooks, options.order)
+  host.addHooks(hooks)
   app.addHook('onReady', () => preload(app, manager, options))
+  app.addHook('onListen', async () => registry.onListen())
+  app.addHook('preClose', () => registry.preClose())
   app.addHook('onClose', () => registry.close())
 }
 

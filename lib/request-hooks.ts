@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
 import { checkTenantId } from './identification/tenant-id.ts'
-import { holdUntilClose, leaseOf } from './tenants/lease.ts'
+import { holdUntilClose, leaseOf } from './tenants/response.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { HostApp } from './scope/host-app.ts'
 import type { RouteMatch } from './scope/internals.ts'
 import type { Generation } from './tenants/generation.ts'
+import type { Lease } from './tenants/lease.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
+import type { TenantAnswer } from '../types/index.ts'
 
 type Done = (error?: Error) => void
 
@@ -29,23 +31,23 @@ export class RequestHooks {
 
   /** Identifies the tenant, and hands the request over to its scope when a route there is to answer. */
   readonly identify = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    if (this.#host.ruleOf(request) === 'ignore') return done()
+    if (this.#host.ruleOf(request) === 'ignore') return this.#goOn(request, reply, done)
     let id
     try {
       const answer = this.strategy.extractTenantId(request)
-      id = isPromise(answer) ? answer.then(checkTenantId) : checkTenantId(answer)
+      id = isPromise(answer) ? answer.then(answer => this.#check(answer)) : this.#check(answer)
     } catch (error) {
-      return this.#refuse(identificationError(error), request, done)
+      return this.#refuse(identificationError(error), request, reply, done)
     }
     if (!isPromise(id)) return this.#find(id, request, reply, done)
     id.then(
       id => this.#find(id, request, reply, done),
-      error => this.#refuse(identificationError(error), request, done)).catch(done)
+      error => this.#refuse(identificationError(error), request, reply, done)).catch(done)
   }
 
   /** Goes on with a request that was identified when it had another URL. */
   readonly resume = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    this.#show(leaseOf(reply.raw) as Generation, request, reply, done)
+    this.#show((leaseOf(reply.raw) as Lease).generation, request, reply, done)
   }
 
   /** Throws what `identify` noted: by then the hooks that the app registered before the plugin have run. */
@@ -53,26 +55,33 @@ export class RequestHooks {
     done(this.#refusals.get(request))
   }
 
+  /** The pattern is not asked about the id of a tenant that is loaded. */
+  #check (answer: TenantAnswer): string | null {
+    if (typeof answer === 'string' && this.#registry.active(answer) !== undefined) return answer
+    return checkTenantId(answer, this.#options.isId)
+  }
+
   #find (named: string | null, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const id = named ?? this.#options.defaultTenant
-    if (id === undefined) return this.#without(request, done)
+    if (id === undefined) return this.#without(request, reply, done)
 
-    const generation = this.#registry.claim(id, reply.raw)
-    if (!isPromise(generation)) return this.#enter(generation, request, reply, done)
-    generation.then(
-      generation => this.#enter(generation, request, reply, done),
-      error => this.#refuse(error, request, done)).catch(done)
+    const lease = this.#registry.claim(id, reply.raw)
+    if (!isPromise(lease)) return this.#enter(lease, request, reply, done)
+    lease.then(
+      lease => this.#enter(lease, request, reply, done),
+      error => this.#refuse(error, request, reply, done)).catch(done)
   }
 
-  #without (request: FastifyRequest, done: Done): void {
+  #without (request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const rule = this.#host.ruleOf(request) ?? (this.#options.required ? 'required' : 'optional')
-    if (rule === 'required' && !isPreflight(request)) return this.#refuse(new FST_TENANT_REQUIRED(), request, done)
-    done()
+    if (rule === 'required' && !isPreflight(request)) return this.#refuse(new FST_TENANT_REQUIRED(), request, reply, done)
+    this.#goOn(request, reply, done)
   }
 
-  #enter (generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  #enter (lease: Lease, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     // The client left while the tenant was loaded: nobody is there to be answered, and nothing has run yet.
-    if (!holdUntilClose(generation, reply.raw)) return
+    if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
+    const { generation } = lease
     const route = this.#host.routeFor(generation.scope, request, this.strategy.tenantUrl?.(request, generation.id))
     if (!isPromise(route)) return this.#answer(route, generation, request, reply, done)
     route.then(route => this.#answer(route, generation, request, reply, done), done)
@@ -88,20 +97,26 @@ export class RequestHooks {
     request.tenant = generation.tenant
     request.tenantId = generation.id
     request.log = reply.log = request.log.child({ tenantId: generation.id })
-    done()
+    this.#goOn(request, reply, done)
   }
 
   /** With `order: 'first'` the hooks that the app registered before the plugin run first. */
-  #refuse (error: Error, request: FastifyRequest, done: Done): void {
+  #refuse (error: Error, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     if (this.#options.order === 'registered') return done(error)
     this.#refusals.set(request, error)
+    this.#goOn(request, reply, done)
+  }
+
+  /** The request stays with the app. */
+  #goOn (request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    this.#host.logIncoming(request, reply)
     done()
   }
 }
 
 /** An error with a 4xx of its own says what is wrong with the request; anything else is a failure. */
 function identificationError (error: unknown): Error {
-  const { statusCode } = error as { statusCode?: unknown }
+  const statusCode = (error as { statusCode?: unknown } | null | undefined)?.statusCode
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return error as Error
   return new FST_TENANT_IDENTIFICATION_FAILED({ cause: error })
 }

@@ -2,6 +2,8 @@ import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance } from 'fastify'
 import type { TenantDefinition, TenantSource } from './source.ts'
 import type { IdentifyFunction } from './identification.ts'
+import type { PluginLoaders } from './plugins.ts'
+import type { PluginManager } from '../lib/loading/plugin-manager.ts'
 import type { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
 import type { Tenant } from '../lib/tenants/tenant.ts'
 
@@ -71,4 +73,8 @@ export interface MultitenantOptions {
   services?: (context: ServiceContext) => readonly unknown[]
   /** More options for `@fastify/autoload`. Default: `{}`. */
   autoload?: AutoloadOptions
+  /** Plugin loading strategies by scheme, for `config.plugins`; `file` and `npm` are there unless they are replaced. Default: `{}`. */
+  loaders?: PluginLoaders | PluginManager
+  /** Whether the ids of tenants are 1 to 63 letters, digits, `_` and `-`; without it they may be any text up to 255 characters. Default: `true`. */
+  validateIds?: boolean
 }

@@ -1,8 +1,10 @@
+import { lstat, readdir } from 'node:fs/promises'
 import * as nodeModule from 'node:module'
 import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
 import { extname, join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { MessageChannel } from 'node:worker_threads'
+import { LRUCache } from 'lru-cache'
 import type { MessagePort } from 'node:worker_threads'
 import { versionedUrl } from './versions.ts'
 import type { Versions } from './versions.ts'
@@ -18,6 +20,8 @@ type RegisterHooks = (hooks: {
   resolve (specifier: string, context: ResolveHookContext, next: (specifier: string, context: ResolveHookContext) => ResolveFnOutput): ResolveFnOutput
 }) => { deregister (): void }
 
+const MAX_FOLDERS = 10_000
+
 const { cache } = nodeModule.createRequire(import.meta.url)
 
 /**
@@ -26,10 +30,23 @@ const { cache } = nodeModule.createRequire(import.meta.url)
  */
 export class FreshCode {
   readonly #versions: Versions = new Map()
+  /** What the folders looked like when they were loaded last. */
+  readonly #seen = new LRUCache<string, string>({ max: MAX_FOLDERS })
   #registration: Registration | undefined
+
+  /**
+   * Reads the folder again when something in it has changed since it was loaded last, so that a tenant that comes back runs what is
+   * on disk, and costs nothing when that is what it was.
+   */
+  async refreshChanged (dir: string): Promise<void> {
+    const seen = this.#seen.get(dir)
+    if (seen !== undefined && seen !== await stateOf(dir)) return this.refresh(dir)
+    if (seen === undefined) this.#seen.set(dir, await stateOf(dir))
+  }
 
   /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
   async refresh (dir: string): Promise<void> {
+    this.#seen.set(dir, await stateOf(dir))
     dropCommonJs(dir)
     this.#registration ??= registerHooks(this.#versions)
     const folder = pathToFileURL(join(dir, sep)).href
@@ -42,6 +59,14 @@ export class FreshCode {
     this.#registration?.close()
     this.#registration = undefined
   }
+}
+
+/** Changes with every file and folder below that is written, added or taken away; installed packages apart. */
+async function stateOf (dir: string): Promise<string> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => !isInstalled(path))
+  const times = await Promise.all([dir, ...paths].map(async path => (await lstat(path, { bigint: true })).ctimeNs))
+  return `${times.length} ${times.reduce((latest, time) => time > latest ? time : latest)}`
 }
 
 /** Forgets the CommonJS modules below a folder, and what keeps them alive: the lists of children of those that required them. */
@@ -59,7 +84,11 @@ export function dropCommonJs (path: string): void {
 }
 
 function isBelow (file: string, path: string): boolean {
-  return file === path || (file.startsWith(join(path, sep)) && !file.includes(`${sep}node_modules${sep}`))
+  return file === path || (file.startsWith(join(path, sep)) && !isInstalled(file))
+}
+
+function isInstalled (path: string): boolean {
+  return path.includes(`${sep}node_modules${sep}`)
 }
 
 function registerHooks (versions: Versions): Registration {

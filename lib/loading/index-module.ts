@@ -7,15 +7,19 @@ import type { TenantConfig } from '../../types/index.ts'
 export interface IndexModule {
   file: string
   name: string | undefined
+  NAME: string | undefined
   TENANT_ID: string | undefined
   plugin: PluginFunction | undefined
 }
 
 const INDEX_FILES = ['index.mjs', 'index.js', 'index.cjs', 'index.ts']
 
-/** The index module of a tenant's folder; `null` when it has none. Throws an Error naming the file when its default export is no plugin. */
-export async function readIndex (folder: TenantFolder): Promise<IndexModule | null> {
-  const file = await folder.one(INDEX_FILES)
+/**
+ * The index module of a tenant's folder, or its module `main`; `null` when there is none.
+ * Throws an Error naming the file when its default export is no plugin.
+ */
+export async function readIndex (folder: TenantFolder, main?: string): Promise<IndexModule | null> {
+  const file = main ?? await folder.one(INDEX_FILES)
   if (file === undefined) return null
   return folder.inFile(file, async () => {
     const module = await importModule(file)
@@ -28,6 +32,7 @@ export async function readIndex (folder: TenantFolder): Promise<IndexModule | nu
     return {
       file,
       name: text(names['name']) ?? text(names['NAME']),
+      NAME: text(names['NAME']),
       TENANT_ID: text(names['TENANT_ID']),
       plugin: typeof exported === 'function' ? exported as PluginFunction : undefined
     }

@@ -5,6 +5,7 @@ import { guardRegister, unencapsulated } from './plugin-function.ts'
 import { autoloadFolder } from './plugins.ts'
 import { addSchemas } from './schemas.ts'
 import { loadServices } from './services.ts'
+import { fillIn, readStandard } from './standard-config.ts'
 import type { FastifyInstance } from 'fastify'
 import type { PluginFunction } from './plugin-function.ts'
 import type { LoadingOptions } from '../options.ts'
@@ -23,10 +24,12 @@ export interface TenantContents {
 }
 
 /**
- * Fills a tenant's scope from its definition: config, schemas, index plugin, plugins, services, routes, in this order.
+ * Fills a tenant's scope from its definition: config, schemas, index plugin, the plugins that the config names, plugins,
+ * services, routes, in this order.
  * `scope` is the tenant's own Fastify instance, while its plugin function runs. `introduce` is called once, when config and name
  * are known.
- * Throws FST_TENANT_CONFIG_INVALID, or an Error that names the file relative to the tenant's folder.
+ * Throws InactiveTenantError, FST_TENANT_CONFIG_INVALID, FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PLUGIN_FAILED, or an Error that names
+ * the file relative to the tenant's folder.
  */
 export async function loadTenant (
   scope: FastifyInstance,
@@ -36,15 +39,20 @@ export async function loadTenant (
 ): Promise<void> {
   guardRegister(scope)
   const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir)
+  const { id, dir } = definition
   const config = await readConfig(scope, definition, folder, options.checkConfig)
+  const plugins = readStandard(id, config)
   const index = folder === null ? null : await readIndex(folder)
   const services = new Map<string, unknown>()
-  const tenant = introduce({ name: displayName(definition.id, index, config), config, services })
+  const name = displayName(id, index, config)
+  fillIn(config, { id, name })
+  const tenant = introduce({ name, config, services })
   const given: TenantPluginOptions = { tenant, config }
 
   if (folder !== null) await addSchemas(scope, folder)
   if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
   await register(scope, definition.plugin as PluginFunction | undefined, given)
+  for (const plugin of plugins) await options.loaders.load(scope, plugin, given, { dir })
   if (folder !== null) await loadFolders(scope, folder, options, given, services)
 }
 

@@ -1,6 +1,11 @@
 import { readFile, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { types } from 'node:util'
 import { dropCommonJs } from './fresh-code.ts'
+
+const require = createRequire(import.meta.url)
 
 /** What a module exports. */
 export type ModuleExports = Readonly<Record<string, unknown>>
@@ -14,7 +19,7 @@ const ADDED = new Set(['default', 'module.exports', '__esModule'])
  */
 export async function importModule (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return { default: JSON.parse(await readFile(file, 'utf8')) }
-  return exportsOf(await import(pathToFileURL(file).href))
+  return exportsOf(await isCommonJs(file) ? namespaceOf(require(file)) : await import(pathToFileURL(file).href))
 }
 
 /**
@@ -22,9 +27,36 @@ export async function importModule (file: string): Promise<ModuleExports> {
  */
 export async function importChanged (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return importModule(file)
-  dropCommonJs(file)
+  if (await isCommonJs(file)) {
+    dropCommonJs(file)
+    return importModule(file)
+  }
   const { mtimeNs } = await stat(file, { bigint: true })
   return exportsOf(await import(`${pathToFileURL(file).href}?changed=${mtimeNs}`))
+}
+
+/**
+ * What is CommonJS is required, as @fastify/autoload does: imported, it would stay in Node's cache of ES modules for ever, however
+ * often it is read again. The nearest package.json says what `.js` is.
+ */
+async function isCommonJs (file: string): Promise<boolean> {
+  const extension = extname(file)
+  if (extension !== '.js') return extension === '.cjs'
+  for (let dir = dirname(file); ; dir = dirname(dir)) {
+    const text = await readFile(join(dir, 'package.json'), 'utf8').catch(noSuchFile)
+    if (text !== undefined) return (JSON.parse(text) as { type?: string }).type !== 'module'
+    if (dir === dirname(dir)) return true
+  }
+}
+
+function noSuchFile (error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+/** What `import()` would give. Node can require ES modules too: `.js` without a package.json may be one. */
+function namespaceOf (exported: unknown): ModuleExports {
+  if (types.isModuleNamespaceObject(exported)) return exported as ModuleExports
+  return { ...(isObject(exported) ? exported : {}), default: exported }
 }
 
 function exportsOf (module: ModuleExports): ModuleExports {

@@ -60,8 +60,11 @@ function guardedFunction (plugin: PluginFunction): PluginFunction {
 }
 
 /** Gives to `copy` all that Fastify reads of a plugin: its name, how many arguments it takes, and the marks of `fastify-plugin`. */
-function imitate (copy: PluginFunction, { name, length, ...marks }: PluginFunction): PluginFunction {
-  return Object.assign(Object.defineProperties(copy, { name: { value: name }, length: { value: length } }), marks)
+function imitate (copy: PluginFunction, plugin: PluginFunction): PluginFunction {
+  const { name, length, ...marks } = plugin
+  // A plugin without a name is known by its first lines.
+  const toString = (): string => Function.prototype.toString.call(plugin)
+  return Object.assign(Object.defineProperties(copy, { name: { value: name }, length: { value: length }, toString: { value: toString } }), marks)
 }
 
 function isThenable (value: unknown): value is Promise<unknown> {

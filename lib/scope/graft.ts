@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import { unannounced } from './unannounced.ts'
 import { InertServer } from './inert-server.ts'
 import { outerId } from './outer.ts'
 import { customStrategies } from './router.ts'
@@ -19,7 +20,7 @@ const INHERITED_PROPERTIES = ['getSchema', 'getSchemas', 'initialConfig']
 const CLOSED_OVER_OPTIONS = ['allowErrorHandlerOverride', 'exposeHeadRoutes', 'frameworkErrors', 'requestIdHeader', 'return503OnClosing']
 
 /** Router options that Fastify has bound to the app. */
-const APP_BOUND = new Set(['defaultRoute', 'onBadUrl', 'onMaxParamLength', 'buildPrettyMeta', 'constraints'])
+const APP_BOUND = new Set(['defaultRoute', 'onBadUrl', 'onMaxParamLength', 'constraints'])
 
 /** What is one tenant's own. */
 export interface Scion {
@@ -37,13 +38,13 @@ export interface Scion {
  */
 export function graft (host: HostApp, scion: Scion): FastifyInstance {
   const { app, internals } = host
-  const root = Fastify({
+  const root = unannounced(() => Fastify({
     ...pick(internals.get(app, 'options'), CLOSED_OVER_OPTIONS),
     ...(host.hasLogger && { loggerInstance: app.log.child({ tenantId: scion.id }) }),
     routerOptions: routerOptions(host, scion),
     pluginTimeout: scion.pluginTimeout,
     serverFactory: () => new InertServer(app.server, () => host.upgrades.listen()) as unknown as FastifyInstance['server']
-  }) as unknown as FastifyInstance
+  }) as unknown as FastifyInstance)
 
   inherit(root, app)
   own(root, host, scion)

@@ -22,7 +22,13 @@ export class HandOver {
     this.#internals.set(request, 'routeContext', this.#mute(this.#internals.get(request, 'routeContext')))
     reply.hijack()
     if (this.#upgrades.passOn(route.store?.server.server, reply)) return
-    route.handler(raw, reply.raw, route.params, route.store, route.searchParams)
+    try {
+      route.handler(raw, reply.raw, route.params, route.store, route.searchParams)
+    } catch (err) {
+      // A logger factory of the tenant, say. Fastify itself would let it end the process.
+      request.log.error({ err }, 'the route could not be entered')
+      reply.raw.destroy()
+    }
   }
 
   /** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */

@@ -16,16 +16,12 @@ export function addFirstHook (instance: FastifyInstance, hook: OnRequestHook, in
   for (const child of internals.get(instance, 'children')) addFirstHook(child, hook, internals)
 }
 
-/**
- * The app's hooks as a tenant's routes run them. `onRequest` is what of it is left to run after the hand-over;
- * `onRequestAbort` stays with the request that the app made, because Fastify listens for the abort there whatever happens.
- */
+/** The app's hooks as a tenant's routes run them. `onRequest` is what of it is left to run after the hand-over. */
 export function tenantHooks (app: FastifyInstance, internals: Internals, onRequest: OnRequestHook[]): HookLists {
   const lists = internals.get(app, 'hooks')
   const hooks = Object.create(Object.getPrototypeOf(lists)) as HookLists
   for (const [name, list] of Object.entries(lists)) hooks[name] = APPLICATION_HOOKS.has(name) ? [] : list.slice()
   hooks.onRequest = onRequest
-  hooks.onRequestAbort = []
   return hooks
 }
 

@@ -1,17 +1,20 @@
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { silenceHandedOver } from './abort.ts'
 import { carryHook } from './carry.ts'
 import { HandOver } from './hand-over.ts'
 import { addFirstHook, tenantHooks, withoutRepeats } from './hooks.ts'
 import { Internals } from './internals.ts'
-import { handedOverLogController } from './log-controller.ts'
+import { unlessHandedOver, withCompletion, withIncomingRequest, writeIncoming } from './log-controller.ts'
 import { outerId } from './outer.ts'
 import { inTurn, Reroute } from './reroute.ts'
 import { findRoute, routerOf } from './router.ts'
 import { Scope } from './scope.ts'
+import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
 import type { OnRequestHook, RouteMatch, Router } from './internals.ts'
+import type { LogController } from './log-controller.ts'
 import type { TenantRule } from '../../types/index.ts'
 
 /** The plugin's hooks. */
@@ -27,40 +30,53 @@ export class HostApp {
   readonly app: FastifyInstance
   readonly internals: Internals
   readonly router: Router
-  readonly logController: Record<string, unknown>
   /** Fastify makes no loggers for requests where the app has none. */
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
+  /** What tenants log their requests with. */
+  readonly logController: LogController
+  readonly #logController: LogController
+  readonly #order: 'first' | 'registered'
   readonly #handOver: HandOver
-  #rerouted: Reroute | undefined
+  #hooks!: PluginHooks
+  #reroute!: Reroute
   #rewrites = false
 
   /** @throws FST_TENANT_FASTIFY_UNSUPPORTED when this Fastify lacks what tenants build on */
-  constructor (app: FastifyInstance) {
+  constructor (app: FastifyInstance, order: 'first' | 'registered') {
+    const internals = new Internals(app)
     this.app = app
-    this.internals = new Internals(app)
-    this.router = routerOf(app, this.internals)
-    this.logController = handedOverLogController(this.internals.get(app, 'logController'))
-    this.hasLogger = app.log !== Fastify().log
+    this.internals = internals
+    this.router = routerOf(app, internals)
+    // Where there is no logger each instance gets another object, of the same functions.
+    this.hasLogger = app.log.info !== unannounced(() => Fastify()).log.info
     this.upgrades = new Upgrades(app)
-    this.#handOver = new HandOver(this.internals, this.upgrades)
+    this.#logController = internals.get(app, 'logController')
+    this.logController = withCompletion(order === 'first' ? this.#logController : unlessHandedOver(this.#logController))
+    this.#order = order
+    this.#handOver = new HandOver(internals, this.upgrades)
   }
 
   /**
    * Adds the plugin's hooks to the app. With `'first'` identification comes before every other hook, so nothing needs carrying
    * over, and a refusal comes where the plugin was registered; with `'registered'` both happen there.
    */
-  addHooks (hooks: PluginHooks, order: 'first' | 'registered'): void {
+  addHooks (hooks: PluginHooks): void {
     const { app, internals } = this
-    const resume = order === 'first' ? hooks.resume : inTurn(carryHook(app, internals), hooks.resume)
-    this.#rerouted = new Reroute(internals, hooks.identify, resume)
-    if (order === 'first') {
-      addFirstHook(app, hooks.identify, internals)
-      app.addHook('onRequest', hooks.refuse)
+    const { identify, refuse, resume } = hooks
+    this.#hooks = hooks
+    this.#reroute = new Reroute(internals, identify, this.#order === 'first' ? resume : inTurn(carryHook(app, internals), resume))
+    if (this.#order === 'first') {
+      addFirstHook(app, identify, internals)
+      app.addHook('onRequest', refuse)
+      internals.set(app, 'logController', this.#holdingLogController())
     } else {
-      app.addHook('onRequest', hooks.identify)
+      app.addHook('onRequest', identify)
     }
-    app.addHook('onReady', async () => answerUnknownUrls(app, internals))
+    app.addHook('onReady', async () => {
+      answerUnknownUrls(app, internals)
+      silenceHandedOver([this.router, internals.get(app, 'fourOhFour').router], identify, internals)
+    })
   }
 
   /** The children that the app had before the plugin was registered: what is decorated on the app does not reach them. */
@@ -76,17 +92,26 @@ export class HostApp {
   }
 
   /** An empty scope for one generation of a tenant. `pluginTimeout` in ms. */
-  createScope (id: string, hooks: PluginHooks, order: 'first' | 'registered', pluginTimeout: number): Scope {
+  createScope (id: string, pluginTimeout: number): Scope {
     const { onRequest } = this.internals.get(this.app, 'hooks')
-    const left = order === 'first'
-      ? onRequest.filter(hook => hook !== hooks.identify && hook !== hooks.refuse)
-      : [carryHook(this.app, this.internals), ...withoutRepeats(onRequest, hooks.identify)]
+    const { identify, refuse } = this.#hooks
+    const left = this.#order === 'first'
+      ? onRequest.filter(hook => hook !== identify && hook !== refuse)
+      : [carryHook(this.app, this.internals), ...withoutRepeats(onRequest, identify)]
     return new Scope(this, { id, pluginTimeout, hooks: tenantHooks(this.app, this.internals, left) })
   }
 
   /** The `config.tenant` of the route that the app found. */
   ruleOf (request: FastifyRequest): TenantRule | undefined {
     return this.internals.get(request, 'routeContext').config.tenant
+  }
+
+  /**
+   * Writes the "incoming request" line of a request that stays with the app. With `order: 'first'` it was held back, so that it
+   * has the tenant's id, and is the tenant's when the request is: its log level and its serializers may hide what the URL says.
+   */
+  logIncoming (request: FastifyRequest, reply: FastifyReply): void {
+    if (this.#order === 'first') writeIncoming(this.#logController, request, reply)
   }
 
   /**
@@ -98,10 +123,10 @@ export class HostApp {
       return scope.routeFor(request, this.internals.get(request, 'routeContext'))
     }
     this.#rewrite(request, url)
-    const appRoute = findRoute(this.router, request.raw)
+    const found = findRoute(this.router, request.raw)
+    const appRoute = found === null || found.store === null ? found : { ...found, store: this.#reroute.contextOf(found.store) }
     const route = scope.routeFor(request, appRoute?.store ?? null)
-    const orApp = (route: RouteMatch | null): RouteMatch | null => route ?? this.#reroute(request, appRoute)
-    return route instanceof Promise ? route.then(orApp) : orApp(route)
+    return route instanceof Promise ? route.then(route => route ?? appRoute) : route ?? appRoute
   }
 
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
@@ -109,9 +134,11 @@ export class HostApp {
     this.#handOver.run(request, reply, route)
   }
 
-  #reroute (request: FastifyRequest, route: RouteMatch | null): RouteMatch | null {
-    if (route === null || route.store === null || this.#rerouted === undefined) return route
-    return { ...route, store: this.#rerouted.contextOf(route.store, this.internals.get(request, 'routeContext')) }
+  /** A request whose route runs no hooks, a bad URL's say, is never identified: its line is written at once. */
+  #holdingLogController (): LogController {
+    return withIncomingRequest(this.#logController, (request, reply) => {
+      if (this.internals.get(request, 'routeContext').onRequest === null) writeIncoming(this.#logController, request, reply)
+    })
   }
 
   #rewrite (request: FastifyRequest, url: string): void {
@@ -122,6 +149,6 @@ export class HostApp {
     // From here on the app hands requests over to routes of its own: they keep their id and their one "incoming request" line.
     this.#rewrites = true
     this.internals.set(this.app, 'genReqId', outerId(this.internals.get(this.app, 'genReqId')))
-    this.internals.set(this.app, 'logController', this.logController)
+    if (this.#order === 'registered') this.internals.set(this.app, 'logController', unlessHandedOver(this.#logController))
   }
 }

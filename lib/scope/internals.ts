@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
+import { unannounced } from './unannounced.ts'
 import type { TenantRule } from '../../types/index.ts'
 
 /** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
@@ -106,7 +107,7 @@ export class Internals {
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
 
-    if (!(symbols.hooks in Fastify())) {
+    if (!(symbols.hooks in unannounced(() => Fastify()))) {
       throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
     }
   }

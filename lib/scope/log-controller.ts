@@ -2,26 +2,43 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { getOuter } from './outer.ts'
 import { responded } from './responding.ts'
 
+/** What Fastify writes its own lines with. */
+export type LogController = Record<string, unknown>
+
 type Method = (...parameters: unknown[]) => unknown
+type IncomingRequest = (request: FastifyRequest, reply: FastifyReply) => void
 
 /**
- * The app's log controller for what the app hands over: the "incoming request" line was written by the app, and the
- * "request completed" line tells that the last onResponse hook is through.
- * Every method stays bound to the app's controller, which may be a class of the user's with private fields.
+ * The same controller with another answer to `incomingRequest`. Every method stays bound to the controller itself, which may be
+ * of a class of the user's with private fields.
  */
-export function handedOverLogController (controller: Record<string, unknown>): Record<string, unknown> {
-  const quiet: Record<string, unknown> = Object.create(controller)
-  const call = (name: string, ...parameters: unknown[]): unknown => (controller[name] as Method).apply(controller, parameters)
-  for (const name of methodNames(controller)) quiet[name] = (controller[name] as Method).bind(controller)
-  quiet.requestCompleted = (error: unknown, request: FastifyRequest, reply: FastifyReply, ...rest: unknown[]) => {
-    call('requestCompleted', error, request, reply, ...rest)
+export function withIncomingRequest (controller: LogController, incomingRequest: IncomingRequest): LogController {
+  const changed: LogController = Object.create(controller)
+  for (const name of methodNames(controller)) changed[name] = (controller[name] as Method).bind(controller)
+  changed.incomingRequest = incomingRequest
+  return changed
+}
+
+/** Writes the "incoming request" line. */
+export function writeIncoming (controller: LogController, request: FastifyRequest, reply: FastifyReply): void {
+  (controller.incomingRequest as Method).call(controller, request, reply)
+}
+
+/** A controller that writes no second line for what the app has handed over. */
+export function unlessHandedOver (controller: LogController): LogController {
+  return withIncomingRequest(controller, (request, reply) => {
+    if (getOuter(request.raw) === undefined) writeIncoming(controller, request, reply)
+  })
+}
+
+/** A tenant's controller: its "request completed" line tells that the last onResponse hook is through. */
+export function withCompletion (controller: LogController): LogController {
+  const changed = withIncomingRequest(controller, (request, reply) => writeIncoming(controller, request, reply))
+  changed.requestCompleted = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    (controller.requestCompleted as Method).call(controller, error, request, reply)
     responded(reply.raw)
   }
-  quiet.incomingRequest = (request: FastifyRequest, ...rest: unknown[]) => {
-    if (getOuter(request.raw) !== undefined) return
-    call('incomingRequest', request, ...rest)
-  }
-  return quiet
+  return changed
 }
 
 function methodNames (controller: object): Set<string> {

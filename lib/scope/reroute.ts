@@ -9,8 +9,8 @@ export class Reroute {
   readonly #internals: Internals
   readonly #identify: OnRequestHook
   readonly #resume: OnRequestHook
-  /** By the route that the request was at and the one it goes to. */
-  readonly #contexts = new WeakMap<RouteContext, WeakMap<RouteContext, RouteContext>>()
+  /** As many as the app has routes. */
+  readonly #contexts = new WeakMap<RouteContext, RouteContext>()
 
   /** @param resume runs in place of `identify` and the hooks before it */
   constructor (internals: Internals, identify: OnRequestHook, resume: OnRequestHook) {
@@ -19,30 +19,16 @@ export class Reroute {
     this.#resume = resume
   }
 
-  /** @param before the route that the request was at */
-  contextOf (context: RouteContext, before: RouteContext): RouteContext {
-    const contexts = this.#contexts.get(before) ?? new WeakMap<RouteContext, RouteContext>()
-    this.#contexts.set(before, contexts)
-    const made = contexts.get(context) ?? this.#make(context, before)
-    contexts.set(context, made)
+  contextOf (context: RouteContext): RouteContext {
+    const made = this.#contexts.get(context) ?? this.#make(context)
+    this.#contexts.set(context, made)
     return made
   }
 
-  #make (context: RouteContext, before: RouteContext): RouteContext {
+  #make (context: RouteContext): RouteContext {
     const { onRequest } = this.#internals.get(context.server, 'hooks')
     const left = context.onRequest?.slice(onRequest.indexOf(this.#identify) + 1) ?? []
-    const onRequestAbort = this.#newOnRequestAbort(context, before)
-    return Object.assign(Object.create(context), {
-      onRequest: [this.#resume, ...left],
-      onRequestAbort: onRequestAbort.length === 0 ? null : onRequestAbort
-    })
-  }
-
-  /** Those that do not listen since the first time. A route has its instance's hooks, bound, and then its own. */
-  #newOnRequestAbort (context: RouteContext, before: RouteContext): unknown[] {
-    const listening = new Set(this.#internals.get(before.server, 'hooks')['onRequestAbort'])
-    const hooks = this.#internals.get(context.server, 'hooks')['onRequestAbort'] ?? []
-    return (context.onRequestAbort ?? []).filter((_bound, index) => !listening.has(hooks[index]))
+    return Object.assign(Object.create(context), { onRequest: [this.#resume, ...left] })
   }
 }
 

@@ -62,20 +62,36 @@ export class Scope {
     return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext))
   }
 
+  /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged. */
+  async onListen (instance: FastifyInstance = this.#root): Promise<void> {
+    for (const hook of this.#takeHooks('onListen', instance)) {
+      try {
+        await runHook(hook, instance)
+      } catch (err) {
+        instance.log.error(err)
+      }
+    }
+    for (const child of this.#host.internals.get(instance, 'children')) await this.onListen(child)
+  }
+
   /** Runs the tenant's preClose hooks, which end what would stay open for ever: its WebSockets, say. */
   async preClose (instance: FastifyInstance = this.#root): Promise<void> {
-    const { internals } = this.#host
-    const hooks = internals.get(instance, 'hooks')
-    const preClose = hooks['preClose'] as PreCloseHook[]
-    // Fastify would run them once more when it closes the root.
-    hooks['preClose'] = []
-    for (const child of internals.get(instance, 'children')) await this.preClose(child)
+    const preClose = this.#takeHooks('preClose', instance)
+    for (const child of this.#host.internals.get(instance, 'children')) await this.preClose(child)
     for (const hook of preClose) await runHook(hook, instance)
   }
 
   /** Closes what the tenant opened: its onClose hooks run. */
   async close (): Promise<void> {
     await this.#root.close()
+  }
+
+  /** They run once: Fastify would run preClose hooks once more when it closes the root. */
+  #takeHooks (name: 'onListen' | 'preClose', instance: FastifyInstance): ApplicationHook[] {
+    const hooks = this.#host.internals.get(instance, 'hooks')
+    const taken = hooks[name] as ApplicationHook[]
+    hooks[name] = []
+    return taken
   }
 
   #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
@@ -85,9 +101,9 @@ export class Scope {
   }
 }
 
-type PreCloseHook = (this: FastifyInstance, done: (error?: Error) => void) => unknown
+type ApplicationHook = (this: FastifyInstance, done: (error?: Error) => void) => unknown
 
-async function runHook (hook: PreCloseHook, instance: FastifyInstance): Promise<void> {
+async function runHook (hook: ApplicationHook, instance: FastifyInstance): Promise<void> {
   if (hook.length === 0) {
     await hook.call(instance, () => {})
     return

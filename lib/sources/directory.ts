@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { isTenantId } from '../identification/tenant-id.ts'
 import type { Dirent } from 'node:fs'
+import type { IdCheck } from '../identification/tenant-id.ts'
 import type { TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** A folder's content at one time. */
@@ -24,13 +25,15 @@ const MTIME_GRANULARITY = 1000
 export class DirectorySource implements TenantSource {
   /** The absolute path of the folder. */
   readonly dir: string
+  readonly #isId: IdCheck
   #listing: Listing | undefined
   #running: Promise<Listing> | undefined
   #next: Promise<Listing> | undefined
 
   /** A relative path starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
-  constructor (dir: string | URL) {
+  constructor (dir: string | URL, isId: IdCheck = isTenantId) {
     this.dir = toPath(dir)
+    this.#isId = isId
   }
 
   /** Throws FST_TENANT_OPTION_INVALID when there is no such folder. */
@@ -85,14 +88,14 @@ export class DirectorySource implements TenantSource {
     const { mtimeNs, mtimeMs } = await stat(this.dir, { bigint: true })
     if (this.#listing?.lasting === true && this.#listing.mtime === mtimeNs) return this.#listing
     const lasting = Date.now() - Number(mtimeMs) > MTIME_GRANULARITY
-    this.#listing = { mtime: mtimeNs, lasting, folders: await readFolders(this.dir) }
+    this.#listing = { mtime: mtimeNs, lasting, folders: await readFolders(this.dir, this.#isId) }
     return this.#listing
   }
 }
 
 /** The source of the tenants that are folders in `dir`. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
-export function directorySource (dir: string | URL): DirectorySource {
-  return new DirectorySource(dir)
+export function directorySource (dir: string | URL, isId?: IdCheck): DirectorySource {
+  return new DirectorySource(dir, isId)
 }
 
 function toPath (dir: string | URL): string {
@@ -101,12 +104,12 @@ function toPath (dir: string | URL): string {
   throw new FST_TENANT_OPTION_INVALID('tenants', 'the path or the file URL of a folder')
 }
 
-async function readFolders (dir: string): Promise<Map<string, string>> {
+async function readFolders (dir: string, isId: IdCheck): Promise<Map<string, string>> {
   const folders = new Map<string, string>()
   const entries = new Map((await readdir(dir, { withFileTypes: true })).map(entry => [entry.name, entry]))
-  for (const name of [...entries.keys()].filter(isTenantId).sort()) {
+  for (const name of [...entries.keys()].filter(isId).sort()) {
     const path = join(dir, name)
-    if (name !== 'node_modules' && await isFolder(entries.get(name) as Dirent, path)) folders.set(name, path)
+    if (name !== 'node_modules' && !name.startsWith('.') && await isFolder(entries.get(name) as Dirent, path)) folders.set(name, path)
   }
   return folders
 }

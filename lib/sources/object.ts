@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { isTenantId } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../identification/tenant-id.ts'
 import type { InlineTenant, TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** Tenants that are given in code. */
@@ -8,8 +9,8 @@ export class ObjectSource implements TenantSource {
   readonly #tenants: ReadonlyMap<string, TenantDefinition>
 
   /** A relative `dir` starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID naming what is wrong. */
-  constructor (tenants: Readonly<Record<string, InlineTenant>>) {
-    this.#tenants = new Map(Object.entries(tenants).map(([id, tenant]) => [id, define(id, tenant)]))
+  constructor (tenants: Readonly<Record<string, InlineTenant>>, isId: IdCheck = isTenantId) {
+    this.#tenants = new Map(Object.entries(tenants).map(([id, tenant]) => [id, define(id, tenant, isId)]))
   }
 
   get (id: string): TenantDefinition | null {
@@ -26,13 +27,13 @@ export class ObjectSource implements TenantSource {
 }
 
 /** The source of tenants that are given in code, by id. Throws FST_TENANT_OPTION_INVALID naming what is wrong. */
-export function objectSource (tenants: Readonly<Record<string, InlineTenant>>): ObjectSource {
-  return new ObjectSource(tenants)
+export function objectSource (tenants: Readonly<Record<string, InlineTenant>>, isId?: IdCheck): ObjectSource {
+  return new ObjectSource(tenants, isId)
 }
 
-function define (id: string, tenant: InlineTenant): TenantDefinition {
+function define (id: string, tenant: InlineTenant, isId: IdCheck): TenantDefinition {
   const name = `tenants.${id}`
-  check(isTenantId(id), name, 'named with 1 to 63 letters, digits, _ and -, the first a letter or a digit')
+  check(isId(id), name, 'named with 1 to 63 letters, digits, _ and -, the first a letter or a digit')
   check(typeof tenant === 'object' && tenant !== null && !Array.isArray(tenant), name, 'an object { config, plugin, dir, hosts }')
   const { dir, config, plugin, hosts } = tenant
   check(dir === undefined || (typeof dir === 'string' && dir !== ''), `${name}.dir`, 'the path of a folder')

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { FreshCode } from '../loading/fresh-code.ts'
+import { InactiveTenantError } from '../loading/standard-config.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from './deadline.ts'
 import { Failures } from './failures.ts'
@@ -22,6 +23,8 @@ export interface BuilderContext {
   log: FastifyBaseLogger
   /** Makes the scope of one generation, with nothing in it. */
   createScope: (id: string) => Scope
+  /** Whether the app listens, as the tenants' onListen hooks want to know. */
+  isListening: () => boolean
   /** Is told of every folder that a tenant is loaded from. */
   watcher: Watcher | undefined
 }
@@ -36,14 +39,16 @@ export class Builder {
   readonly #options: ResolvedOptions
   readonly #log: FastifyBaseLogger
   readonly #createScope: (id: string) => Scope
+  readonly #isListening: () => boolean
   readonly #watcher: Watcher | undefined
   readonly #clock = new UseClock()
   readonly #freshCode = new FreshCode()
   readonly #unwatch: (() => void) | undefined
   readonly #limit: <Result>(work: () => Promise<Result>) => Promise<Result>
 
-  constructor ({ options, log, createScope, watcher }: BuilderContext) {
+  constructor ({ options, log, createScope, isListening, watcher }: BuilderContext) {
     this.#watcher = watcher
+    this.#isListening = isListening
     this.#options = options
     this.#log = log
     this.#createScope = createScope
@@ -59,6 +64,7 @@ export class Builder {
       // A load that another load waits for must not wait behind it.
       const generation = this.context.nested ? await load() : await this.#limit(load)
       this.failures.forget(slot.id)
+      this.unknown.forget(slot.id)
       publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
       return generation
     } catch (error) {
@@ -76,14 +82,19 @@ export class Builder {
 
   /** Takes a generation out of service when its requests are over. Never rejects. */
   async retire (generation: Generation): Promise<DrainReport> {
-    const { drainTimeout } = this.#options
-    const draining = generation.drain(drainTimeout)
-    await this.#ending(generation, withDeadline(generation.scope.preClose(), drainTimeout, () => new Error('A preClose hook of the tenant took too long')))
+    const draining = generation.drain(this.#options.drainTimeout)
+    await this.preClose(generation)
     const report = await draining
     if (!report.drained) this.#log.warn({ tenantId: generation.id, ...report }, 'tenant closed by force')
     await this.#close(generation)
     publish('drain', { id: generation.id, ...report })
     return report
+  }
+
+  /** Runs the preClose hooks of the tenant, once. Never rejects. */
+  async preClose (generation: Generation): Promise<void> {
+    const { drainTimeout } = this.#options
+    await this.#ending(generation, withDeadline(generation.scope.preClose(), drainTimeout, () => new Error('A preClose hook of the tenant took too long')))
   }
 
   /** What the source says of a tenant. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
@@ -97,8 +108,12 @@ export class Builder {
       throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause }), 1)
     }
     if (definition !== null && definition !== undefined) return definition
+    throw this.#missing(id)
+  }
+
+  #missing (id: string, cause?: Error): Error {
     this.unknown.add(id)
-    throw new FST_TENANT_NOT_FOUND(id)
+    return Object.assign(new FST_TENANT_NOT_FOUND(id), cause === undefined ? {} : { cause })
   }
 
   #watchSource (): (() => void) | undefined {
@@ -113,14 +128,12 @@ export class Builder {
   async #load (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
     const definition = await this.define(slot.id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
-    if (definition.dir !== undefined) this.#watcher?.add(slot.id, definition.dir)
-    // Node keeps what went wrong with a module, so what failed has to be read again.
-    const refresh = freshCode || this.failures.errorOf(slot.id) !== undefined
-    if (refresh && definition.dir !== undefined) await this.#freshCode.refresh(definition.dir)
     return residency.place(slot, async () => {
       const generation = new Generation(slot.id, number, this.#createScope(slot.id), this.#clock)
       try {
+        await this.#prepareCode(slot, definition, freshCode)
         await generation.load(definition, this.#options)
+        if (this.#isListening()) generation.scope.onListen()
         return generation
       } catch (cause) {
         await this.#close(generation)
@@ -129,9 +142,18 @@ export class Builder {
     })
   }
 
+  async #prepareCode (slot: Slot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
+    if (dir === undefined) return
+    this.#watcher?.add(slot.id, dir)
+    // Node keeps what went wrong with a module, so what failed has to be read again.
+    if (freshCode || this.failures.errorOf(slot.id) !== undefined) return this.#freshCode.refresh(dir)
+    if (slot.current === undefined) await this.#freshCode.refreshChanged(dir)
+  }
+
   /** A tenant that serves already is not kept from its requests by a reload that failed. */
   #failed (slot: Slot, cause: unknown): Error {
     const { id } = slot
+    if (cause instanceof InactiveTenantError) return this.#missing(id, cause)
     this.#log.error({ err: cause, tenantId: id }, 'tenant failed to load')
     const error = isTimeout(cause) ? new FST_TENANT_LOAD_TIMEOUT(id, { cause }) : new FST_TENANT_LOAD_FAILED(id, { cause })
     if (slot.current === undefined) this.failures.add(id, cause)

@@ -1,18 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { loadTenant } from '../loading/load-tenant.ts'
 import { withDeadline } from './deadline.ts'
+import { Lease } from './lease.ts'
 import { Tenant } from './tenant.ts'
+import type { Holder } from './lease.ts'
 import type { LoadingOptions } from '../options.ts'
 import type { Scope } from '../scope/scope.ts'
 import type { TenantContents } from '../loading/load-tenant.ts'
 import type { DrainReport, TenantDefinition, TenantState, TenantStatistics } from '../../types/index.ts'
-
-/** What keeps a generation loaded: a response that is not closed yet, or a job. */
-export interface Holder {
-  statusCode?: number
-  req?: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
-  destroy (): unknown
-}
 
 /** Counts the uses of all tenants. */
 export class UseClock {
@@ -40,8 +35,8 @@ export class Generation {
   #lastUsedAt = Date.now()
   #requests = 0
   #errors = 0
-  /** When each open request came, in ms since the epoch. */
-  readonly #open = new Map<Holder, number>()
+  #inFlight = 0
+  #lastLease: Lease | undefined
   #onIdle: (() => void) | undefined
 
   constructor (id: string, number: number, scope: Scope, clock: UseClock) {
@@ -68,7 +63,7 @@ export class Generation {
 
   /** Requests and jobs that run now. */
   get inFlight (): number {
-    return this.#open.size
+    return this.#inFlight
   }
 
   get lastUse (): number {
@@ -96,27 +91,36 @@ export class Generation {
     this.#loadMs = performance.now() - started
   }
 
-  /** Counts a request in. */
-  acquire (holder: Holder): void {
+  /** Counts a request or a job in. */
+  acquire (holder: Holder): Lease {
     this.#requests++
+    this.#inFlight++
     this.#lastUse = this.#clock.next()
     this.#lastUsedAt = Date.now()
-    this.#open.set(holder, this.#lastUsedAt)
+    const lease = new Lease(this, holder, this.#lastUsedAt)
+    lease.previous = this.#lastLease
+    if (this.#lastLease !== undefined) this.#lastLease.next = lease
+    this.#lastLease = lease
+    return lease
   }
 
-  /** Counts a request out; a second time is of no account. */
-  release (holder: Holder): void {
-    if (!this.#open.delete(holder)) return
+  /** Counts a request or a job out: call `lease.release()`, which does so once. */
+  release (lease: Lease): void {
+    const { previous, next, holder } = lease
+    if (previous !== undefined) previous.next = next
+    if (next !== undefined) next.previous = previous
+    else this.#lastLease = previous
     if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
-    if (this.#open.size === 0) this.#onIdle?.()
+    if (--this.#inFlight === 0) this.#onIdle?.()
   }
 
   /** Takes no more requests, waits for those that run, at most `timeout` ms, and ends what is left. */
   async drain (timeout: number): Promise<DrainReport> {
     this.#state = 'draining'
     await this.#idle(timeout)
-    const forced = [...this.#open].map(describe)
-    for (const holder of this.#open.keys()) holder.destroy()
+    const open = this.#leases()
+    const forced = open.map(lease => lease.describe())
+    for (const { holder } of open) holder.destroy()
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 
@@ -134,7 +138,7 @@ export class Generation {
       id: this.id,
       state: this.#state,
       generation: this.number,
-      inFlight: this.#open.size,
+      inFlight: this.#inFlight,
       requests: this.#requests,
       errors: this.#errors,
       loadedAt: this.#loadedAt,
@@ -149,8 +153,15 @@ export class Generation {
     return this.#tenant
   }
 
+  /** Those that are open, the first first. */
+  #leases (): Lease[] {
+    const leases: Lease[] = []
+    for (let lease = this.#lastLease; lease !== undefined; lease = lease.previous) leases.unshift(lease)
+    return leases
+  }
+
   #idle (timeout: number): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve()
+    if (this.#inFlight === 0) return Promise.resolve()
     return new Promise(resolve => {
       const timer = setTimeout(resolve, timeout)
       this.#onIdle = () => {
@@ -159,8 +170,4 @@ export class Generation {
       }
     })
   }
-}
-
-function describe ([{ req }, since]: [Holder, number]): DrainReport['forced'][number] {
-  return { method: req?.method ?? '', url: req?.originalUrl ?? req?.url ?? '', ms: Date.now() - since }
 }

@@ -1,40 +1,39 @@
-import type { ServerResponse } from 'node:http'
-import { isResponding, kResponded } from '../scope/responding.ts'
+import type { DrainReport } from '../../types/index.ts'
 import type { Generation } from './generation.ts'
 
-const kLease = Symbol('fastify-multitenant.lease')
+/** Who needs a generation: a raw response, or a job. */
+export interface Holder {
+  statusCode?: number
+  req?: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
+  destroy (): unknown
+}
 
-interface Leased { [kLease]?: Generation | undefined }
+/** Keeps a generation loaded until it is released. The leases of a generation are a linked list: on each request a map of them would be rehashed. */
+export class Lease {
+  readonly generation: Generation
+  readonly holder: Holder
+  /** ms since the epoch */
+  readonly since: number
+  previous: Lease | undefined
+  next: Lease | undefined
+  #released = false
 
-/**
- * Keeps a generation, which has counted the response in, loaded until the response has closed and the tenant's onResponse hooks are
- * through: not only until it has finished, because a stream may go on then. `false` when the client has left already: it will not close again.
- */
-export function holdUntilClose (generation: Generation, reply: ServerResponse): boolean {
-  if (isClosed(reply)) {
-    generation.release(reply)
-    return false
+  constructor (generation: Generation, holder: Holder, since: number) {
+    this.generation = generation
+    this.holder = holder
+    this.since = since
   }
-  (reply as Leased)[kLease] = generation
-  reply.once('close', onClose)
-  return true
-}
 
-/** The generation that this response keeps loaded. */
-export function leaseOf (reply: ServerResponse): Generation | undefined {
-  return (reply as Leased)[kLease]
-}
+  /** A second time is of no account. */
+  release (): void {
+    if (this.#released) return
+    this.#released = true
+    this.generation.release(this)
+  }
 
-function onClose (this: ServerResponse): void {
-  if (isResponding(this)) this.once(kResponded, release)
-  else release.call(this)
-}
-
-function release (this: ServerResponse): void {
-  leaseOf(this)?.release(this)
-}
-
-/** HTTP/2 responses tell it by their stream. */
-function isClosed (reply: ServerResponse): boolean {
-  return reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+  /** What a drain says of it when it did not end in time. */
+  describe (): DrainReport['forced'][number] {
+    const { req } = this.holder
+    return { method: req?.method ?? '', url: req?.originalUrl ?? req?.url ?? '', ms: Date.now() - this.since }
+  }
 }

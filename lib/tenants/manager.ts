@@ -82,11 +82,11 @@ export class TenantManager {
     const controller = new AbortController()
     const holder = { req: { method: 'JOB', url: job.name }, destroy: () => controller.abort() }
     await this.#context.host.ready()
-    const generation = await this.#context.registry.claim(id, holder)
+    const lease = await this.#context.registry.claim(id, holder)
     try {
-      return await job(generation.tenant, controller.signal)
+      return await job(lease.generation.tenant, controller.signal)
     } finally {
-      generation.release(holder)
+      lease.release()
     }
   }
 

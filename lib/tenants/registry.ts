@@ -1,11 +1,13 @@
 import { FST_TENANT_BUSY, FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
+import { InactiveTenantError } from '../loading/standard-config.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from './deadline.ts'
 import { Residency } from './residency.ts'
 import { retryAfter } from './retry-after.ts'
 import { Slot } from './slot.ts'
 import type { Builder } from './builder.ts'
-import type { Generation, Holder } from './generation.ts'
+import type { Generation } from './generation.ts'
+import type { Holder, Lease } from './lease.ts'
 import type { Swap } from './slot.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { DrainReport } from '../../types/index.ts'
@@ -50,24 +52,23 @@ export class TenantRegistry {
   }
 
   /**
-   * The tenant's generation with `holder` counted in: at once when it is loaded, else a promise.
+   * A lease of the tenant's generation: at once when it is loaded, else a promise.
    * Rejects as `enter` does, and with FST_TENANT_BUSY above `maxInFlight`.
    */
-  claim (id: string, holder: Holder): Generation | Promise<Generation> {
+  claim (id: string, holder: Holder): Lease | Promise<Lease> {
     const generation = this.active(id)
     if (generation === undefined) return this.enter(id, holder)
     const { maxInFlight } = this.#options
     if (maxInFlight > 0 && generation.inFlight >= maxInFlight) return Promise.reject(retryAfter(new FST_TENANT_BUSY(id), 1))
-    generation.acquire(holder)
-    return generation
+    return generation.acquire(holder)
   }
 
   /**
-   * The tenant's generation, loaded when it is not, with `holder` counted in.
+   * A lease of the tenant's generation, which is loaded when it is not.
    * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED, FST_TENANT_BUSY,
    * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED
    */
-  async enter (id: string, holder: Holder): Promise<Generation> {
+  async enter (id: string, holder: Holder): Promise<Lease> {
     this.#check(id)
     if (this.#builder.unknown.has(id)) throw new FST_TENANT_NOT_FOUND(id)
     const pause = this.#builder.failures.pauseOf(id)
@@ -79,15 +80,22 @@ export class TenantRegistry {
   /** The tenant's generation, loaded when it is not, whatever is remembered of it. @throws as `enter` */
   async load (id: string): Promise<Generation> {
     this.#check(id)
-    return this.#join(id, () => {})
+    return this.#join(id, generation => generation)
   }
 
-  /** Builds a new generation beside the current one and swaps them. @throws as `enter`, and the current one keeps serving */
+  /**
+   * Builds a new generation beside the current one and swaps them.
+   * @throws as `enter`, and the current one keeps serving, unless the new config leaves the tenant out
+   */
   async reload (id: string, code: boolean): Promise<Swap> {
     this.#check(id)
     const slot = this.#slotOf(id)
     try {
       return await slot.reload(code)
+    } catch (error) {
+      // Not waited for: the reload may be asked for by a request of the tenant.
+      if ((error as Error).cause instanceof InactiveTenantError) slot.clear().finally(() => this.#leave(slot))
+      throw error
     } finally {
       this.#leave(slot)
     }
@@ -114,6 +122,16 @@ export class TenantRegistry {
     this.#builder.failures.forget(id)
   }
 
+  /** To be called when the app listens. */
+  onListen (): void {
+    for (const generation of this.#generations()) generation.scope.onListen()
+  }
+
+  /** Lets tenants end what would keep the app's server open. */
+  async preClose (): Promise<void> {
+    await Promise.all(this.#generations().map(generation => this.#builder.preClose(generation)))
+  }
+
   /** Unloads every tenant, then closes the source. */
   async close (): Promise<void> {
     this.#closing = true
@@ -132,7 +150,11 @@ export class TenantRegistry {
     if (this.#builder.context.has(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
   }
 
-  async #join (id: string, claim: (generation: Generation) => void): Promise<Generation> {
+  #generations (): Generation[] {
+    return [...this.#slots.values()].flatMap(({ current }) => current ?? [])
+  }
+
+  async #join<Claim> (id: string, claim: (generation: Generation) => Claim): Promise<Claim> {
     const slot = this.#slotOf(id)
     const { loadTimeout, maxWaiting } = this.#options
     if (slot.waiting >= maxWaiting) throw retryAfter(new FST_TENANT_BUSY(id), 1)
@@ -141,8 +163,7 @@ export class TenantRegistry {
       const generation = await withDeadline(slot.load(), loadTimeout, () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
       this.#check(id)
       if (!generation.active) return await this.#join(id, claim)
-      claim(generation)
-      return generation
+      return claim(generation)
     } finally {
       slot.waiting--
       this.#leave(slot)

@@ -1,0 +1,96 @@
+import { resolve } from 'node:path'
+import { FST_TENANT_OPTION_INVALID } from './errors.ts'
+import { check, checkKeys, isCount, isObject, isText, isTexts, section } from './server/check.ts'
+import { readEnvironment } from './server/environment.ts'
+import { LOG_LEVELS } from './server/log-levels.ts'
+import type { ResolvedServerConfig, ServerConfig } from '../types/index.ts'
+import type { Environment } from './server/environment.ts'
+
+/** The longest that a timer can wait, in ms. */
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+/** A server's configuration: the defaults, over them `.env`, the environment, and what is given. */
+export class ConfigurationManager {
+  readonly #config: ResolvedServerConfig
+
+  /** @throws FST_TENANT_OPTION_INVALID naming the key, FST_TENANT_CONFIG_INVALID naming the variable of the environment */
+  constructor (config: ServerConfig = {}) {
+    check(isObject(config), 'config', 'an object')
+    checkKeys(config, ['root', 'server', 'security', 'tenants', 'plugins', 'fastify', 'multitenant'])
+    const { root = process.cwd(), fastify = {}, multitenant = {} } = config
+    check(isText(root), 'root', 'the path of a folder')
+    check(isObject(fastify), 'fastify', 'an object of options for Fastify')
+    const env = readEnvironment(resolve(root))
+    const maxConcurrent = resolveMaxConcurrent(config, env)
+    this.#config = Object.freeze({
+      root: resolve(root),
+      server: resolveServer(config.server, env),
+      security: resolveSecurity(config.security, maxConcurrent),
+      tenants: resolveTenants(config.tenants, maxConcurrent, env),
+      plugins: resolvePlugins(config.plugins, env),
+      fastify: Object.freeze({ ...fastify }),
+      multitenant: Object.freeze({ ...section('multitenant', multitenant, PLUGIN_OPTIONS) })
+    })
+  }
+
+  /** The configuration, or one section of it. Frozen. */
+  get (): ResolvedServerConfig
+  get<Name extends keyof ResolvedServerConfig> (name: Name): ResolvedServerConfig[Name]
+  get (name?: keyof ResolvedServerConfig): unknown {
+    if (name === undefined) return this.#config
+    check(Object.hasOwn(this.#config, name), 'name', `one of ${Object.keys(this.#config).join(', ')}`)
+    return this.#config[name]
+  }
+}
+
+/** All but those that the server sets itself. */
+const PLUGIN_OPTIONS = [
+  'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'idleTimeout', 'preload', 'maxInFlight', 'maxLoading', 'maxWaiting',
+  'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload'
+] as const
+
+function resolveServer (given: ServerConfig['server'], env: Environment): ResolvedServerConfig['server'] {
+  const {
+    port = env.PORT ?? 3000, host = env.HOST ?? 'localhost', logLevel = env.LOG_LEVEL ?? 'info', closeTimeout = 30_000
+  } = section('server', given, ['port', 'host', 'logLevel', 'closeTimeout'])
+  check(Number.isInteger(port) && port >= 0 && port <= 65_535, 'server.port', 'a whole number from 0 to 65535')
+  check(isText(host), 'server.host', 'the name or the address of a host')
+  check(LOG_LEVELS.includes(logLevel), 'server.logLevel', `one of ${LOG_LEVELS.join(', ')}`)
+  check(isCount(closeTimeout) && closeTimeout <= MAX_TIMEOUT, 'server.closeTimeout', 'a whole number of ms above 0')
+  return Object.freeze({ port, host, logLevel, closeTimeout })
+}
+
+function resolveSecurity (given: ServerConfig['security'], maxConcurrentTenants: number): ResolvedServerConfig['security'] {
+  const { validateInputs = true } = section('security', given, ['maxConcurrentTenants', 'validateInputs'])
+  check(typeof validateInputs === 'boolean', 'security.validateInputs', 'a boolean')
+  return Object.freeze({ maxConcurrentTenants, validateInputs })
+}
+
+function resolveTenants (given: ServerConfig['tenants'], maxConcurrent: number, env: Environment): ResolvedServerConfig['tenants'] {
+  const { path = env.TENANTS_PATH ?? 'src/tenants', npmPattern } = section('tenants', given, ['path', 'maxConcurrent', 'npmPattern'])
+  check(isText(path), 'tenants.path', 'the path of a folder')
+  check(npmPattern === undefined || isText(npmPattern), 'tenants.npmPattern', 'a glob')
+  return Object.freeze({ path, maxConcurrent, npmPattern })
+}
+
+function resolvePlugins (given: ServerConfig['plugins'], env: Environment): ResolvedServerConfig['plugins'] {
+  const { path = env.PLUGINS_PATH ?? 'src/plugins', coreOrder = [], npmPattern, load = [] } = section('plugins', given, ['path', 'coreOrder', 'npmPattern', 'load'])
+  check(isText(path), 'plugins.path', 'the path of a folder')
+  check(isTexts(coreOrder), 'plugins.coreOrder', 'an array of the names of core plugins')
+  check(npmPattern === undefined || isText(npmPattern), 'plugins.npmPattern', 'a glob')
+  check(isTexts(load), 'plugins.load', 'an array of plugins, each named as "scheme:reference"')
+  return Object.freeze({ path, coreOrder: Object.freeze([...coreOrder]), npmPattern, load: Object.freeze([...load]) })
+}
+
+/** Two keys are this one setting, and must not contradict each other. */
+function resolveMaxConcurrent ({ security, tenants }: ServerConfig, env: Environment): number {
+  const one = security?.maxConcurrentTenants
+  const other = tenants?.maxConcurrent
+  for (const [name, value] of [['security.maxConcurrentTenants', one], ['tenants.maxConcurrent', other]] as const) {
+    check(value === undefined || isCount(value), name, 'a whole number above 0')
+  }
+  if (one !== undefined && other !== undefined && one !== other) {
+    throw new FST_TENANT_OPTION_INVALID('tenants.maxConcurrent', `the same as security.maxConcurrentTenants, which is ${one}: they are one setting`)
+  }
+  return one ?? other ?? env.MAX_CONCURRENT_TENANTS ?? 100
+}

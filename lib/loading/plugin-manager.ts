@@ -1,0 +1,63 @@
+import { FST_TENANT_OPTION_INVALID, FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN } from '../errors.ts'
+import { FileStrategy } from './strategies/file.ts'
+import { NpmStrategy } from './strategies/npm.ts'
+import type { FastifyInstance } from 'fastify'
+import type { PluginContext, PluginLoaders } from '../../types/index.ts'
+import type { PluginLoadingStrategy } from './strategies/strategy.ts'
+
+const SCHEME = /^[a-z][a-z0-9+.-]*$/
+const PLUGIN = /^([a-z][a-z0-9+.-]*):(.+)$/s
+
+/** The plugin loading strategies by scheme: `file` and `npm`, and those that are added. */
+export class PluginManager {
+  readonly #strategies = new Map<string, PluginLoadingStrategy>()
+
+  /** Throws FST_TENANT_OPTION_INVALID as `addStrategy()` does. */
+  constructor (loaders: PluginLoaders = {}) {
+    const all = { file: new FileStrategy(), npm: new NpmStrategy(), ...loaders }
+    for (const [scheme, strategy] of Object.entries(all)) this.addStrategy(scheme, strategy)
+  }
+
+  /**
+   * From now on this strategy loads the plugins of the scheme, in the place of the one that did.
+   * @throws FST_TENANT_OPTION_INVALID when one of them is none
+   */
+  addStrategy (scheme: string, strategy: PluginLoadingStrategy): this {
+    check(SCHEME.test(scheme), `loaders.${scheme}`, 'named with lower case letters, digits, "+", "-" and ".", a letter first')
+    check(isStrategy(strategy), `loaders.${scheme}`, expected(strategy))
+    this.#strategies.set(scheme, strategy)
+    return this
+  }
+
+  /**
+   * Loads the plugin that is named as `scheme:reference`, and answers with it.
+   * @throws FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PLUGIN_FAILED
+   */
+  async load (app: FastifyInstance, plugin: string, options: object, context: PluginContext): Promise<unknown> {
+    const [, scheme = '', reference = ''] = PLUGIN.exec(plugin) ?? []
+    const strategy = this.#strategies.get(scheme)
+    if (strategy === undefined) throw new FST_TENANT_SCHEME_UNKNOWN(plugin, [...this.#strategies.keys()].join(', '))
+    try {
+      const loaded = await strategy.loadPlugin(app, reference, options, context)
+      // A strategy may have registered the plugin without waiting for it.
+      await app.after()
+      return loaded
+    } catch (cause) {
+      throw new FST_TENANT_PLUGIN_FAILED(plugin, cause instanceof Error ? cause.message : String(cause), { cause })
+    }
+  }
+}
+
+function isStrategy (value: unknown): value is PluginLoadingStrategy {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'loadPlugin') === 'function'
+}
+
+function expected (value: unknown): string {
+  if (typeof value === 'function') return `an instance: new ${value.name}(…), not the class`
+  const { name = 'it' } = (value as object | null | undefined)?.constructor ?? {}
+  return `a plugin loading strategy: ${name} has no method loadPlugin`
+}
+
+function check (right: boolean, name: string, expected: string): void {
+  if (!right) throw new FST_TENANT_OPTION_INVALID(name, expected)
+}

@@ -1,0 +1,15 @@
+import { unencapsulated } from '../plugin-function.ts'
+import type { FastifyInstance } from 'fastify'
+import type { ModuleExports } from '../modules.ts'
+import type { PluginFunction } from '../plugin-function.ts'
+
+/**
+ * Registers the plugin that a module exports, as those of the folder `plugins/`: not encapsulated.
+ * Throws an Error when the default export is none, and what the plugin throws.
+ */
+export async function registerDefault (app: FastifyInstance, module: ModuleExports, options: object): Promise<PluginFunction> {
+  const plugin = module['default']
+  if (typeof plugin !== 'function') throw new Error('The default export must be a plugin')
+  await app.register(unencapsulated(plugin as PluginFunction), options)
+  return plugin as PluginFunction
+}

@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { ROOT, readMarkdown } from './fixtures/readme/markdown.ts'
+import { run } from './fixtures/readme/run.ts'
+
+// What is packed is what `npm run build` made: packing must not build again while other tests use it.
+const PACK = ['pack', '--json', '--ignore-scripts']
+
+interface Packed { filename: string, files: Array<{ path: string }> }
+
+async function npmPack (...options: string[]): Promise<Packed> {
+  const [packed] = JSON.parse(await run(ROOT, 'npm', ...PACK, ...options)) as Packed[]
+  return packed as Packed
+}
+
+/** Runs a tool of this repository; rejects when it finds fault. */
+function tool (name: string, ...options: string[]): Promise<string> {
+  return run(ROOT, join(ROOT, 'node_modules/.bin', name), ...options)
+}
+
+const manifest: Record<string, Record<string, string> & string & string[]> = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+
+t.test('only what is of use is packed', async t => {
+  const { files } = await npmPack('--dry-run')
+  const paths = files.map(({ path }) => path)
+  const code = paths.filter(path => path.startsWith('dist/'))
+  t.strictSame(paths.filter(path => !path.startsWith('dist/')).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+  t.ok(code.includes('dist/index.js'))
+  t.ok(code.includes('dist/index.d.ts'))
+  t.strictSame(code.filter(path => !/\.(?:js|d\.ts)$/.test(path) || /test/.test(path)), [])
+  for (const path of code) {
+    t.ok(existsSync(join(ROOT, path.replace(/^dist\//, '').replace(/(?:\.d\.ts|\.js)$/, '.ts'))), `${path} has a source`)
+  }
+})
+
+t.test('publint and attw find no fault with it', async t => {
+  const dir = t.testdir()
+  const { filename } = await npmPack('--pack-destination', dir)
+  const tarball = join(dir, filename)
+  await t.resolves(tool('publint', 'run', tarball, '--strict'))
+  await t.resolves(tool('attw', tarball, '--profile', 'esm-only'))
+})
+
+t.test('package.json says what npm and its users need', async t => {
+  t.match(manifest, {
+    name: 'fastify-multitenant',
+    version: /^\d+\.\d+\.\d+$/,
+    type: 'module',
+    license: 'MIT',
+    description: /\w/,
+    engines: { node: '>=20.19' },
+    peerDependencies: { fastify: /^\^5\./ }
+  })
+  for (const keyword of ['fastify', 'fastify-plugin', 'multitenant']) t.ok(manifest['keywords']?.includes(keyword), keyword)
+  t.match(await readFile(join(ROOT, 'LICENSE'), 'utf8'), /^MIT License/)
+})
+
+t.test('what the code imports is a dependency, and nothing else is', async t => {
+  const { files } = await npmPack('--dry-run')
+  const imported = new Set<string>()
+  for (const { path } of files.filter(({ path }) => /^dist\/.*\.(?:js|d\.ts)$/.test(path))) {
+    const source = await readFile(join(ROOT, path), 'utf8')
+    for (const [, name] of source.matchAll(/\bfrom '((?:@[\w-]+\/)?[a-z][\w-]*)/g)) imported.add(name as string)
+  }
+  imported.delete('node')
+  t.strictSame([...imported].sort(), ['fastify', ...Object.keys(manifest['dependencies'] ?? {})].sort())
+})
+
+t.test('the changelog has a heading for the minor of this version', async t => {
+  const [major, minor] = String(manifest['version']).split('.')
+  const [, ...versions] = readMarkdown('CHANGELOG.md')
+  t.equal(versions[0]?.heading, `${major}.${minor}`)
+  for (const { heading, text } of versions) {
+    t.match(heading, /^\d+\.\d+$/)
+    for (const line of text.trim().split('\n')) t.match(line, /^- [A-Z`].*\.$/, 'a sentence for each feature')
+  }
+})
