@@ -1,4 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, realpath } from 'node:fs/promises'
 import * as nodeModule from 'node:module'
 import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
 import { extname, join, sep } from 'node:path'
@@ -32,6 +32,8 @@ export class FreshCode {
   readonly #versions: Versions = new Map()
   /** What the folders looked like when they were loaded last. */
   readonly #seen = new LRUCache<string, string>({ max: MAX_FOLDERS })
+  /** The loads that read from each folder now. */
+  readonly #reading = new Map<string, Set<Promise<unknown>>>()
   #registration: Registration | undefined
 
   /**
@@ -47,12 +49,33 @@ export class FreshCode {
   /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
   async refresh (dir: string): Promise<void> {
     this.#seen.set(dir, await stateOf(dir))
-    dropCommonJs(dir)
+    await this.#untilRead(dir)
+    // Node knows modules by the paths behind symbolic links.
+    const real = await realpath(dir)
+    dropCommonJs(real)
     this.#registration ??= registerHooks(this.#versions)
-    const folder = pathToFileURL(join(dir, sep)).href
+    const folder = pathToFileURL(join(real, sep)).href
     const version = (this.#versions.get(folder) ?? 0) + 1
     this.#versions.set(folder, version)
     await this.#registration.set(folder, version)
+  }
+
+  /** Runs a load that reads modules of the folder: until it is over all of them are of one version. */
+  async reading<Result> (dir: string, load: () => Promise<Result>): Promise<Result> {
+    const reading = load()
+    const all = this.#reading.get(dir) ?? new Set()
+    this.#reading.set(dir, all.add(reading))
+    try {
+      return await reading
+    } finally {
+      all.delete(reading)
+      if (all.size === 0) this.#reading.delete(dir)
+    }
+  }
+
+  /** Several tenants may share a folder. */
+  async #untilRead (dir: string): Promise<void> {
+    await Promise.allSettled(this.#reading.get(dir) ?? [])
   }
 
   close (): void {

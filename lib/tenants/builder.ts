@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
+import type { LimitFunction } from 'p-limit'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { FreshCode } from '../loading/fresh-code.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
@@ -44,7 +45,7 @@ export class Builder {
   readonly #clock = new UseClock()
   readonly #freshCode = new FreshCode()
   readonly #unwatch: (() => void) | undefined
-  readonly #limit: <Result>(work: () => Promise<Result>) => Promise<Result>
+  readonly #limit: LimitFunction
 
   constructor ({ options, log, createScope, isListening, watcher }: BuilderContext) {
     this.#watcher = watcher
@@ -59,10 +60,8 @@ export class Builder {
   /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
   async build (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
     const event = slot.current === undefined ? 'load' : 'reload'
-    const load = (): Promise<Generation> => this.context.run(slot.id, () => this.#load(slot, number, freshCode, residency))
     try {
-      // A load that another load waits for must not wait behind it.
-      const generation = this.context.nested ? await load() : await this.#limit(load)
+      const generation = await this.context.run(slot.id, () => this.#limit(() => this.#load(slot, number, freshCode, residency)))
       this.failures.forget(slot.id)
       this.unknown.forget(slot.id)
       publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
@@ -70,6 +69,17 @@ export class Builder {
     } catch (error) {
       publish('fail', { id: slot.id, generation: number, error })
       throw error
+    }
+  }
+
+  /** Waits for the load of a tenant. A load that does so lets another have its turn meanwhile: it may be the one that it waits for. */
+  async waitFor<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
+    if (!this.context.nested) return load()
+    this.#limit.concurrency++
+    try {
+      return await this.context.wait(id, load)
+    } finally {
+      this.#limit.concurrency--
     }
   }
 
@@ -100,6 +110,8 @@ export class Builder {
   /** What the source says of a tenant. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
   async define (id: string): Promise<TenantDefinition> {
     const { source, loadTimeout } = this.#options
+    const { unknown } = this
+    const { age } = unknown
     let definition
     try {
       definition = await withDeadline(Promise.resolve(source.get(id)), loadTimeout, () => new Error('The source of tenants does not answer'))
@@ -108,7 +120,9 @@ export class Builder {
       throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause }), 1)
     }
     if (definition !== null && definition !== undefined) return definition
-    throw this.#missing(id)
+    // What the source has been told since may be this tenant.
+    if (age === unknown.age) unknown.add(id)
+    throw new FST_TENANT_NOT_FOUND(id)
   }
 
   #missing (id: string, cause?: Error): Error {
@@ -132,7 +146,7 @@ export class Builder {
       const generation = new Generation(slot.id, number, this.#createScope(slot.id), this.#clock)
       try {
         await this.#prepareCode(slot, definition, freshCode)
-        await generation.load(definition, this.#options)
+        await this.#freshCode.reading(definition.dir ?? '', () => generation.load(definition, this.#options))
         if (this.#isListening()) generation.scope.onListen()
         return generation
       } catch (cause) {

@@ -1,40 +1,63 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-/** A load, and the load that it was asked for by. */
+/** A load, the load that it was asked for by, and the tenants whose loads it waits for. */
 interface Load {
-  id: string
+  readonly id: string
   /** What a tenant started while it was loaded goes on in this context, when the load itself is long over. */
   running: boolean
-  parent: Load | undefined
+  readonly parent: Load | undefined
+  readonly waitsFor: Set<string>
 }
 
-/** Knows which tenant's load is asking, so that one that waits for itself fails at once and not after its time is up. */
+/** Knows which tenant's load is asking, so that loads that wait for each other fail at once and not after their time is up. */
 export class LoadContext {
   readonly #storage = new AsyncLocalStorage<Load>()
-  #running = 0
+  /** As many as tenants are being loaded. */
+  readonly #running = new Map<string, Load>()
 
   /** Whether the caller is part of a load. */
   get nested (): boolean {
     return this.#storage.getStore()?.running === true
   }
 
-  /** Whether the caller is part of this tenant's load. */
-  has (id: string): boolean {
+  /** Whether the tenant's load can only end after the caller's. */
+  waitsForCaller (id: string): boolean {
+    const callers = new Set<string>()
     for (let load = this.#storage.getStore(); load !== undefined; load = load.parent) {
-      if (load.id === id && load.running) return true
+      if (load.running) callers.add(load.id)
     }
-    return false
+    return callers.size > 0 && this.#leadsTo(id, callers, new Set())
   }
 
+  /** Runs the load of a tenant. */
   async run<Result> (id: string, work: () => Promise<Result>): Promise<Result> {
-    const load = { id, running: true, parent: this.#storage.getStore() }
-    this.#running++
+    const load: Load = { id, running: true, parent: this.#storage.getStore(), waitsFor: new Set() }
+    this.#running.set(id, load)
     try {
       return await this.#storage.run(load, work)
     } finally {
       load.running = false
+      this.#running.delete(id)
       // Tracking contexts has its price on Node before 24: nobody pays it while nothing is loaded.
-      if (--this.#running === 0) this.#storage.disable()
+      if (this.#running.size === 0) this.#storage.disable()
     }
+  }
+
+  /** Notes that the caller's load waits for another tenant's while `work` runs. */
+  async wait<Result> (id: string, work: () => Promise<Result>): Promise<Result> {
+    const load = this.#storage.getStore()
+    load?.waitsFor.add(id)
+    try {
+      return await work()
+    } finally {
+      load?.waitsFor.delete(id)
+    }
+  }
+
+  #leadsTo (id: string, callers: ReadonlySet<string>, seen: Set<string>): boolean {
+    if (callers.has(id)) return true
+    if (seen.has(id)) return false
+    seen.add(id)
+    return [...this.#running.get(id)?.waitsFor ?? []].some(next => this.#leadsTo(next, callers, seen))
   }
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import pLimit from 'p-limit'
 import type { TenantManager } from './manager.ts'
 import type { ResolvedOptions } from '../options.ts'
 
@@ -12,17 +13,19 @@ const PROGRESS_LINES = 10
 export async function preload (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions): Promise<void> {
   if (options.preload === false) return
   const ids = options.preload === true ? await manager.list() : options.preload
-  const loading = loadAll(app, manager, ids)
+  const loading = loadAll(app, manager, options, ids)
   const { pluginTimeout = 0 } = app.initialConfig
   if (pluginTimeout === 0) return loading
   await raceTimer(loading, pluginTimeout / 2)
 }
 
-async function loadAll (app: FastifyInstance, manager: TenantManager, ids: readonly string[]): Promise<void> {
+async function loadAll (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions, ids: readonly string[]): Promise<void> {
   const step = Math.ceil(ids.length / PROGRESS_LINES)
   let loaded = 0
   let failed = 0
-  await Promise.all(ids.map(async id => {
+  // Each waits for its own load alone, and not in the queue of all, where its time might be up before its turn.
+  const limit = pLimit(options.maxLoading)
+  await limit.map(ids, async id => {
     try {
       await manager.preload(id)
       loaded++
@@ -30,8 +33,8 @@ async function loadAll (app: FastifyInstance, manager: TenantManager, ids: reado
       // The load itself has logged why.
       failed++
     }
-    if ((loaded + failed) % step === 0) app.log.info({ loaded, failed, total: ids.length }, 'preloading tenants')
-  }))
+    if ((loaded + failed) % step === 0 || loaded + failed === ids.length) app.log.info({ loaded, failed, total: ids.length }, 'preloading tenants')
+  })
 }
 
 async function raceTimer (work: Promise<void>, ms: number): Promise<void> {

@@ -58,9 +58,7 @@ export class TenantRegistry {
   claim (id: string, holder: Holder): Lease | Promise<Lease> {
     const generation = this.active(id)
     if (generation === undefined) return this.enter(id, holder)
-    const { maxInFlight } = this.#options
-    if (maxInFlight > 0 && generation.inFlight >= maxInFlight) return Promise.reject(retryAfter(new FST_TENANT_BUSY(id), 1))
-    return generation.acquire(holder)
+    return this.#isFull(generation) ? Promise.reject(busy(id)) : generation.acquire(holder)
   }
 
   /**
@@ -74,7 +72,10 @@ export class TenantRegistry {
     const pause = this.#builder.failures.pauseOf(id)
     if (pause > 0 && this.active(id) === undefined) throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause: this.#builder.failures.errorOf(id) }), pause)
     // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
-    return this.#join(id, generation => generation.acquire(holder))
+    return this.#join(id, generation => {
+      if (this.#isFull(generation)) throw busy(id)
+      return generation.acquire(holder)
+    })
   }
 
   /** The tenant's generation, loaded when it is not, whatever is remembered of it. @throws as `enter` */
@@ -147,7 +148,12 @@ export class TenantRegistry {
   #check (id: string): void {
     if (this.#closing) throw new FST_TENANT_CLOSED(id)
     if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
-    if (this.#builder.context.has(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
+    if (this.#builder.context.waitsForCaller(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
+  }
+
+  #isFull ({ inFlight }: Generation): boolean {
+    const { maxInFlight } = this.#options
+    return maxInFlight > 0 && inFlight >= maxInFlight
   }
 
   #generations (): Generation[] {
@@ -157,10 +163,11 @@ export class TenantRegistry {
   async #join<Claim> (id: string, claim: (generation: Generation) => Claim): Promise<Claim> {
     const slot = this.#slotOf(id)
     const { loadTimeout, maxWaiting } = this.#options
-    if (slot.waiting >= maxWaiting) throw retryAfter(new FST_TENANT_BUSY(id), 1)
+    if (slot.waiting >= maxWaiting) throw busy(id)
     slot.waiting++
     try {
-      const generation = await withDeadline(slot.load(), loadTimeout, () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
+      const loaded = this.#builder.waitFor(id, () => slot.load())
+      const generation = await withDeadline(loaded, loadTimeout, () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
       this.#check(id)
       if (!generation.active) return await this.#join(id, claim)
       return claim(generation)
@@ -188,4 +195,8 @@ export class TenantRegistry {
     publish('evict', { id: slot.id, generation: slot.current!.number })
     slot.clear().finally(() => this.#leave(slot))
   }
+}
+
+function busy (id: string): Error {
+  return retryAfter(new FST_TENANT_BUSY(id), 1)
 }

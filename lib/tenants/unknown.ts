@@ -6,7 +6,13 @@ const TTL = 5_000
 
 /** Remembers for a short while which ids are no tenant's, so that a flood of made-up ones does not reach the source. */
 export class UnknownIds {
+  /** Grows whenever tenants may have been added. */
+  #age = 0
   readonly #ids = new LRUCache<string, true>({ max: MAX_IDS, ttl: TTL })
+
+  get age (): number {
+    return this.#age
+  }
 
   get size (): number {
     return this.#ids.size
@@ -26,6 +32,7 @@ export class UnknownIds {
 
   /** To be called when tenants may have been added. */
   clear (): void {
+    this.#age++
     this.#ids.clear()
   }
 }
