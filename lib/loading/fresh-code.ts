@@ -46,6 +46,11 @@ export class FreshCode {
     if (seen === undefined) this.#seen.set(dir, await stateOf(dir))
   }
 
+  /** What was read of the folder is broken, and Node keeps it: the next load reads it again. */
+  distrust (dir: string): void {
+    this.#seen.set(dir, '')
+  }
+
   /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
   async refresh (dir: string): Promise<void> {
     this.#seen.set(dir, await stateOf(dir))

@@ -1,11 +1,11 @@
 import { ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
 /** A connection that a client wants to take out of HTTP. */
 interface Upgrade {
-  socket: Duplex
+  socket: Socket
   head: Buffer
 }
 
@@ -37,20 +37,22 @@ export class Upgrades {
     const upgrade = this.#pending.get(raw)
     if (upgrade === undefined || server.listenerCount('upgrade') === 0) return false
     const { socket, head } = upgrade
-    reply.raw.detachSocket(socket as never)
+    reply.raw.detachSocket(socket)
     // What is open is told by the app's response, which has no socket any more.
     socket.once('close', () => reply.raw.emit('close'))
     server.emit('upgrade', raw, socket, head)
     return true
   }
 
-  readonly #onUpgrade = (raw: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  readonly #onUpgrade = (raw: IncomingMessage, socket: Socket, head: Buffer): void => {
     this.#pending.set(raw, { socket, head })
     // A plugin of the app routes it, and answers where no tenant does.
     if (this.#app.server.listenerCount('upgrade') > 1) return
     socket.on('error', () => socket.destroy())
     const rawReply = new ServerResponse(raw)
-    rawReply.assignSocket(socket as never)
+    rawReply.assignSocket(socket)
+    // Nobody reads the socket any more: an answer that is no upgrade is the last.
+    rawReply.once('finish', () => socket.destroySoon())
     this.#app.routing(raw, rawReply)
   }
 }

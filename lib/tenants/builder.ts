@@ -62,6 +62,7 @@ export class Builder {
     const event = slot.current === undefined ? 'load' : 'reload'
     try {
       const generation = await this.context.run(slot.id, () => this.#limit(() => this.#load(slot, number, freshCode, residency)))
+      slot.lastError = undefined
       this.failures.forget(slot.id)
       this.unknown.forget(slot.id)
       publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
@@ -150,6 +151,7 @@ export class Builder {
         if (this.#isListening()) generation.scope.onListen()
         return generation
       } catch (cause) {
+        if (definition.dir !== undefined) this.#freshCode.distrust(definition.dir)
         await this.#close(generation)
         throw this.#failed(slot, cause)
       }
@@ -159,8 +161,7 @@ export class Builder {
   async #prepareCode (slot: Slot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
     if (dir === undefined) return
     this.#watcher?.add(slot.id, dir)
-    // Node keeps what went wrong with a module, so what failed has to be read again.
-    if (freshCode || this.failures.errorOf(slot.id) !== undefined) return this.#freshCode.refresh(dir)
+    if (freshCode) return this.#freshCode.refresh(dir)
     if (slot.current === undefined) await this.#freshCode.refreshChanged(dir)
   }
 
@@ -169,6 +170,7 @@ export class Builder {
     const { id } = slot
     if (cause instanceof InactiveTenantError) return this.#missing(id, cause)
     this.#log.error({ err: cause, tenantId: id }, 'tenant failed to load')
+    slot.lastError = cause
     const error = isTimeout(cause) ? new FST_TENANT_LOAD_TIMEOUT(id, { cause }) : new FST_TENANT_LOAD_FAILED(id, { cause })
     if (slot.current === undefined) this.failures.add(id, cause)
     return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))

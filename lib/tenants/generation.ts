@@ -110,6 +110,7 @@ export class Generation {
     if (previous !== undefined) previous.next = next
     if (next !== undefined) next.previous = previous
     else this.#lastLease = previous
+    this.#lastUsedAt = Date.now()
     if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
     if (--this.#inFlight === 0) this.#onIdle?.()
   }

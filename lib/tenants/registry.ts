@@ -46,6 +46,11 @@ export class TenantRegistry {
     return this.#slots.get(id)?.current
   }
 
+  /** What the last load or reload of a tenant in memory failed with. */
+  lastErrorOf (id: string): unknown {
+    return this.#slots.get(id)?.lastError
+  }
+
   /** Whether a generation of the tenant is being built. */
   isBuilding (id: string): boolean {
     return this.#slots.get(id)?.building === true

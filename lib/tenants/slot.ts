@@ -21,6 +21,8 @@ export class Slot {
   current: Generation | undefined
   /** Whether the tenant has one of the places for loaded tenants: from the start of its load to its end. */
   resident = false
+  /** What the last load or reload failed with. */
+  lastError: unknown
   /** Requests and jobs that wait for the tenant to be loaded. */
   waiting = 0
   readonly #make: BuildGeneration

@@ -25,7 +25,7 @@ export function statistics (
 }
 
 function statisticsOf (id: string, builder: Builder, registry: TenantRegistry): TenantStatistics {
-  const error = builder.failures.errorOf(id)
+  const error = registry.lastErrorOf(id) ?? builder.failures.errorOf(id)
   const lastError = error === undefined ? null : String(error instanceof Error ? error.message : error)
   const loaded = registry.active(id)?.statistics()
   if (loaded !== undefined) return { ...loaded, lastError }

@@ -1,0 +1,534 @@
+import { once } from 'node:events'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { mock } from 'node:test'
+import websocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import fp from 'fastify-plugin'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import multitenant from '../index.ts'
+import { appWith, call, Door, Events, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import type { Plugin } from './fixtures/lifecycle/app.ts'
+
+/** A tenant that answers with its name. */
+function answers (name: string): { plugin: Plugin } {
+  return { plugin: async scope => { scope.get('/', async () => name) } }
+}
+
+t.test('a thousand first requests at the same time load a tenant once, and all are answered', async t => {
+  let loads = 0
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        loads++
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  await app.ready()
+  const sent = Array.from({ length: 1000 }, () => send(app, 'acme'))
+  await door.reached
+  t.equal(app.multitenant.get('acme'), null, 'nothing that is half built is shown')
+  door.open()
+  const responses = await Promise.all(sent)
+  t.same([...new Set(responses.map(({ statusCode, body }) => `${statusCode} ${body}`))], ['200 acme'])
+  t.equal(loads, 1)
+  t.equal(app.multitenant.get('acme')?.generation, 1)
+})
+
+t.test('negative control: without a shared load, each of the first requests loads', async t => {
+  let loads = 0
+  const door = new Door()
+  const tenants = new Map<string, string>()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.get('/', async () => {
+    if (!tenants.has('acme')) {
+      loads++
+      await door.pass()
+      tenants.set('acme', 'loaded')
+    }
+    return tenants.get('acme')
+  })
+  const sent = Array.from({ length: 100 }, () => app.inject('/'))
+  await door.reached
+  door.open()
+  await Promise.all(sent)
+  t.equal(loads, 100)
+})
+
+/** A tenant whose database ends with it, a request that uses it late, and a stream that does. */
+function withDatabase (door: Door, events: string[]): Plugin {
+  return async scope => {
+    const db = { open: true }
+    scope.addHook('onClose', async () => {
+      db.open = false
+      events.push('database closed')
+    })
+    scope.addHook('onResponse', async () => { events.push(`onResponse, database ${db.open ? 'open' : 'closed'}`) })
+    scope.get('/', async () => {
+      await door.pass()
+      return `database ${db.open ? 'open' : 'closed'}`
+    })
+    scope.get('/stream', async (_request, reply) => {
+      const stream = new PassThrough()
+      stream.write('begun, ')
+      door.pass().then(() => stream.end(`database ${db.open ? 'open' : 'closed'}`))
+      return reply.send(stream)
+    })
+  }
+}
+
+t.test('a tenant is closed when its requests, their streams and their onResponse hooks are over', async t => {
+  for (const url of ['/', '/stream']) {
+    for (const end of ['unload', 'reload', 'suspend'] as const) {
+      await t.test(`${end}, GET ${url}`, async t => {
+        const door = new Door()
+        const events: string[] = []
+        const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
+        const address = await listen(app)
+        const response = call(address + url, 'acme').then(response => response.text())
+        await door.reached
+        const ended = app.multitenant[end]('acme')
+        const drained = end === 'reload' ? ended.then(report => (report as { drain: Promise<unknown> }).drain) : ended
+        await turn()
+        t.same(events, [], 'nothing is closed yet')
+        door.open()
+        t.match(await response, /database open$/)
+        t.same(await drained, { generation: 1, drained: true, forced: [] })
+        t.same(events, ['onResponse, database open', 'database closed'])
+      })
+    }
+  }
+})
+
+t.test('negative control: close() of Fastify alone ends the database of a request that runs', async t => {
+  const door = new Door()
+  const events: string[] = []
+  const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
+  await app.ready()
+  const tenant = await app.multitenant.init('acme')
+  const response = send(app, 'acme')
+  await door.reached
+  await tenant.app.close()
+  t.same(events, ['database closed'])
+  door.open()
+  t.equal((await response).body, 'database closed')
+})
+
+t.test('a client that leaves in the middle of a stream holds a tenant no longer', async t => {
+  const door = new Door()
+  const events: string[] = []
+  const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
+  const address = await listen(app)
+  const response = await call(`${address}/stream`, 'acme')
+  t.equal(response.status, 200)
+  const unloaded = app.multitenant.unload('acme')
+  response.leave()
+  t.match(await unloaded, { drained: true })
+  door.open()
+})
+
+t.test('a client that leaves while the tenant is loaded holds nothing', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  const address = new URL(await listen(app))
+  const socket = connect(Number(address.port), address.hostname)
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
+  const [connection] = await once(app.server, 'connection') as [Socket]
+  await door.reached
+  socket.destroy()
+  await once(connection, 'close')
+  door.open()
+  await until(() => app.multitenant.get('acme') !== null)
+  const { tenants } = await app.multitenant.stats()
+  t.match(tenants, [{ id: 'acme', inFlight: 0 }])
+  t.match(await app.multitenant.unload('acme'), { drained: true })
+})
+
+t.test('what is still open after drainTimeout is ended by force and reported', async t => {
+  const door = new Door()
+  const events: string[] = []
+  const messages = new Events(t)
+  const log = new LogLines()
+  const app = appWith(t, { acme: { plugin: withDatabase(door, events) } }, { drainTimeout: 20 }, log.server)
+  const address = new URL(await listen(app))
+  const socket = connect(Number(address.port), address.hostname)
+  t.teardown(() => socket.destroy())
+  socket.resume()
+  socket.write('GET /stream?of=acme HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
+  await door.reached
+  const cut = once(socket, 'close')
+  const report = await app.multitenant.unload('acme')
+  await cut
+  t.match(report, { generation: 1, drained: false, forced: [{ method: 'GET', url: '/stream?of=acme', ms: Number }] })
+  t.equal(report?.forced.length, 1)
+  t.ok(events.includes('database closed'))
+  t.match(messages.of('drain'), [{ id: 'acme', generation: 1, drained: false, forced: [{ url: '/stream?of=acme' }] }])
+  t.match(log.of('tenant closed by force'), [{ level: 40, tenantId: 'acme', drained: false }])
+  door.open()
+  t.equal((await send(app, 'acme', '/nowhere')).statusCode, 404, 'the tenant can be loaded again')
+})
+
+t.test('a tenant that is not loaded has nothing to unload', async t => {
+  const app = appWith(t, { acme: answers('acme') })
+  await app.ready()
+  t.equal(await app.multitenant.unload('acme'), null)
+  t.equal(await app.multitenant.unload('nobody'), null)
+})
+
+t.test('a second unload while the first waits resolves, and the tenant ends once', async t => {
+  const door = new Door()
+  const events: string[] = []
+  const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
+  await app.ready()
+  const response = send(app, 'acme')
+  await door.reached
+  const unloads = [app.multitenant.unload('acme'), app.multitenant.unload('acme')]
+  door.open()
+  t.equal((await response).body, 'database open')
+  await Promise.all(unloads)
+  t.same(events.filter(event => event === 'database closed'), ['database closed'])
+})
+
+t.test('a tenant that is unloaded while it is loaded ends, and those who wait for it are answered', async t => {
+  let loads = 0
+  const door = new Door()
+  const events = new Events(t)
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        loads++
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  await app.ready()
+  const responses = Array.from({ length: 10 }, () => send(app, 'acme'))
+  await door.reached
+  const unloaded = app.multitenant.unload('acme')
+  door.open()
+  t.same([...new Set((await Promise.all(responses)).map(({ body }) => body))], ['acme'])
+  t.match(await unloaded, { generation: 1, drained: true })
+  t.ok(loads <= 2)
+  t.ok(events.names.includes('drain acme 1'))
+})
+
+t.test('a tenant that is deleted and made again while its last request runs is another tenant', async t => {
+  const door = new Door()
+  const source = new MemorySource({
+    acme: {
+      plugin: async scope => {
+        scope.get('/', async () => {
+          await door.pass()
+          return 'the old one'
+        })
+        scope.get('/old-secret', async () => 'of the old one')
+      }
+    }
+  })
+  const app = appWith(t, source)
+  await app.ready()
+  const old = send(app, 'acme')
+  await door.reached
+  source.tenants.delete('acme')
+  const unloaded = app.multitenant.unload('acme')
+  t.same(refusal(await send(app, 'acme')), [404, 'FST_TENANT_NOT_FOUND'])
+
+  source.tenants.set('acme', { plugin: async scope => { scope.get('/', async () => 'the new one') } })
+  await app.multitenant.init('acme')
+  t.equal((await send(app, 'acme')).body, 'the new one')
+  t.equal((await send(app, 'acme', '/old-secret')).statusCode, 404)
+  door.open()
+  t.equal((await old).body, 'the old one')
+  t.match(await unloaded, { generation: 1, drained: true })
+  t.equal((await send(app, 'acme')).body, 'the new one', 'the end of the old one does not touch the new one')
+})
+
+t.test('a folder that is deleted and made again is loaded from its new files', async t => {
+  const dir = t.testdir({ 'again-acme': { routes: { 'index.mjs': 'export default async app => { app.get("/", async () => "old") }' } } })
+  const app = appWith(t, dir)
+  t.equal((await send(app, 'again-acme')).body, 'old')
+  await rm(join(dir, 'again-acme'), { recursive: true })
+  await app.multitenant.unload('again-acme')
+  await until(async () => (await send(app, 'again-acme')).statusCode === 404)
+
+  await mkdir(join(dir, 'again-acme', 'routes'), { recursive: true })
+  await writeFile(join(dir, 'again-acme', 'routes', 'index.mjs'), 'export default async app => { app.get("/", async () => "new") }')
+  await app.multitenant.init('again-acme')
+  t.equal((await send(app, 'again-acme')).body, 'new')
+})
+
+t.test('a suspended tenant is refused at every entry', async t => {
+  const app = appWith(t, { acme: answers('acme'), globex: answers('globex') })
+  app.get('/of-the-app', async request => request.tenantId)
+  const address = await listen(app)
+  t.equal((await send(app, 'acme')).body, 'acme')
+  const tenant = app.multitenant.get('acme')!
+  t.match(await app.multitenant.suspend('acme'), { generation: 1, drained: true })
+
+  const suspended = { code: 'FST_TENANT_SUSPENDED', statusCode: 403 }
+  for (const url of ['/', '/of-the-app', '/nowhere']) {
+    t.same(refusal(await send(app, 'acme', url)), [403, 'FST_TENANT_SUSPENDED'], `inject ${url}`)
+    const response = await call(address + url, 'acme')
+    t.equal(response.status, 403, `HTTP ${url}`)
+  }
+  await t.rejects(app.multitenant.run('acme', () => 'ran'), suspended)
+  await t.rejects(app.multitenant.init('acme'), suspended)
+  await t.rejects(app.multitenant.reload('acme'), suspended)
+  t.equal(app.multitenant.get('acme'), null)
+  t.equal(tenant.active, false)
+  const direct = await tenant.app.inject('/').then(({ statusCode }) => statusCode, () => 'refused')
+  t.not(direct, 200, 'its own instance, which somebody has kept, answers no more')
+  t.equal((await send(app, 'globex')).body, 'globex', 'other tenants are not touched')
+  t.match(await app.multitenant.stats(), { suspended: 1, tenants: [{ id: 'acme', state: 'suspended' }, { id: 'globex', state: 'active' }] })
+
+  app.multitenant.resume('acme')
+  t.equal((await send(app, 'acme')).body, 'acme')
+})
+
+t.test('a tenant that is suspended while it is loaded takes none of those who wait', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  await app.ready()
+  const responses = [send(app, 'acme'), send(app, 'acme')]
+  await door.reached
+  const suspended = app.multitenant.suspend('acme')
+  await turn()
+  door.open()
+  for (const response of await Promise.all(responses)) t.same(refusal(response), [403, 'FST_TENANT_SUSPENDED'])
+  await suspended
+  t.equal(app.multitenant.get('acme'), null)
+})
+
+t.test('only a tenant that exists can be suspended', async t => {
+  const app = appWith(t, { acme: answers('acme') })
+  await app.ready()
+  await t.rejects(app.multitenant.suspend('nobody'), { code: 'FST_TENANT_NOT_FOUND' })
+  t.match(await app.multitenant.stats(), { suspended: 0 })
+})
+
+t.test('resume lets a tenant in whose pause after a failure is not over', async t => {
+  let broken = true
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        if (broken) throw new Error('broken')
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  t.equal((await send(app, 'acme')).statusCode, 503)
+  await app.multitenant.suspend('acme')
+  broken = false
+  app.multitenant.resume('acme')
+  t.equal((await send(app, 'acme')).body, 'acme')
+})
+
+t.test('app.close() waits for the requests of tenants, and ends the tenants before what was registered before', async t => {
+  const door = new Door()
+  const events: string[] = []
+  const app = Fastify()
+  app.register(fp(async app => {
+    app.addHook('onClose', async () => { events.push("the app's database closed") })
+  }))
+  app.register(multitenant, { tenants: { acme: { plugin: withDatabase(door, events) } } })
+  app.register(fp(async app => {
+    app.addHook('onClose', async () => { events.push('what was registered after closed') })
+  }))
+  const address = await listen(app)
+  const response = call(`${address}/stream`, 'acme').then(response => response.text())
+  await door.reached
+  const closed = app.close()
+  await turn()
+  t.same(events, [])
+  door.open()
+  t.match(await response, 'begun, database open')
+  await closed
+  t.same(events, ['onResponse, database open', 'what was registered after closed', 'database closed', "the app's database closed"])
+})
+
+t.test('app.close() waits for the jobs of tenants, and takes no more', async t => {
+  const door = new Door()
+  const app = appWith(t, { acme: answers('acme'), globex: answers('globex') })
+  await app.ready()
+  const job = app.multitenant.run('acme', async tenant => {
+    await door.pass()
+    return tenant.state
+  })
+  await door.reached
+  const closed = app.close()
+  await turn()
+  for (const id of ['acme', 'globex']) {
+    await t.rejects(app.multitenant.run(id, () => 'ran'), { code: 'FST_TENANT_CLOSED', statusCode: 503 })
+    await t.rejects(app.multitenant.init(id), { code: 'FST_TENANT_CLOSED' })
+    await t.rejects(app.multitenant.reload(id), { code: 'FST_TENANT_CLOSED' })
+  }
+  door.open()
+  t.equal(await job, 'draining')
+  await closed
+})
+
+t.test('app.close() ends what is still being loaded', async t => {
+  const door = new Door()
+  let closed = false
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.addHook('onClose', async () => { closed = true })
+        await door.pass()
+      }
+    }
+  })
+  await app.ready()
+  const loaded = app.multitenant.init('acme')
+  loaded.catch(() => {})
+  await door.reached
+  const closing = app.close()
+  await turn()
+  door.open()
+  await closing
+  t.equal(closed, true)
+  await t.rejects(loaded, { code: 'FST_TENANT_CLOSED' })
+})
+
+t.test('app.close() closes the source, last', async t => {
+  const events: string[] = []
+  const source = Object.assign(new MemorySource({
+    acme: { plugin: async scope => { scope.addHook('onClose', async () => { events.push('tenant') }) } }
+  }), { close: async () => { events.push('source') } })
+  const app = appWith(t, source)
+  await app.ready()
+  await app.multitenant.init('acme')
+  await app.close()
+  t.same(events, ['tenant', 'source'])
+})
+
+t.test('a tenant whose onClose hook throws is closed, and it is logged', async t => {
+  const log = new LogLines()
+  let loads = 0
+  const plugin: Plugin = async scope => {
+    loads++
+    scope.addHook('onClose', async () => { throw new Error('cannot close') })
+    scope.get('/', async () => 'acme')
+  }
+  const app = appWith(t, { acme: { plugin }, globex: answers('globex') }, {}, log.server)
+  await app.ready()
+  await app.multitenant.init('acme')
+  await app.multitenant.init('globex')
+  t.match(await app.multitenant.unload('acme'), { drained: true })
+  t.match(log.of('tenant failed to close'), [{ tenantId: 'acme', err: { message: 'cannot close' } }])
+  t.equal((await send(app, 'acme')).body, 'acme')
+  t.equal(loads, 2)
+  const { drain } = await app.multitenant.reload('acme')
+  t.match(await drain, { drained: true })
+  await t.resolves(app.close())
+  t.equal(log.of('tenant failed to close').length, 3)
+})
+
+t.test('a tenant whose onClose hook never ends is given up after a while', async t => {
+  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const log = new LogLines()
+  const closing = latch()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.addHook('onClose', () => {
+          closing.resolve()
+          return new Promise(() => {})
+        })
+      }
+    }
+  }, { loadTimeout: 1_000 }, log.server)
+  await app.ready()
+  await app.multitenant.init('acme')
+  const unloaded = app.multitenant.unload('acme')
+  await closing.promise
+  mock.timers.tick(1_000)
+  t.match(await unloaded, { drained: true })
+  t.match(log.of('tenant failed to close'), [{ tenantId: 'acme' }])
+  await t.resolves(app.close())
+})
+
+t.test('a timer that a closed tenant has left finds the tenant as it is now', async t => {
+  const left = latch<() => Promise<string>>()
+  const app = appWith(t, {
+    acme: {
+      plugin: async () => {
+        const { promise, resolve } = latch()
+        left.resolve(async () => {
+          resolve()
+          return later
+        })
+        const later = promise.then(() => app.multitenant.run('acme', tenant => `ran in generation ${tenant.generation}`))
+      }
+    }
+  })
+  await app.ready()
+  await app.multitenant.init('acme')
+  await app.multitenant.unload('acme')
+  const work = await left.promise
+  t.equal(await work(), 'ran in generation 1')
+})
+
+for (const [where, own] of [["the app's @fastify/websocket", false], ["the tenant's own @fastify/websocket", true]] as const) {
+  t.test(`the websockets of a suspended tenant are ended, with ${where}`, async t => {
+    const connected = latch()
+    const app = Fastify()
+    t.teardown(() => app.close())
+    if (!own) app.register(websocket)
+    app.register(multitenant, {
+      drainTimeout: 20,
+      tenants: {
+        acme: {
+          plugin: async scope => {
+            if (own) await scope.register(websocket)
+            scope.get('/socket', { websocket: true }, socket => {
+              socket.on('error', () => {})
+              connected.resolve()
+            })
+          }
+        }
+      }
+    })
+    const address = await listen(app)
+    await app.multitenant.init('acme')
+    const client = new WebSocket(`${address.replace('http', 'ws')}/socket`, { headers: { 'x-tenant-id': 'acme' } })
+    t.teardown(() => client.terminate())
+    client.on('error', () => {})
+    await connected.promise
+    t.match((await app.multitenant.stats()).tenants, [{ id: 'acme', inFlight: 1 }], 'an open websocket keeps its tenant loaded')
+    const closed = once(client, 'close')
+    // The tenant's own plugin closes its sockets when the drain begins; those of the app's plugin have to be cut.
+    t.match(await app.multitenant.suspend('acme'), own ? { drained: true, forced: [] } : { drained: false, forced: [{ method: 'GET', url: '/socket' }] })
+    await closed
+
+    const late = new WebSocket(`${address.replace('http', 'ws')}/socket`, { headers: { 'x-tenant-id': 'acme' } })
+    late.on('error', () => {})
+    const [, response] = await once(late, 'unexpected-response')
+    t.equal(response.statusCode, 403)
+    late.terminate()
+  })
+}

@@ -1,0 +1,140 @@
+import { mock } from 'node:test'
+import t from 'tap'
+import { appWith, Door, LogLines, send, turn, until } from './fixtures/lifecycle/app.ts'
+import type { InlineTenant } from '../index.ts'
+import type { Plugin, Teardown } from './fixtures/lifecycle/app.ts'
+
+function tenants (count: number, plugin: Plugin = async scope => { scope.get('/', async request => request.tenantId) }): Record<string, InlineTenant> {
+  return Object.fromEntries(Array.from({ length: count }, (_, index) => [`tenant-${String(index).padStart(2, '0')}`, { plugin }]))
+}
+
+function fakeTime (t: Teardown): void {
+  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
+  t.teardown(() => mock.timers.reset())
+}
+
+t.test('without preload no tenant is loaded at boot', async t => {
+  const app = appWith(t, tenants(3))
+  await app.ready()
+  t.match(await app.multitenant.stats(), { active: 0, loads: 0 })
+})
+
+t.test('preload: true loads all tenants before the app is ready', async t => {
+  const log = new LogLines()
+  const app = appWith(t, tenants(25), { preload: true }, log.server)
+  await app.ready()
+  t.match(await app.multitenant.stats(), { active: 25, loads: 25 })
+  const progress = log.of('preloading tenants')
+  t.ok(progress.length >= 5 && progress.length <= 10, `${progress.length} lines tell of the progress`)
+  t.match(progress.at(-1), { total: 25, failed: 0 })
+})
+
+t.test('the last line of a preload tells of all tenants', async t => {
+  const log = new LogLines()
+  const app = appWith(t, tenants(25), { preload: true }, log.server)
+  await app.ready()
+  t.match(log.of('preloading tenants').at(-1), { loaded: 25, failed: 0, total: 25 })
+})
+
+t.test('a list preloads the tenants in it', async t => {
+  const app = appWith(t, tenants(5), { preload: ['tenant-01', 'tenant-03'] })
+  await app.ready()
+  t.same((await app.multitenant.stats()).tenants.map(({ id }) => id), ['tenant-01', 'tenant-03'])
+})
+
+t.test('nothing to preload', async t => {
+  const app = appWith(t, {}, { preload: true })
+  await app.ready()
+  t.match(await app.multitenant.stats(), { loads: 0 })
+  const other = appWith(t, tenants(1), { preload: [] })
+  await other.ready()
+  t.match(await other.multitenant.stats(), { loads: 0 })
+})
+
+t.test('a tenant that fails, or does not exist, keeps neither the others nor the app from being ready', async t => {
+  const log = new LogLines()
+  const app = appWith(t, { ...tenants(2), broken: { plugin: async () => { throw new Error('broken') } } }, { preload: ['tenant-00', 'broken', 'nobody', 'tenant-01'] }, log.server)
+  await app.ready()
+  t.match(await app.multitenant.stats(), { active: 2, failed: 1 })
+  t.match(log.of('tenant failed to load'), [{ tenantId: 'broken', err: { message: 'broken' } }])
+  t.match(log.of('preloading tenants').at(-1), { loaded: 2, failed: 2, total: 4 })
+  t.equal((await send(app, 'tenant-01')).body, 'tenant-01')
+})
+
+t.test('no more than maxLoading tenants are preloaded at a time', async t => {
+  let loading = 0
+  let most = 0
+  const app = appWith(t, tenants(20, async () => {
+    most = Math.max(most, ++loading)
+    await turn(2)
+    loading--
+  }), { preload: true, maxLoading: 3 })
+  await app.ready()
+  t.equal(most, 3)
+  t.match(await app.multitenant.stats(), { active: 20 })
+})
+
+t.test("a preload that takes longer than Fastify's pluginTimeout goes on while the app serves", async t => {
+  fakeTime(t)
+  const door = new Door()
+  const late: Plugin = async scope => {
+    await door.pass()
+    scope.get('/', async () => 'late')
+  }
+  const quick: Plugin = async scope => { scope.get('/', async () => 'quick') }
+  const app = appWith(t, { ...tenants(1, late), quick: { plugin: quick } }, { preload: true, loadTimeout: 60_000 }, { pluginTimeout: 1_000 })
+  const ready = app.ready()
+  await door.reached
+  mock.timers.tick(999)
+  await ready
+  mock.timers.tick(10_000)
+  t.equal((await send(app, 'quick')).body, 'quick')
+  const waiting = send(app, 'tenant-00')
+  door.open()
+  t.equal((await waiting).body, 'late', 'who asks for a tenant that is still being preloaded waits for it')
+  t.match(await app.multitenant.stats(), { active: 2, loads: 2 })
+})
+
+t.test('without a pluginTimeout the app waits for the whole preload', async t => {
+  fakeTime(t)
+  const door = new Door()
+  const app = appWith(t, tenants(1, () => door.pass()), { preload: true }, { pluginTimeout: 0 })
+  let ready = false
+  const done = Promise.resolve(app.ready()).then(() => { ready = true })
+  await door.reached
+  mock.timers.tick(9_000)
+  await turn()
+  t.equal(ready, false)
+  door.open()
+  await done
+  t.match(await app.multitenant.stats(), { active: 1 })
+})
+
+t.test('a tenant that stands in a long queue to be preloaded is not given up', async t => {
+  fakeTime(t)
+  const doors: Door[] = []
+  const log = new LogLines()
+  const app = appWith(t, tenants(3, async () => {
+    const door = new Door()
+    doors.push(door)
+    await door.pass()
+  }), { preload: true, maxLoading: 1, loadTimeout: 1_000 }, { ...log.server, pluginTimeout: 0 })
+  const ready = app.ready()
+  for (let index = 0; index < 3; index++) {
+    await until(() => doors.length === index + 1)
+    mock.timers.tick(600)
+    await turn()
+    doors[index]!.open()
+  }
+  await ready
+  t.match(log.of('preloading tenants').at(-1), { loaded: 3, failed: 0, total: 3 })
+})
+
+t.test('an app that is closed while it preloads closes', async t => {
+  const door = new Door()
+  const app = appWith(t, tenants(2, () => door.pass()), { preload: true, maxLoading: 1 }, { pluginTimeout: 20 })
+  await app.ready()
+  const closed = app.close()
+  door.open()
+  await t.resolves(closed)
+})

@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setInterval } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { appWith, Events, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
+import type { FastifyInstance } from 'fastify'
+import type { Message } from './fixtures/lifecycle/app.ts'
+
+function route (body: string): string {
+  return `export default async app => { app.get('/', async () => '${body}') }\n`
+}
+
+interface Watched {
+  app: FastifyInstance
+  dir: string
+  events: Events
+  log: LogLines
+  write (name: string, text: string): Promise<void>
+}
+
+/** An app with the tenants acme and globex, whose folders are watched by now. */
+async function setUp (t: Test): Promise<Watched> {
+  const dir = t.testdir({})
+  const ids = [`acme-${randomUUID()}`, `globex-${randomUUID()}`]
+  const [acme, globex] = ids as [string, string]
+  for (const id of ids) {
+    await mkdir(join(dir, id, 'routes'), { recursive: true })
+    await writeFile(join(dir, id, 'routes', 'index.mjs'), route('old'))
+  }
+  const log = new LogLines()
+  const events = new Events(t)
+  const app = appWith(t, { acme: { dir: join(dir, acme) }, globex: { dir: join(dir, globex) } }, { watch: true }, log.server)
+  await app.ready()
+  await app.multitenant.init('acme')
+  await app.multitenant.init('globex')
+  for (const [id, folder] of [['acme', acme], ['globex', globex]] as const) await watched(events, id, join(dir, folder, 'notes.txt'))
+  events.all.length = 0
+  log.lines.length = 0
+  return { app, dir: join(dir, acme), events, log, write: (name, text) => writeFile(join(dir, acme, name), text) }
+}
+
+/** Nobody tells when a folder is watched: writes until it is noticed. */
+async function watched (events: Events, id: string, file: string): Promise<void> {
+  let noticed = false
+  const reload = events.next('reload', message => message.id === id).then(() => { noticed = true })
+  for await (const content of setInterval(300, 'written')) {
+    if (noticed) break
+    await writeFile(file, content)
+  }
+  await reload
+}
+
+function next (events: Events, event: 'reload' | 'fail'): Promise<Message> {
+  return events.next(event, ({ id }) => id === 'acme')
+}
+
+t.test('a tenant is reloaded once when its files were written, and no other tenant is', async t => {
+  const { app, events, log, write } = await setUp(t)
+  const reloaded = next(events, 'reload')
+  await write('routes/index.mjs', route('half'))
+  for (let index = 0; index < 20; index++) await write(`routes/more-${index}.mjs`, 'export default async () => {}\n')
+  await write('routes/index.mjs', route('new'))
+  await reloaded
+  t.equal((await send(app, 'acme')).body, 'new')
+  t.equal((await send(app, 'globex')).body, 'old')
+  t.same(events.of('reload').map(({ id }) => id), ['acme'])
+  t.match(log.of('tenant reloaded'), [{ tenantId: 'acme' }])
+})
+
+t.test('a file that is broken leaves the tenant as it was, and is read again when it is mended', async t => {
+  const { app, events, log, write } = await setUp(t)
+  const failed = next(events, 'fail')
+  const warned = log.next('tenant not reloaded')
+  await write('routes/index.mjs', 'this is no code')
+  t.match(await failed, { error: { code: 'FST_TENANT_LOAD_FAILED' } })
+  t.match(await warned, { level: 40, tenantId: 'acme' })
+  t.equal((await send(app, 'acme')).body, 'old')
+  const reloaded = next(events, 'reload')
+  await write('routes/index.mjs', route('mended'))
+  await reloaded
+  t.equal((await send(app, 'acme')).body, 'mended')
+})
+
+t.test('a tenant that cannot be loaded at first is, when its file is mended', async t => {
+  const { app, events, dir, write } = await setUp(t)
+  await app.multitenant.unload('acme')
+  await write('routes/index.mjs', 'this is no code')
+  const failed = next(events, 'fail')
+  await failed
+  t.equal((await send(app, 'acme')).statusCode, 503, dir)
+  const loaded = events.next('load', ({ id }) => id === 'acme')
+  await write('routes/index.mjs', route('mended'))
+  await loaded
+  t.equal((await send(app, 'acme')).body, 'mended')
+})
+
+t.test('files that are deleted are noticed', async t => {
+  const { app, events, dir, write } = await setUp(t)
+  let reloaded = next(events, 'reload')
+  await mkdir(join(dir, 'routes', 'extra'))
+  await write('routes/extra/index.mjs', route('extra'))
+  await reloaded
+  t.equal((await send(app, 'acme', '/extra')).body, 'extra')
+  reloaded = next(events, 'reload')
+  await rm(join(dir, 'routes', 'extra'), { recursive: true })
+  await reloaded
+  t.same((await send(app, 'acme', '/extra')).statusCode, 404)
+})
+
+t.test('a suspended tenant is not woken by its files', async t => {
+  const { app, events, log, write } = await setUp(t)
+  await app.multitenant.suspend('acme')
+  const noticed = log.next('tenant not reloaded')
+  await write('routes/index.mjs', route('new'))
+  t.match(await noticed, { tenantId: 'acme', err: { code: 'FST_TENANT_SUSPENDED' } })
+  t.same(events.of('load'), [])
+  t.same(refusal(await send(app, 'acme')), [403, 'FST_TENANT_SUSPENDED'])
+})
+
+t.test('a file that is written while the app closes reloads nothing', async t => {
+  const { app, events, write } = await setUp(t)
+  await write('routes/index.mjs', route('new'))
+  await app.close()
+  t.same(events.of('reload'), [])
+})
