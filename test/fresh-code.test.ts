@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, realpath, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { FreshCode } from '../lib/loading/fresh-code.ts'
+import { importModule } from '../lib/loading/modules.ts'
 import { versionedUrl } from '../lib/loading/versions.ts'
 import { appWith, Door, refusal, send } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
@@ -327,4 +330,40 @@ t.test('which URLs get a version', async t => {
     ['data:text/javascript,0', undefined, 'data:text/javascript,0']
   ]
   for (const [url, parent, expected] of cases) t.equal(versionedUrl(versions, url, parent), expected, `${url} from ${parent}`)
+})
+
+t.test('code is read afresh with the module hooks of every Node', async t => {
+  await t.test("in Node's own thread, where it has such hooks", async t => {
+    type Hooks = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof FreshCode>[0]>['registerHooks']>>[0]
+    const dir = await realpath(t.testdir({ 'a.js': '' }))
+    let hooks: Hooks | undefined
+    let registered = 0
+    const freshCode = new FreshCode({
+      registerHooks: given => {
+        hooks = given
+        registered++
+        return { deregister: () => { registered-- } }
+      }
+    })
+    const url = pathToFileURL(join(dir, 'a.js')).href
+    const resolve = (parentURL: string): string | undefined => hooks?.resolve('./a.js', { parentURL, conditions: [], importAttributes: {} as never }, () => ({ url })).url
+    await freshCode.refresh(dir)
+    await freshCode.refresh(dir)
+    t.equal(registered, 1)
+    t.equal(resolve('file:///elsewhere/autoload.js'), `${url}?tenant-code=2`)
+    t.equal(resolve(`${url}?tenant-code=1`), `${url}?tenant-code=1`, 'what is imported late is of the version of what imports it')
+    freshCode.close()
+    t.equal(registered, 0)
+  })
+
+  await t.test('in a thread of its own', async t => {
+    const dir = await realpath(t.testdir({ 'a.mjs': 'export const time = process.hrtime.bigint()' }))
+    const read = async (): Promise<unknown> => (await importModule(join(dir, 'a.mjs')))['time']
+    const freshCode = new FreshCode({})
+    const first = await read()
+    t.equal(await read(), first)
+    await freshCode.refresh(dir)
+    t.not(await read(), first)
+    freshCode.close()
+  })
 })

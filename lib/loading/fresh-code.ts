@@ -30,11 +30,17 @@ const { cache } = nodeModule.createRequire(import.meta.url)
  */
 export class FreshCode {
   readonly #versions: Versions = new Map()
+  readonly #registerHooks: RegisterHooks | undefined
   /** What the folders looked like when they were loaded last. */
   readonly #seen = new LRUCache<string, string>({ max: MAX_FOLDERS })
   /** The loads that read from each folder now. */
   readonly #reading = new Map<string, Set<Promise<unknown>>>()
   #registration: Registration | undefined
+
+  /** @param registerHooks Node's own, where it has it */
+  constructor ({ registerHooks }: { registerHooks?: RegisterHooks } = nodeModule as { registerHooks?: RegisterHooks }) {
+    this.#registerHooks = registerHooks
+  }
 
   /**
    * Reads the folder again when something in it has changed since it was loaded last, so that a tenant that comes back runs what is
@@ -58,7 +64,7 @@ export class FreshCode {
     // Node knows modules by the paths behind symbolic links.
     const real = await realpath(dir)
     dropCommonJs(real)
-    this.#registration ??= registerHooks(this.#versions)
+    this.#registration ??= register(this.#versions, this.#registerHooks)
     const folder = pathToFileURL(join(real, sep)).href
     const version = (this.#versions.get(folder) ?? 0) + 1
     this.#versions.set(folder, version)
@@ -119,8 +125,7 @@ function isInstalled (path: string): boolean {
   return path.includes(`${sep}node_modules${sep}`)
 }
 
-function registerHooks (versions: Versions): Registration {
-  const { registerHooks } = nodeModule as { registerHooks?: RegisterHooks }
+function register (versions: Versions, registerHooks: RegisterHooks | undefined): Registration {
   if (registerHooks === undefined) return registerThreadHooks()
   const hooks = registerHooks({
     resolve (specifier, context, next) {

@@ -84,11 +84,12 @@ function openPart (regex: RegExp, name: string): string | null {
   return name.slice(open[0]?.[0], open.at(-1)?.[1])
 }
 
+/** `null` when there is none. Throws FST_TENANT_PACKAGE_INVALID when it cannot be read. */
 async function readManifest (dir: string): Promise<Manifest | null> {
   try {
     return JSON.parse(await readFile(join(dir, 'package.json'), 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new FST_TENANT_PACKAGE_INVALID(dir, 'has a package.json that cannot be read', { cause })
   }
 }

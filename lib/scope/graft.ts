@@ -65,6 +65,7 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
 }
 
 function own (root: FastifyInstance, { app, internals, logController }: HostApp, { hooks }: Scion): void {
+  root.listen = refuseListen as FastifyInstance['listen']
   const { bodyless, bodywith } = internals.get(app, 'methods')
   internals.set(root, 'hooks', hooks)
   internals.set(root, 'logController', logController)
@@ -74,6 +75,10 @@ function own (root: FastifyInstance, { app, internals, logController }: HostApp,
   internals.set(root, 'genReqId', outerId(raw => internals.get(app, 'genReqId')(raw)))
   // With a context in place Fastify leaves out the 404 router's trees for every HTTP method: 100 of a root's 160 KB.
   internals.set(root, 'fourOhFourContext', {} as never)
+}
+
+async function refuseListen (): Promise<never> {
+  throw new Error('A tenant has no server of its own: call listen() on the app')
 }
 
 function pick (object: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {

@@ -25,10 +25,6 @@ export class InertServer extends EventEmitter {
     return this.#server.address()
   }
 
-  listen (): never {
-    throw new Error('A tenant has no server of its own: call listen() on the app')
-  }
-
   setTimeout (): this {
     return this
   }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Internals, OnRequestHook, RouteContext } from './internals.ts'
 
 /**
@@ -32,12 +32,9 @@ export class Reroute {
   }
 }
 
-/** Runs two hooks, one after the other. */
+/** Runs a hook that never fails, and then another. */
 export function inTurn (first: OnRequestHook, second: OnRequestHook): OnRequestHook {
-  return function (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply, done) {
-    first.call(this, request, reply, error => {
-      if (error !== undefined) return done(error)
-      second.call(this, request, reply, done)
-    })
+  return function (request: FastifyRequest, reply: FastifyReply, done) {
+    first(request, reply, () => second(request, reply, done))
   }
 }

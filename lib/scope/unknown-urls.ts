@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { REQUEST_HOOKS } from './hooks.ts'
-import type { Internals, RouteContext } from './internals.ts'
+import type { Internals, RouteContext, RouteMatch } from './internals.ts'
 
 /**
  * Below the app's root Fastify runs none of a child's hooks for URLs that no route has, so a tenant's own routes would never be
@@ -9,9 +9,9 @@ import type { Internals, RouteContext } from './internals.ts'
 export function answerUnknownUrls (app: FastifyInstance, internals: Internals): void {
   const { router } = internals.get(app, 'fourOhFour')
   const wildcard = app.prefix.endsWith('/') ? `${app.prefix}*` : `${app.prefix}/*`
-  const found = router.find('GET', wildcard, undefined)
-  if (found === null || found.store === null) return
-  const { store: context, handler } = found
+  // There is always one: Fastify sets a handler at the app's root itself.
+  const { store, handler } = router.find('GET', wildcard, undefined) as RouteMatch
+  const context = store as RouteContext
   if (app === context.server || Object.prototype.isPrototypeOf.call(app, context.server)) return
 
   const within = contextWithin(app, context, internals)
@@ -29,8 +29,8 @@ function contextWithin (app: FastifyInstance, context: RouteContext, internals: 
   const hooks = internals.get(app, 'hooks')
   const outerHooks = internals.get(context.server, 'hooks')
   const lists = REQUEST_HOOKS.map(name => {
-    const own = (context as unknown as Record<string, unknown[] | null>)[name]?.slice(outerHooks[name]?.length) ?? []
-    const list = [...hooks[name]?.map(hook => (hook as () => unknown).bind(app)) ?? [], ...own]
+    const own = (context as unknown as Record<string, unknown[] | null>)[name]?.slice((outerHooks[name] as unknown[]).length) ?? []
+    const list = [...(hooks[name] as Array<() => unknown>).map(hook => hook.bind(app)), ...own]
     return [name, list.length === 0 ? null : list]
   })
   return {

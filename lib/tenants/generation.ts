@@ -28,7 +28,7 @@ export class Generation {
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
   #loadedAt: Date | null = null
-  #loadMs: number | null = null
+  #loadMs = 0
   /** When the last request came, as a count of all requests: which of two tenants was used last is never a tie. */
   #lastUse = 0
   /** ms since the epoch */
@@ -77,7 +77,7 @@ export class Generation {
 
   /** How long the load took, in ms. */
   get loadMs (): number {
-    return this.#loadMs ?? 0
+    return this.#loadMs
   }
 
   /** Loads the tenant. When that fails, what was opened is still open: call `close()`. */

@@ -118,7 +118,7 @@ export class TenantRegistry {
 
   /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
   async suspend (id: string): Promise<DrainReport | null> {
-    await this.#builder.define(id)
+    if (this.active(id) === undefined) await this.#builder.define(id)
     this.#suspended.add(id)
     return this.unload(id)
   }

@@ -1,0 +1,133 @@
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
+import Fastify from 'fastify'
+import t from 'tap'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import multitenant, { FST_TENANT_FASTIFY_UNSUPPORTED } from '../index.ts'
+import type { MultitenantOptions, TenantDefinition } from '../index.ts'
+
+type Plugin = NonNullable<TenantDefinition['plugin']>
+
+function appWith (t: Test, plugin: Plugin, options: MultitenantOptions = {}, app: FastifyInstance = Fastify()): FastifyInstance {
+  t.teardown(() => app.close())
+  return app.register(multitenant, { ...options, tenants: { acme: { plugin } } }) as unknown as FastifyInstance
+}
+
+const acme = { 'x-tenant-id': 'acme' }
+
+t.test('a tenant has the addresses of the app, and no server of its own to listen with', async t => {
+  const app = appWith(t, async () => {})
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  const tenant = await app.multitenant.init('acme')
+  t.same(tenant.app.addresses(), app.addresses())
+  t.equal(tenant.app.listeningOrigin, address)
+  t.equal(tenant.app.server.listening, true)
+  await t.rejects(async () => tenant.app.listen({ port: 0, host: '127.0.0.1' }), { message: 'A tenant has no server of its own: call listen() on the app' })
+  t.equal(tenant.app.server.setTimeout(1), tenant.app.server)
+  await new Promise<void>(resolve => { tenant.app.server.close(() => resolve()) })
+  tenant.app.server.closeIdleConnections()
+  tenant.app.server.closeAllConnections()
+  t.equal(tenant.app.server.close(), tenant.app.server)
+  t.equal((await fetch(address, { headers: acme })).status, 404, 'the app goes on')
+})
+
+t.test('onListen hooks of a tenant run when the app listens, or when the tenant is loaded after that', async t => {
+  for (const when of ['before', 'after']) {
+    const ran: string[] = []
+    const app = appWith(t, async scope => {
+      scope.addHook('onListen', async () => { ran.push('a hook') })
+      scope.addHook('onListen', done => { ran.push('with a callback'); done() })
+      scope.addHook('onListen', async () => { throw new Error('that is logged') })
+      scope.register(async child => { child.addHook('onListen', async () => { ran.push('a child') }) })
+    })
+    await app.ready()
+    if (when === 'before') await app.multitenant.init('acme')
+    t.same(ran, [])
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    if (when === 'after') await app.multitenant.init('acme')
+    t.equal((await app.inject({ url: '/', headers: acme })).statusCode, 404)
+    t.same(ran, ['a hook', 'with a callback', 'a child'], `${when} the app listens`)
+  }
+})
+
+t.test('preClose hooks of a tenant run once, before its onClose hooks, also when they fail', async t => {
+  const ran: string[] = []
+  const app = appWith(t, async scope => {
+    scope.addHook('preClose', async () => { ran.push('preClose') })
+    scope.addHook('preClose', done => { ran.push('with a callback'); done(new Error('that is logged')) })
+    scope.addHook('onClose', async () => { ran.push('onClose') })
+  })
+  await app.ready()
+  await app.multitenant.init('acme')
+  await app.close()
+  t.same(ran, ['preClose', 'with a callback', 'onClose'])
+})
+
+t.test('what subscribes to new Fastify instances does not see tenants: they have its hooks from the app', async t => {
+  let ran = 0
+  const instrument = (message: unknown): void => {
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRequest', async () => { ran++ })
+  }
+  subscribe('fastify.initialization', instrument)
+  t.teardown(() => unsubscribe('fastify.initialization', instrument))
+  const app = appWith(t, async scope => { scope.get('/own', async () => 'own') })
+  t.equal((await app.inject({ url: '/own', headers: acme })).body, 'own')
+  t.equal(ran, 1)
+  t.equal(channel('fastify.initialization').hasSubscribers, true, 'and hears of the next one')
+})
+
+t.test('a route that cannot be entered ends its own request alone', async t => {
+  const app = appWith(t, async scope => {
+    scope.setChildLoggerFactory(() => ({}) as never)
+    scope.get('/own', async () => 'own')
+  })
+  app.get('/app', async () => 'the app')
+  await t.rejects(app.inject({ url: '/own', headers: acme }))
+  t.equal((await app.inject({ url: '/app', headers: acme })).body, 'the app')
+})
+
+t.test('routerOptions.buildPrettyMeta of the app is that of its tenants', async t => {
+  const app = appWith(t, async scope => { scope.get('/own', async () => 'own') }, {}, Fastify({ routerOptions: { buildPrettyMeta: () => ({ mark: 1 }) } as object }))
+  await app.ready()
+  const tenant = await app.multitenant.init('acme')
+  t.match(tenant.app.printRoutes({ includeMeta: true }), /mark/)
+})
+
+t.test('a parameter that is too long is refused as in the app, with the path strategy too', async t => {
+  const app = appWith(t, async scope => { scope.get('/own/:name', async () => 'own') }, { identify: ['header', 'path'] })
+  app.get('/shared/:name', async () => 'shared')
+  const long = 'x'.repeat(101)
+  t.equal((await app.inject({ url: `/own/${long}`, headers: acme })).statusCode, 414)
+  t.equal((await app.inject(`/acme/own/${long}`)).statusCode, 414)
+  t.equal((await app.inject(`/acme/shared/${long}`)).statusCode, 414)
+})
+
+t.test('the path strategy with asynchronous constraints', async t => {
+  const strategy = {
+    name: 'plan',
+    storage: () => {
+      const handlers = new Map()
+      return { get: (key: unknown) => handlers.get(key) ?? null, set: (key: unknown, handler: unknown) => { handlers.set(key, handler) } }
+    },
+    validate: () => {},
+    deriveConstraint: (request: { headers: Record<string, unknown> }, _context: unknown, done: (error: null, plan: unknown) => void) => {
+      setImmediate(done, null, request.headers['x-plan'])
+    }
+  }
+  const app = appWith(t, async scope => {
+    scope.get('/own', { constraints: { plan: 'gold' } }, async () => 'gold')
+  }, { identify: 'path' }, Fastify({ routerOptions: { constraints: { plan: strategy as never } } }))
+  app.get('/shared', async request => `shared ${request.tenantId}`)
+  t.equal((await app.inject({ url: '/acme/own', headers: { 'x-plan': 'gold' } })).body, 'gold')
+  t.equal((await app.inject('/acme/own')).statusCode, 404)
+  t.equal((await app.inject('/acme/shared')).body, 'shared acme')
+})
+
+t.test('a Fastify whose router cannot be reached is refused at boot', async t => {
+  const app = Fastify()
+  app.printRoutes = () => ''
+  app.register(multitenant, { tenants: {} })
+  const error = await app.ready().then(() => null, error => error)
+  t.ok(error instanceof FST_TENANT_FASTIFY_UNSUPPORTED)
+  t.match(error, { message: new RegExp(`router.*${app.version}`) })
+})
