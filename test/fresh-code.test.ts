@@ -346,7 +346,7 @@ t.test('code is read afresh with the module hooks of every Node', async t => {
       }
     })
     const url = pathToFileURL(join(dir, 'a.js')).href
-    const resolve = (parentURL: string): string | undefined => hooks?.resolve('./a.js', { parentURL, conditions: [], importAttributes: {} as never }, () => ({ url })).url
+    const resolve = (parentURL: string): string | undefined => hooks?.resolve('./a.js', { parentURL, conditions: [], importAttributes: {} } as never, () => ({ url })).url
     await freshCode.refresh(dir)
     await freshCode.refresh(dir)
     t.equal(registered, 1)

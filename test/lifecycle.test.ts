@@ -532,3 +532,44 @@ for (const [where, own] of [["the app's @fastify/websocket", false], ["the tenan
     late.terminate()
   })
 }
+
+t.test('a source that answers with nothing at all knows no such tenant', async t => {
+  const source = { get: () => undefined as never, async * list () {} }
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(multitenant, { tenants: source })
+  await app.ready()
+  await t.rejects(app.multitenant.init('acme'), { code: 'FST_TENANT_NOT_FOUND' })
+})
+
+t.test('an unload during a reload ends both generations', async t => {
+  const entered = latch()
+  const goOn = latch()
+  const closed: number[] = []
+  let builds = 0
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(multitenant, {
+    tenants: {
+      acme: {
+        plugin: async scope => {
+          const build = ++builds
+          scope.addHook('onClose', async () => { closed.push(build) })
+          if (build === 1) return
+          entered.resolve()
+          await goOn.promise
+        }
+      }
+    }
+  })
+  await app.ready()
+  await app.multitenant.init('acme')
+  const reloaded = app.multitenant.reload('acme')
+  await entered.promise
+  const unloaded = app.multitenant.unload('acme')
+  goOn.resolve()
+  await reloaded
+  t.match(await unloaded, { generation: 2, drained: true })
+  t.same(closed.sort(), [1, 2])
+  t.equal(app.multitenant.get('acme'), null)
+})

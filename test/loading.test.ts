@@ -6,6 +6,8 @@ import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import { createConfigChecker } from '../lib/loading/config-checker.ts'
 import { loadTenant } from '../lib/loading/load-tenant.ts'
+import { importModule } from '../lib/loading/modules.ts'
+import { PluginManager } from '../lib/loading/plugin-manager.ts'
 import { Tenant } from '../lib/tenants/tenant.ts'
 import type { FastifyInstance } from 'fastify'
 import type { LoadingOptions } from '../lib/options.ts'
@@ -19,7 +21,8 @@ interface Loaded { app: FastifyInstance, scope: FastifyInstance, tenant: Tenant,
 const OPTIONS: LoadingOptions = {
   checkConfig: undefined,
   services: ({ app, tenant }) => [Reflect.get(app, 'db'), tenant.config],
-  autoload: { plugins: {}, routes: {} }
+  autoload: { plugins: {}, routes: {} },
+  loaders: new PluginManager()
 }
 
 /** Loads a tenant into a child of a real app, or of the app given. */
@@ -636,4 +639,9 @@ t.test('autoConfig', async t => {
       }
     }
   })
+})
+
+t.test('a package.json that cannot be read is an error, and no answer', async t => {
+  const dir = t.testdir({ 'package.json': {}, 'a.js': 'module.exports = 1' })
+  await t.rejects(importModule(`${dir}/a.js`), { code: 'EISDIR' })
 })

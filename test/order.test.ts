@@ -64,9 +64,9 @@ t.test("order: 'registered'", async t => {
 
     t.test(`the tenant comes from what an earlier hook found, ${temperature}`, async t => {
       const app = await registered(t, { acme: own }, app => {
-        app.decorateRequest('user', null)
-        app.addHook('onRequest', async request => { request.setDecorator('user', { of: request.headers.authorization }) })
-      }, { identify: request => request.getDecorator<{ of?: string }>('user').of })
+        app.decorateRequest('visitor', null)
+        app.addHook('onRequest', async request => { request.setDecorator('visitor', { of: request.headers.authorization }) })
+      }, { identify: request => request.getDecorator<{ of?: string }>('visitor').of })
       app.get('/shared', async request => request.tenantId)
       await app.ready()
       if (temperature === 'warm') await app.multitenant.init('acme')
@@ -79,12 +79,12 @@ t.test("order: 'registered'", async t => {
   t.test("with 'first' the earlier hook has found nothing yet", async t => {
     const seen: unknown[] = []
     const app = await registered(t, { acme: own }, app => {
-      app.decorateRequest('user', null)
-      app.addHook('onRequest', async request => { request.setDecorator('user', { of: 'acme' }) })
+      app.decorateRequest('visitor', null)
+      app.addHook('onRequest', async request => { request.setDecorator('visitor', { of: 'acme' }) })
     }, {
       order: 'first',
       identify: request => {
-        seen.push(request.getDecorator('user'))
+        seen.push(request.getDecorator('visitor'))
         return 'acme'
       }
     })

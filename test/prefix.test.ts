@@ -220,13 +220,13 @@ t.test('below a prefix', async t => {
     const app = emptyApp(t)
     const early: string[] = []
     app.register(async child => {
-      child.decorateRequest('user', null)
+      child.decorateRequest('visitor', null)
       child.addHook('onRequest', async request => {
         early.push(request.url)
-        request.setDecorator('user', request.headers.authorization ?? null)
+        request.setDecorator('visitor', request.headers.authorization ?? null)
       })
       await child.register(multitenant, {
-        order: 'registered', identify: request => request.getDecorator<string | null>('user'), tenants: tenants(plugins)
+        order: 'registered', identify: request => request.getDecorator<string | null>('visitor'), tenants: tenants(plugins)
       })
       child.get('/shared', async request => request.tenantId)
     }, { prefix: '/api' })

@@ -1,7 +1,7 @@
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import Fastify from 'fastify'
 import t from 'tap'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Test } from 'tap'
 import multitenant, { FST_TENANT_FASTIFY_UNSUPPORTED } from '../index.ts'
 import type { MultitenantOptions, TenantDefinition } from '../index.ts'
@@ -130,4 +130,25 @@ t.test('a Fastify whose router cannot be reached is refused at boot', async t =>
   const error = await app.ready().then(() => null, error => error)
   t.ok(error instanceof FST_TENANT_FASTIFY_UNSUPPORTED)
   t.match(error, { message: new RegExp(`router.*${app.version}`) })
+})
+
+t.test("the path strategy below a prefix reaches the app's routes there that are outside the plugin's context", async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(async child => {
+    child.register(multitenant, { identify: 'path', tenants: { acme: {} } })
+  }, { prefix: '/api' })
+  app.decorateRequest('mark', 'of the app')
+  app.get('/api/outside', async request => `${request.getDecorator('mark')}, ${request.tenantId}`)
+  t.equal((await app.inject('/api/acme/outside')).body, 'of the app, acme')
+})
+
+t.test('a bad URL is logged though nobody is identified', async t => {
+  const lines: string[] = []
+  const app = appWith(t, async () => {}, {}, Fastify({
+    logger: { stream: { write: (line: string) => { lines.push(JSON.parse(line).msg) } } },
+    frameworkErrors: (error, _request, reply) => { (reply as FastifyReply).code(400).send(error.message) }
+  }) as unknown as FastifyInstance)
+  t.equal((await app.inject({ url: '/%world', headers: acme })).statusCode, 400)
+  t.same(lines, ['incoming request'])
 })

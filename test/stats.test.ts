@@ -142,3 +142,20 @@ t.test('a listener that throws harms no tenant', async t => {
   t.equal((await send(app, 'acme')).body, 'ok')
   await until(() => errors.length > 0)
 })
+
+t.test('what was thrown that is no error is told too, and a tenant at its last requests is draining', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    odd: { plugin: async () => { throw 'a word' } }, // eslint-disable-line no-throw-literal -- that is the point
+    acme: { plugin: async scope => { scope.get('/', async () => { await door.pass(); return 'late' }) } }
+  })
+  await app.ready()
+  await t.rejects(app.multitenant.init('odd'))
+  const response = send(app, 'acme')
+  await door.reached
+  const unloaded = app.multitenant.unload('acme')
+  const { tenants } = await app.multitenant.stats()
+  t.match(tenants, [{ id: 'acme', state: 'draining' }, { id: 'odd', state: 'failed', lastError: 'a word' }])
+  door.open()
+  await Promise.all([response, unloaded])
+})

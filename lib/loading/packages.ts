@@ -14,13 +14,18 @@ interface Manifest {
   optionalDependencies?: Readonly<Record<string, string>>
 }
 
+/** An installed package. */
+export interface InstalledPackage {
+  /** The absolute path of its folder, symbolic links followed: packages of a workspace are such. */
+  dir: string
+  manifest: Manifest
+}
+
 /** A package of a project. */
-export interface ProjectPackage {
+export interface ProjectPackage extends InstalledPackage {
   name: string
   /** Its name without what is fixed in the pattern: `acme` of `fastify-multitenant-acme` for `fastify-multitenant-*`. */
   part: string
-  /** The absolute path of its folder, symbolic links followed: packages of a workspace are such. */
-  dir: string
 }
 
 /** A package, and perhaps a path in it. A `..` in that path could lead out of the package, and a URL to anywhere. */
@@ -31,11 +36,11 @@ export function packageNameOf (specifier: string): string | null {
   return SPECIFIER.exec(specifier)?.[1] ?? null
 }
 
-/** The folder of an installed package, found from `dir` upwards; `null` when it is not installed. */
-export async function findPackage (name: string, dir: string): Promise<string | null> {
+/** A package, looked for from `dir` upwards; `null` when it is not installed. */
+export async function findPackage (name: string, dir: string): Promise<InstalledPackage | null> {
   for (const path of createRequire(join(dir, 'package.json')).resolve.paths(name) ?? []) {
-    const folder = join(path, name)
-    if (await readManifest(folder) !== null) return realpath(folder)
+    const manifest = await readManifest(join(path, name))
+    if (manifest !== null) return { dir: await realpath(join(path, name)), manifest }
   }
   return null
 }
@@ -46,8 +51,7 @@ export function resolveModule (specifier: string, dir: string): string {
 }
 
 /** The path of the main module that a package names in its package.json; `null` when it names none. Throws when that is not there. */
-export async function mainModule ({ name, dir }: ProjectPackage, root: string): Promise<string | null> {
-  const { main, exports } = await readManifest(dir) ?? {}
+export function mainModule ({ name, manifest: { main, exports } }: ProjectPackage, root: string): string | null {
   return main === undefined && exports === undefined ? null : resolveModule(name, root)
 }
 
@@ -64,8 +68,8 @@ export async function matchingPackages (root: string, pattern: string): Promise<
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies }).sort()) {
     const part = openPart(regex, name)
     if (part === null) continue
-    const dir = await findPackage(name, root)
-    if (dir !== null) packages.push({ name, part, dir })
+    const installed = await findPackage(name, root)
+    if (installed !== null) packages.push({ name, part, ...installed })
     else if (!Object.hasOwn(optionalDependencies, name)) throw new FST_TENANT_PACKAGE_INVALID(name, 'is not installed')
   }
   return packages
@@ -80,7 +84,7 @@ function patternRegex (pattern: string): RegExp {
 function openPart (regex: RegExp, name: string): string | null {
   const match = regex.exec(name)
   if (match === null) return null
-  const open = match.indices?.slice(1).filter(part => part !== undefined) ?? []
+  const open = (match.indices as RegExpIndicesArray).slice(1).filter(part => part !== undefined)
   return name.slice(open[0]?.[0], open.at(-1)?.[1])
 }
 

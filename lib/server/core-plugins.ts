@@ -59,6 +59,7 @@ async function loadFolder (app: FastifyInstance, dir: string, name: string): Pro
   try {
     await autoloadFolder(app, await TenantFolder.open(dir), name, AUTOLOAD)
   } catch (cause) {
-    throw new FST_TENANT_PLUGIN_FAILED(name, cause instanceof Error ? cause.message : String(cause), { cause })
+    // An Error that names the file, whatever the plugin has thrown.
+    throw new FST_TENANT_PLUGIN_FAILED(name, (cause as Error).message, { cause })
   }
 }

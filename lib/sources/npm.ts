@@ -55,7 +55,7 @@ export class NpmSource implements TenantSource {
 async function readId (project: ProjectPackage, root: string): Promise<string> {
   try {
     const folder = await TenantFolder.open(project.dir)
-    const main = await readIndex(folder, await mainModule(project, root) ?? undefined)
+    const main = await readIndex(folder, mainModule(project, root) ?? undefined)
     return main?.TENANT_ID ?? main?.NAME ?? project.part
   } catch (cause) {
     throw new FST_TENANT_PACKAGE_INVALID(project.name, 'cannot be a tenant: its main module cannot be read', { cause })

@@ -4,7 +4,7 @@ import type { Generation } from './generation.ts'
 /** Who needs a generation: a raw response, or a job. */
 export interface Holder {
   statusCode?: number
-  req?: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
+  req: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
   destroy (): unknown
 }
 
@@ -33,7 +33,7 @@ export class Lease {
 
   /** What a drain says of it when it did not end in time. */
   describe (): DrainReport['forced'][number] {
-    const { req } = this.holder
-    return { method: req?.method ?? '', url: req?.originalUrl ?? req?.url ?? '', ms: Date.now() - this.since }
+    const { method, url, originalUrl = url } = this.holder.req
+    return { method: method as string, url: originalUrl as string, ms: Date.now() - this.since }
   }
 }

@@ -26,7 +26,7 @@ export class LoadContext {
     for (let load = this.#storage.getStore(); load !== undefined; load = load.parent) {
       if (load.running) callers.add(load.id)
     }
-    return callers.size > 0 && this.#leadsTo(id, callers, new Set())
+    return callers.size > 0 && this.#leadsTo(id, callers)
   }
 
   /** Runs the load of a tenant. */
@@ -54,10 +54,10 @@ export class LoadContext {
     }
   }
 
-  #leadsTo (id: string, callers: ReadonlySet<string>, seen: Set<string>): boolean {
+  /** It ends: a load that would close a circle of waiting is refused. */
+  #leadsTo (id: string, callers: ReadonlySet<string>): boolean {
     if (callers.has(id)) return true
-    if (seen.has(id)) return false
-    seen.add(id)
-    return [...this.#running.get(id)?.waitsFor ?? []].some(next => this.#leadsTo(next, callers, seen))
+    const load = this.#running.get(id)
+    return load !== undefined && [...load.waitsFor].some(next => this.#leadsTo(next, callers))
   }
 }

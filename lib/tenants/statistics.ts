@@ -26,10 +26,15 @@ export function statistics (
 
 function statisticsOf (id: string, builder: Builder, registry: TenantRegistry): TenantStatistics {
   const error = registry.lastErrorOf(id) ?? builder.failures.errorOf(id)
-  const lastError = error === undefined ? null : String(error instanceof Error ? error.message : error)
+  const lastError = error === undefined ? null : messageOf(error)
   const loaded = registry.active(id)?.statistics()
   if (loaded !== undefined) return { ...loaded, lastError }
   return { id, state: stateOf(id, error, registry), generation: 0, inFlight: 0, requests: 0, errors: 0, loadedAt: null, lastUsedAt: null, loadMs: null, lastError }
+}
+
+/** Plugins may throw anything. */
+function messageOf (error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function stateOf (id: string, error: unknown, registry: TenantRegistry): TenantStatistics['state'] {
