@@ -12,7 +12,7 @@ export class InactiveTenantError extends Error {
  * another's, since what a tenant stores is stored under it.
  */
 export function readStandard (id: string, config: TenantConfig): readonly string[] {
-  const { id: own = id, active = true, plugins = [] }: StandardConfig = config
+  const { id: own = id, active = true, plugins = [] } = config as TenantConfig & StandardConfig
   check(own === id, 'id must be the id of the tenant')
   check(typeof active === 'boolean', 'active must be a boolean')
   check(Array.isArray(plugins) && plugins.every(plugin => typeof plugin === 'string'), 'plugins must be an array of plugins, each named as "scheme:reference"')
