@@ -17,14 +17,14 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   decorateRequests(app)
   const host = new HostApp(app, options.order)
   host.earlierChildren().forEach(decorateRequests)
-  const builder = new Builder({
+  const builder: Builder = new Builder({
     options,
     log: app.log,
-    watcher: options.watch ? new Watcher(id => manager.reload(id), app.log) : undefined,
+    watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
     createScope: id => host.createScope(id, options.loadTimeout),
     isListening: () => app.server.listening
   })
-  const registry = new TenantRegistry(options, builder)
+  const registry: TenantRegistry = new TenantRegistry(options, builder)
   const hooks = new RequestHooks(options, registry, host)
   const manager: TenantManager = new TenantManager({ host, options, builder, registry, hooks })
 

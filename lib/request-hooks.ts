@@ -94,6 +94,8 @@ export class RequestHooks {
 
   /** The app's own route answers, for this tenant. */
   #show (generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    // Reached by the path strategy: the rule is that of the route behind the tenant's part of the URL.
+    if (this.#host.ruleOf(request) === 'ignore') return this.#goOn(request, reply, done)
     request.tenant = generation.tenant
     request.tenantId = generation.id
     request.log = reply.log = request.log.child({ tenantId: generation.id })

@@ -57,6 +57,17 @@ t.test('package.json says what npm and its users need', async t => {
   t.match(await readFile(join(ROOT, 'LICENSE'), 'utf8'), /^MIT License/)
 })
 
+t.test('npx finds its command', async t => {
+  const { files } = await npmPack('--dry-run')
+  const commands = manifest['bin'] as Record<string, string> | undefined
+  t.strictSame(Object.keys(commands ?? {}), [manifest['name']])
+  for (const path of Object.values(commands ?? {})) {
+    t.ok(files.some(file => file.path === path.replace(/^\.\//, '')), path)
+    t.match(await readFile(join(ROOT, path), 'utf8'), /^#!\/usr\/bin\/env node\n/)
+    t.equal(await run(t.testdir(), process.execPath, join(ROOT, path), '--version'), `${manifest['version']}\n`)
+  }
+})
+
 t.test('what the code imports is a dependency, and nothing else is', async t => {
   const { files } = await npmPack('--dry-run')
   const imported = new Set<string>()

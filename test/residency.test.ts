@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { appWith, Door, Events, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { appWith, Door, Events, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { InlineTenant } from '../index.ts'
 
@@ -269,4 +269,38 @@ t.test('how many tenants are known does not show at the start', async t => {
   t.match(await app.multitenant.stats(), { total: 10_000, active: 1 })
   t.same(source.asked, ['acme'])
   t.equal(listed, 0)
+})
+
+t.test('more tenants to preload than places: the rest is left for the first request, and said so', async t => {
+  const log = new LogLines()
+  const app = appWith(t, Object.fromEntries(['a', 'b', 'c', 'd'].map(id => [id, {}])), { preload: true, maxActive: 3 }, log.server)
+  await app.ready()
+  t.match(await app.multitenant.stats(), { active: 3, failed: 0, loads: 3 })
+  t.equal(log.of('not all tenants are preloaded').length, 1)
+})
+
+t.test('a tenant that is unloaded while it is loaded keeps its place until it is gone', async t => {
+  const door = new Door()
+  const app = appWith(t, { acme: { plugin: async () => { await door.pass() } }, globex: {} }, { maxActive: 1 })
+  await app.ready()
+  const loaded = app.multitenant.init('acme').catch(error => error.code)
+  await door.reached
+  const unloaded = app.multitenant.unload('acme')
+  await t.rejects(app.multitenant.init('globex'), { code: 'FST_TENANT_OVERLOADED' })
+  door.open()
+  await Promise.all([loaded, unloaded])
+})
+
+t.test('a tenant that is reloaded and unloaded at once leaves nothing behind', async t => {
+  const door = new Door()
+  const app = appWith(t, { acme: { plugin: async scope => { scope.get('/', async () => { await door.pass(); return 'late' }) } } })
+  await app.ready()
+  const response = send(app, 'acme')
+  await door.reached
+  const { drain } = await app.multitenant.reload('acme')
+  await app.multitenant.unload('acme')
+  t.match((await app.multitenant.stats()).tenants, [{ id: 'acme', state: 'draining' }])
+  door.open()
+  await Promise.all([response, drain])
+  t.same((await app.multitenant.stats()).tenants, [])
 })

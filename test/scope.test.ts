@@ -1,9 +1,12 @@
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Test } from 'tap'
 import multitenant, { FST_TENANT_FASTIFY_UNSUPPORTED } from '../index.ts'
+import { latch } from './fixtures/lifecycle/app.ts'
 import type { MultitenantOptions, TenantDefinition } from '../index.ts'
 
 type Plugin = NonNullable<TenantDefinition['plugin']>
@@ -151,4 +154,52 @@ t.test('a bad URL is logged though nobody is identified', async t => {
   }) as unknown as FastifyInstance)
   t.equal((await app.inject({ url: '/%world', headers: acme })).statusCode, 400)
   t.same(lines, ['incoming request'])
+})
+
+t.test("a tenant stays loaded until the app's own onResponse hooks are through", async t => {
+  for (const order of ['first', 'registered'] as const) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    const responding = latch()
+    const goOn = latch()
+    const states: Array<string | undefined> = []
+    app.addHook('onResponse', async request => {
+      responding.resolve()
+      await goOn.promise
+      states.push(request.tenant?.state)
+    })
+    app.register(multitenant, { order, tenants: { acme: {} } })
+    app.get('/shared', async () => 'shared')
+    await app.inject({ url: '/shared', headers: acme })
+    await responding.promise
+    const unloaded = app.multitenant.unload('acme')
+    goOn.resolve()
+    await unloaded
+    t.same(states, ['draining'], order)
+  }
+})
+
+t.test("a tenant's upgraded socket is cut when the tenant is closed by force", async t => {
+  const upgraded = latch()
+  const app = appWith(t, async scope => {
+    scope.server.on('upgrade', (_raw, socket) => {
+      socket.on('error', () => {})
+      upgraded.resolve()
+    })
+    scope.get('/socket', async () => 'no upgrade')
+  }, { drainTimeout: 1 })
+  const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }))
+  await app.multitenant.init('acme')
+  const client = connect({ port: Number(port), host: '127.0.0.1' })
+  const closed = once(client, 'close')
+  client.write('GET /socket HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\nconnection: upgrade\r\nupgrade: own\r\n\r\n')
+  await upgraded.promise
+  t.match(await app.multitenant.unload('acme'), { drained: false, forced: [{ method: 'GET', url: '/socket' }] })
+  await closed
+})
+
+t.test('the path strategy reads the rule of the route behind', async t => {
+  const app = appWith(t, async () => {}, { identify: 'path' })
+  app.get('/health', { config: { tenant: 'ignore' } }, async request => String(request.tenantId))
+  t.equal((await app.inject('/acme/health')).body, 'null')
 })

@@ -10,7 +10,7 @@ const versions: Versions = new Map()
 export function initialize ({ port }: { port: MessagePort }): void {
   port.on('message', ({ folder, version }: { folder: string, version: number }) => {
     versions.set(folder, version)
-    port.postMessage(version)
+    port.postMessage({ folder, version })
   })
   port.unref()
 }

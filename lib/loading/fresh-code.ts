@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import * as nodeModule from 'node:module'
 import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
@@ -20,6 +21,7 @@ type RegisterHooks = (hooks: {
   resolve (specifier: string, context: ResolveHookContext, next: (specifier: string, context: ResolveHookContext) => ResolveFnOutput): ResolveFnOutput
 }) => { deregister (): void }
 
+const MODULE = /\.(?:[cm]?[jt]s|json)$/
 const MAX_FOLDERS = 10_000
 
 const { cache } = nodeModule.createRequire(import.meta.url)
@@ -36,6 +38,7 @@ export class FreshCode {
   /** The loads that read from each folder now. */
   readonly #reading = new Map<string, Set<Promise<unknown>>>()
   #registration: Registration | undefined
+  #users = 0
 
   /** @param registerHooks Node's own, where it has it */
   constructor ({ registerHooks }: { registerHooks?: RegisterHooks } = nodeModule as { registerHooks?: RegisterHooks }) {
@@ -89,18 +92,42 @@ export class FreshCode {
     await Promise.allSettled(this.#reading.get(dir) ?? [])
   }
 
+  /** Call `close()` as often. */
+  open (): this {
+    this.#users++
+    return this
+  }
+
+  /** Takes the hooks off Node's loader when nobody needs them any more. */
   close (): void {
+    if (--this.#users > 0) return
     this.#registration?.close()
     this.#registration = undefined
   }
 }
 
-/** Changes with every file and folder below that is written, added or taken away; installed packages apart. */
+/**
+ * The code of the process. Node keeps modules for the process as a whole, so what was read, and which version is in use, is known for
+ * it as a whole too: a second app must not take for new what the first has read before it.
+ */
+export const processCode = new FreshCode()
+
+/** Changes with every module that is written, added or taken away; installed packages and data apart. */
 async function stateOf (dir: string): Promise<string> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-  const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => !isInstalled(path))
-  const times = await Promise.all([dir, ...paths].map(async path => (await lstat(path, { bigint: true })).ctimeNs))
-  return `${times.length} ${times.reduce((latest, time) => time > latest ? time : latest)}`
+  const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => MODULE.test(path) && !isInstalled(path))
+  const times = (await Promise.all(paths.map(changedAt))).filter(time => time !== undefined)
+  return `${times.length} ${times.reduce((latest, time) => time > latest ? time : latest, 0n)}`
+}
+
+/** `undefined` for what has gone meanwhile. */
+async function changedAt (path: string): Promise<bigint | undefined> {
+  try {
+    return (await lstat(path, { bigint: true })).ctimeNs
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return undefined
+  }
 }
 
 /** Forgets the CommonJS modules below a folder, and what keeps them alive: the lists of children of those that required them. */
@@ -142,6 +169,8 @@ function registerThreadHooks (): Registration {
   // The extension is that of this file: .ts before it is built, .js after.
   const url = new URL(`./fresh-code-hooks${extname(import.meta.url)}`, import.meta.url)
   nodeModule.register(url, { data: { port: port2 }, transferList: [port2] })
+  // One for each folder that waits.
+  setMaxListeners(0, port1)
   port1.unref()
   return { set: (folder, version) => setInThread(port1, folder, version), close: () => port1.close() }
 }
@@ -149,10 +178,14 @@ function registerThreadHooks (): Registration {
 function setInThread (port: MessagePort, folder: string, version: number): Promise<void> {
   return new Promise(resolve => {
     port.ref()
-    port.once('message', () => {
-      port.unref()
-      resolve()
-    })
+    port.on('message', onMessage)
     port.postMessage({ folder, version })
+
+    function onMessage (acknowledged: { folder: string, version: number }): void {
+      if (acknowledged.folder !== folder || acknowledged.version !== version) return
+      port.off('message', onMessage)
+      if (port.listenerCount('message') === 0) port.unref()
+      resolve()
+    }
   })
 }

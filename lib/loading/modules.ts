@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -28,7 +28,8 @@ export async function importModule (file: string): Promise<ModuleExports> {
 export async function importChanged (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return importModule(file)
   if (await isCommonJs(file)) {
-    dropCommonJs(file)
+    // Node knows modules by the paths behind symbolic links.
+    dropCommonJs(await realpath(file))
     return importModule(file)
   }
   const { mtimeNs } = await stat(file, { bigint: true })

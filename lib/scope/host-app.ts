@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { silenceHandedOver } from './abort.ts'
+import { contextsWith, silenceHandedOver } from './abort.ts'
 import { carryHook } from './carry.ts'
 import { HandOver } from './hand-over.ts'
 import { addFirstHook, tenantHooks, withoutRepeats } from './hooks.ts'
@@ -8,6 +8,7 @@ import { Internals } from './internals.ts'
 import { unlessHandedOver, withCompletion, withIncomingRequest, writeIncoming } from './log-controller.ts'
 import { outerId } from './outer.ts'
 import { inTurn, Reroute } from './reroute.ts'
+import { noteOnResponse } from './responding.ts'
 import { findRoute, routerOf } from './router.ts'
 import { Scope } from './scope.ts'
 import { unannounced } from './unannounced.ts'
@@ -69,13 +70,16 @@ export class HostApp {
     if (this.#order === 'first') {
       addFirstHook(app, identify, internals)
       app.addHook('onRequest', refuse)
-      internals.set(app, 'logController', this.#holdingLogController())
+      internals.set(app, 'logController', withCompletion(this.#holdingLogController()))
     } else {
       app.addHook('onRequest', identify)
+      internals.set(app, 'logController', withCompletion(this.#logController))
     }
     app.addHook('onReady', async () => {
       answerUnknownUrls(app, internals)
-      silenceHandedOver([this.router, internals.get(app, 'fourOhFour').router], identify, internals)
+      const contexts = contextsWith(identify, [this.router, internals.get(app, 'fourOhFour').router], internals)
+      contexts.forEach(silenceHandedOver)
+      contexts.forEach(noteOnResponse)
     })
   }
 
@@ -87,7 +91,8 @@ export class HostApp {
   /** Resolves when the whole app is ready: `ready()` of a child does not wait for that. */
   async ready (): Promise<void> {
     let root = this.app
-    for (let parent = Object.getPrototypeOf(root); parent !== Object.prototype; parent = Object.getPrototypeOf(root)) root = parent
+    // The prototype of the root itself has nothing of Fastify's.
+    for (let parent = Object.getPrototypeOf(root); 'ready' in parent; parent = Object.getPrototypeOf(root)) root = parent
     await root.ready()
   }
 
@@ -149,6 +154,6 @@ export class HostApp {
     // From here on the app hands requests over to routes of its own: they keep their id and their one "incoming request" line.
     this.#rewrites = true
     this.internals.set(this.app, 'genReqId', outerId(this.internals.get(this.app, 'genReqId')))
-    if (this.#order === 'registered') this.internals.set(this.app, 'logController', unlessHandedOver(this.#logController))
+    if (this.#order === 'registered') this.internals.set(this.app, 'logController', withCompletion(unlessHandedOver(this.#logController)))
   }
 }

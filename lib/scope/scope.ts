@@ -101,7 +101,7 @@ export class Scope {
   }
 }
 
-type ApplicationHook = (this: FastifyInstance, done: (error?: Error) => void) => unknown
+type ApplicationHook = (this: FastifyInstance, done: (error?: Error | null) => void) => unknown
 
 async function runHook (hook: ApplicationHook, instance: FastifyInstance): Promise<void> {
   if (hook.length === 0) {
@@ -109,6 +109,6 @@ async function runHook (hook: ApplicationHook, instance: FastifyInstance): Promi
     return
   }
   await new Promise<void>((resolve, reject) => {
-    hook.call(instance, error => error === undefined ? resolve() : reject(error))
+    hook.call(instance, error => error ? reject(error) : resolve())
   })
 }

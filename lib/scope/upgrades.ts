@@ -38,6 +38,11 @@ export class Upgrades {
     if (upgrade === undefined || server.listenerCount('upgrade') === 0) return false
     const { socket, head } = upgrade
     reply.raw.detachSocket(socket)
+    // A close by force ends the response, which has no socket any more.
+    reply.raw.destroy = () => {
+      socket.destroy()
+      return reply.raw
+    }
     // What is open is told by the app's response, which has no socket any more.
     socket.once('close', () => reply.raw.emit('close'))
     server.emit('upgrade', raw, socket, head)

@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
-import { FreshCode } from '../loading/fresh-code.ts'
+import { processCode } from '../loading/fresh-code.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from './deadline.ts'
@@ -43,7 +43,7 @@ export class Builder {
   readonly #isListening: () => boolean
   readonly #watcher: Watcher | undefined
   readonly #clock = new UseClock()
-  readonly #freshCode = new FreshCode()
+  readonly #freshCode = processCode.open()
   readonly #unwatch: (() => void) | undefined
   readonly #limit: LimitFunction
 

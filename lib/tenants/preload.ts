@@ -12,7 +12,9 @@ const PROGRESS_LINES = 10
  */
 export async function preload (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions): Promise<void> {
   if (options.preload === false) return
-  const ids = options.preload === true ? await manager.list() : options.preload
+  const wanted = options.preload === true ? await manager.list() : options.preload
+  const ids = wanted.slice(0, options.maxActive)
+  if (ids.length < wanted.length) app.log.warn({ wanted: wanted.length, maxActive: options.maxActive }, 'not all tenants are preloaded')
   const loading = loadAll(app, manager, options, ids)
   const { pluginTimeout = 0 } = app.initialConfig
   if (pluginTimeout === 0) return loading

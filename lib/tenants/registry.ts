@@ -46,6 +46,11 @@ export class TenantRegistry {
     return this.#slots.get(id)?.current
   }
 
+  /** Whether the tenant is loaded, or failed to. */
+  isKnown (id: string): boolean {
+    return this.active(id) !== undefined || this.#builder.failures.errorOf(id) !== undefined
+  }
+
   /** What the last load or reload of a tenant in memory failed with. */
   lastErrorOf (id: string): unknown {
     return this.#slots.get(id)?.lastError
@@ -97,10 +102,10 @@ export class TenantRegistry {
     this.#check(id)
     const slot = this.#slotOf(id)
     try {
-      return await slot.reload(code)
+      return await this.#builder.waitFor(id, () => slot.reload(code))
     } catch (error) {
       // Not waited for: the reload may be asked for by a request of the tenant.
-      if ((error as Error).cause instanceof InactiveTenantError) slot.clear().finally(() => this.#leave(slot))
+      if ((error as Error).cause instanceof InactiveTenantError) slot.clear()
       throw error
     } finally {
       this.#leave(slot)
@@ -111,9 +116,7 @@ export class TenantRegistry {
   async unload (id: string): Promise<DrainReport | null> {
     const slot = this.#slots.get(id)
     if (slot === undefined) return null
-    const report = await slot.clear()
-    this.#leave(slot)
-    return report
+    return slot.clear()
   }
 
   /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
@@ -185,20 +188,20 @@ export class TenantRegistry {
   #slotOf (id: string): Slot {
     const known = this.#slots.get(id)
     if (known !== undefined) return known
-    const slot = new Slot(id, (slot, number, freshCode) => this.#builder.build(slot, number, freshCode, this.#residency), generation => this.#builder.retire(generation))
+    const slot = new Slot(id, (slot, number, freshCode) => this.#builder.build(slot, number, freshCode, this.#residency), generation => this.#builder.retire(generation), slot => this.#leave(slot))
     this.#slots.set(id, slot)
     return slot
   }
 
   /** Forgets a slot that holds nothing, so that the map is no longer than what is in memory. */
   #leave (slot: Slot): void {
-    if (slot.vacant) this.#slots.delete(slot.id)
+    if (slot.vacant && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
   }
 
   #evict (slot: Slot): void {
     this.#evictions++
     publish('evict', { id: slot.id, generation: slot.current!.number })
-    slot.clear().finally(() => this.#leave(slot))
+    slot.clear()
   }
 }
 

@@ -27,6 +27,7 @@ export class Slot {
   waiting = 0
   readonly #make: BuildGeneration
   readonly #retire: RetireGeneration
+  readonly #onEnd: (slot: Slot) => void
   readonly #retiring = new Set<Promise<DrainReport>>()
   #building: Promise<Swap> | undefined
   #next: Promise<Swap> | undefined
@@ -34,8 +35,10 @@ export class Slot {
   /** Whether the next generation reads its modules afresh. */
   #freshCode = false
 
-  constructor (id: string, build: BuildGeneration, retire: RetireGeneration) {
+  /** @param onEnd called when a generation is closed */
+  constructor (id: string, build: BuildGeneration, retire: RetireGeneration, onEnd: (slot: Slot) => void) {
     this.id = id
+    this.#onEnd = onEnd
     this.#make = build
     this.#retire = retire
   }
@@ -71,7 +74,7 @@ export class Slot {
     if (this.#building === undefined) return this.#build()
     this.#next ??= this.#afterBuilding().then(() => {
       this.#next = undefined
-      return this.#build()
+      return this.reload(false)
     })
     return this.#next
   }
@@ -94,7 +97,8 @@ export class Slot {
   #take (): Promise<DrainReport> | undefined {
     const { current } = this
     this.current = undefined
-    this.resident = false
+    // What is being built has the place until it is taken too.
+    this.resident = this.building
     return current === undefined ? undefined : this.#end(current)
   }
 
@@ -122,6 +126,7 @@ export class Slot {
     this.#retiring.add(retiring)
     const report = await retiring
     this.#retiring.delete(retiring)
+    this.#onEnd(this)
     return report
   }
 }

@@ -9,14 +9,17 @@ const SETTLE = 100
 /** Calls for a reload of the tenants whose folders change. */
 export class Watcher {
   readonly #reload: (id: string) => Promise<unknown>
+  readonly #isKnown: (id: string) => boolean
   readonly #log: FastifyBaseLogger
   readonly #watcher: FSWatcher
   /** The tenants of each folder; several may share one. */
   readonly #tenants = new Map<string, Set<string>>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
 
-  constructor (reload: (id: string) => Promise<unknown>, log: FastifyBaseLogger) {
+  /** @param isKnown whether a tenant is loaded, or failed to */
+  constructor (reload: (id: string) => Promise<unknown>, isKnown: (id: string) => boolean, log: FastifyBaseLogger) {
     this.#reload = reload
+    this.#isKnown = isKnown
     this.#log = log
     this.#watcher = watch([], { ignoreInitial: true, ignored: path => path.endsWith(`${sep}node_modules`) })
     this.#watcher.on('all', (_event, path) => this.#onChange(path))
@@ -49,6 +52,8 @@ export class Watcher {
     clearTimeout(this.#timers.get(id))
     this.#timers.set(id, setTimeout(() => {
       this.#timers.delete(id)
+      // One that is not in memory reads what has changed when it is loaded.
+      if (!this.#isKnown(id)) return
       this.#reload(id).then(
         () => this.#log.info({ tenantId: id }, 'tenant reloaded'),
         err => this.#log.warn({ err, tenantId: id }, 'tenant not reloaded'))
