@@ -573,3 +573,28 @@ t.test('an unload during a reload ends both generations', async t => {
   t.same(closed.sort(), [1, 2])
   t.equal(app.multitenant.get('acme'), null)
 })
+
+t.test('an unload during a load that fails ends nothing', async t => {
+  const entered = latch()
+  const goOn = latch()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(multitenant, {
+    tenants: {
+      acme: {
+        plugin: async () => {
+          entered.resolve()
+          await goOn.promise
+          throw new Error('cannot start')
+        }
+      }
+    }
+  })
+  await app.ready()
+  const loaded = t.rejects(app.multitenant.init('acme'), { code: 'FST_TENANT_LOAD_FAILED' })
+  await entered.promise
+  const unloaded = app.multitenant.unload('acme')
+  goOn.resolve()
+  await loaded
+  t.equal(await unloaded, null)
+})

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autoload from '@fastify/autoload'
 import Fastify from 'fastify'
@@ -644,4 +646,11 @@ t.test('autoConfig', async t => {
 t.test('a package.json that cannot be read is an error, and no answer', async t => {
   const dir = t.testdir({ 'package.json': {}, 'a.js': 'module.exports = 1' })
   await t.rejects(importModule(`${dir}/a.js`), { code: 'EISDIR' })
+})
+
+t.test('where there is no package.json, .js is CommonJS, as for Node', async t => {
+  const dir = await mkdtemp(join(tmpdir(), 'tenant-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  await writeFile(join(dir, 'a.js'), 'module.exports = 1')
+  t.equal((await importModule(join(dir, 'a.js'))).default, 1)
 })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -42,13 +42,24 @@ async function setUp (t: Test): Promise<Watched> {
 
 /** Nobody tells when a folder is watched: writes until it is noticed. */
 async function watched (events: Events, id: string, file: string): Promise<void> {
+  await watchedOnce(events.next('reload', message => message.id === id), file)
+}
+
+/** Writes the file until the reload comes. */
+async function watchedOnce (reload: Promise<unknown>, file: string): Promise<void> {
   let noticed = false
-  const reload = events.next('reload', message => message.id === id).then(() => { noticed = true })
+  const done = reload.then(() => { noticed = true })
   for await (const content of setInterval(300, 'written')) {
     if (noticed) break
     await writeFile(file, content)
   }
-  await reload
+  await done
+}
+
+/** The name of the other tenant's folder, beside `dir`. */
+async function folderOf (dir: string, id: string): Promise<string> {
+  const names = await readdir(join(dir, '..'))
+  return names.find(name => name.startsWith(id)) as string
 }
 
 function next (events: Events, event: 'reload' | 'fail'): Promise<Message> {
@@ -107,6 +118,17 @@ t.test('files that are deleted are noticed', async t => {
   await rm(join(dir, 'routes', 'extra'), { recursive: true })
   await reloaded
   t.same((await send(app, 'acme', '/extra')).statusCode, 404)
+})
+
+t.test('a tenant that is not loaded is not woken by its files', async t => {
+  const { app, events, dir, write } = await setUp(t)
+  await app.multitenant.unload('acme')
+  await write('routes/index.mjs', route('new'))
+  // Written after those, so that theirs have been noticed when these are.
+  const other = events.next('reload', ({ id }) => id === 'globex')
+  await watchedOnce(other, join(dir, '..', await folderOf(dir, 'globex'), 'notes.txt'))
+  t.same(events.of('load'), [])
+  t.equal((await send(app, 'acme')).body, 'new')
 })
 
 t.test('a suspended tenant is not woken by its files', async t => {

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { MessageChannel } from 'node:worker_threads'
 import { LRUCache } from 'lru-cache'
 import type { MessagePort } from 'node:worker_threads'
+import { noSuchFile } from './no-such-file.ts'
 import { versionedUrl } from './versions.ts'
 import type { Versions } from './versions.ts'
 
@@ -116,18 +117,10 @@ export const processCode = new FreshCode()
 async function stateOf (dir: string): Promise<string> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true })
   const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => MODULE.test(path) && !isInstalled(path))
-  const times = (await Promise.all(paths.map(changedAt))).filter(time => time !== undefined)
+  // What has gone meanwhile does not count.
+  const stats = await Promise.all(paths.map(path => lstat(path, { bigint: true }).catch(noSuchFile)))
+  const times = stats.flatMap(stat => stat?.ctimeNs ?? [])
   return `${times.length} ${times.reduce((latest, time) => time > latest ? time : latest, 0n)}`
-}
-
-/** `undefined` for what has gone meanwhile. */
-async function changedAt (path: string): Promise<bigint | undefined> {
-  try {
-    return (await lstat(path, { bigint: true })).ctimeNs
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    return undefined
-  }
 }
 
 /** Forgets the CommonJS modules below a folder, and what keeps them alive: the lists of children of those that required them. */
@@ -138,9 +131,10 @@ export function dropCommonJs (path: string): void {
     dropped.add(module)
     Reflect.deleteProperty(cache, file)
   }
-  if (dropped.size === 0) return
-  for (const module of Object.values(cache)) {
-    if (module?.children.some(child => dropped.has(child))) module.children = module.children.filter(child => !dropped.has(child))
+  // What `createRequire()` requires for is a parent too, and not in the cache.
+  const parents = [...dropped].map(({ parent }) => parent)
+  for (const parent of new Set([...Object.values(cache), ...parents])) {
+    if (parent?.children.some(child => dropped.has(child))) parent.children = parent.children.filter(child => !dropped.has(child))
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import { dropCommonJs } from './fresh-code.ts'
+import { noSuchFile } from './no-such-file.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -48,10 +49,6 @@ async function isCommonJs (file: string): Promise<boolean> {
     if (text !== undefined) return (JSON.parse(text) as { type?: string }).type !== 'module'
     if (dir === dirname(dir)) return true
   }
-}
-
-function noSuchFile (error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
 }
 
 /** What `import()` would give. Node can require ES modules too: `.js` without a package.json may be one. */

@@ -126,9 +126,9 @@ export class Builder {
     throw new FST_TENANT_NOT_FOUND(id)
   }
 
-  #missing (id: string, cause?: Error): Error {
+  #missing (id: string, cause: Error): Error {
     this.unknown.add(id)
-    return Object.assign(new FST_TENANT_NOT_FOUND(id), cause === undefined ? {} : { cause })
+    return Object.assign(new FST_TENANT_NOT_FOUND(id), { cause })
   }
 
   #watchSource (): (() => void) | undefined {

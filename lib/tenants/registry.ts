@@ -106,9 +106,8 @@ export class TenantRegistry {
     } catch (error) {
       // Not waited for: the reload may be asked for by a request of the tenant.
       if ((error as Error).cause instanceof InactiveTenantError) slot.clear()
-      throw error
-    } finally {
       this.#leave(slot)
+      throw error
     }
   }
 
