@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import * as nodeModule from 'node:module'
 import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
@@ -119,7 +118,7 @@ async function stateOf (dir: string): Promise<string> {
   const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => MODULE.test(path) && !isInstalled(path))
   // What has gone meanwhile does not count.
   const stats = await Promise.all(paths.map(path => lstat(path, { bigint: true }).catch(noSuchFile)))
-  const times = stats.flatMap(stat => stat?.ctimeNs ?? [])
+  const times = stats.filter(stat => stat !== undefined).map(stat => stat.ctimeNs)
   return `${times.length} ${times.reduce((latest, time) => time > latest ? time : latest, 0n)}`
 }
 
@@ -163,23 +162,23 @@ function registerThreadHooks (): Registration {
   // The extension is that of this file: .ts before it is built, .js after.
   const url = new URL(`./fresh-code-hooks${extname(import.meta.url)}`, import.meta.url)
   nodeModule.register(url, { data: { port: port2 }, transferList: [port2] })
-  // One for each folder that waits.
-  setMaxListeners(0, port1)
   port1.unref()
-  return { set: (folder, version) => setInThread(port1, folder, version), close: () => port1.close() }
+  // One at a time, so that each waits for its own acknowledgement.
+  let last = Promise.resolve()
+  const set = (folder: string, version: number): Promise<void> => {
+    last = last.then(() => setInThread(port1, folder, version))
+    return last
+  }
+  return { set, close: () => port1.close() }
 }
 
 function setInThread (port: MessagePort, folder: string, version: number): Promise<void> {
   return new Promise(resolve => {
     port.ref()
-    port.on('message', onMessage)
-    port.postMessage({ folder, version })
-
-    function onMessage (acknowledged: { folder: string, version: number }): void {
-      if (acknowledged.folder !== folder || acknowledged.version !== version) return
-      port.off('message', onMessage)
-      if (port.listenerCount('message') === 0) port.unref()
+    port.once('message', () => {
+      port.unref()
       resolve()
-    }
+    })
+    port.postMessage({ folder, version })
   })
 }

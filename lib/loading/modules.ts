@@ -44,11 +44,13 @@ export async function importChanged (file: string): Promise<ModuleExports> {
 async function isCommonJs (file: string): Promise<boolean> {
   const extension = extname(file)
   if (extension !== '.js') return extension === '.cjs'
-  for (let dir = dirname(file); ; dir = dirname(dir)) {
-    const text = await readFile(join(dir, 'package.json'), 'utf8').catch(noSuchFile)
-    if (text !== undefined) return (JSON.parse(text) as { type?: string }).type !== 'module'
-    if (dir === dirname(dir)) return true
-  }
+  return holdsCommonJs(dirname(file))
+}
+
+async function holdsCommonJs (dir: string): Promise<boolean> {
+  const text = await readFile(join(dir, 'package.json'), 'utf8').catch(noSuchFile)
+  if (text !== undefined) return (JSON.parse(text) as { type?: string }).type !== 'module'
+  return dir === dirname(dir) || holdsCommonJs(dirname(dir))
 }
 
 /** What `import()` would give. Node can require ES modules too: `.js` without a package.json may be one. */
