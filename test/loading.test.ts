@@ -653,4 +653,7 @@ t.test('where there is no package.json, .js is CommonJS, as for Node', async t =
   t.teardown(() => rm(dir, { recursive: true }))
   await writeFile(join(dir, 'a.js'), 'module.exports = 1')
   t.equal((await importModule(join(dir, 'a.js'))).default, 1)
+  await writeFile(join(dir, 'b.mjs'), 'export default 2')
+  await writeFile(join(dir, 'b.js'), "module.exports = require('./b.mjs')")
+  t.equal((await importModule(join(dir, 'b.js'))).default, 2, 'which may hand on an ES module')
 })
