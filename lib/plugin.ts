@@ -21,7 +21,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
     options,
     log: app.log,
     watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
-    createScope: id => host.createScope(id, options.loadTimeout),
+    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admit(id) }),
     isListening: () => app.server.listening
   })
   const registry: TenantRegistry = new TenantRegistry(options, builder)

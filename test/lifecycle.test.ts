@@ -292,13 +292,44 @@ t.test('a suspended tenant is refused at every entry', async t => {
   await t.rejects(app.multitenant.reload('acme'), suspended)
   t.equal(app.multitenant.get('acme'), null)
   t.equal(tenant.active, false)
-  const direct = await tenant.app.inject('/').then(({ statusCode }) => statusCode, () => 'refused')
-  t.not(direct, 200, 'its own instance, which somebody has kept, answers no more')
+  await t.rejects(tenant.app.inject('/'), suspended, 'its own instance, which somebody has kept, answers no more')
   t.equal((await send(app, 'globex')).body, 'globex', 'other tenants are not touched')
   t.match(await app.multitenant.stats(), { suspended: 1, tenants: [{ id: 'acme', state: 'suspended' }, { id: 'globex', state: 'active' }] })
 
   app.multitenant.resume('acme')
   t.equal((await send(app, 'acme')).body, 'acme')
+})
+
+t.test('nothing new enters a suspended tenant whose last request runs', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.get('/', async () => 'acme')
+        scope.get('/slow', async () => {
+          await door.pass()
+          return 'over'
+        })
+      }
+    }
+  })
+  const last = send(app, 'acme', '/slow')
+  await door.reached
+  const tenant = app.multitenant.get('acme')!
+  const ending = app.multitenant.suspend('acme')
+  await turn()
+
+  t.equal(tenant.state, 'draining')
+  const refused = { code: 'FST_TENANT_SUSPENDED', statusCode: 403 }
+  await t.rejects(tenant.app.inject('/'), refused)
+  const error = await new Promise(resolve => { tenant.app.inject('/', resolve) })
+  t.match(error, refused)
+
+  app.multitenant.resume('acme')
+  t.equal((await tenant.app.inject('/')).body, 'acme', 'the generation that ends still serves its own jobs')
+  door.open()
+  t.equal((await last).body, 'over')
+  t.match(await ending, { drained: true })
 })
 
 t.test('a tenant that is suspended while it is loaded takes none of those who wait', async t => {

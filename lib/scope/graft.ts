@@ -28,6 +28,8 @@ export interface Scion {
   hooks: HookLists
   /** How long one of the tenant's plugins may take to load, in ms. */
   pluginTimeout: number
+  /** Called before a request is injected straight into the tenant; throws when it may not be. */
+  admit: () => void
   /** Answers what none of the tenant's routes does. */
   defaultRoute: NonNullable<NonNullable<FastifyServerOptions['routerOptions']>['defaultRoute']>
 }
@@ -64,8 +66,9 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
   Object.setPrototypeOf(root, app)
 }
 
-function own (root: FastifyInstance, { app, internals, logController }: HostApp, { hooks }: Scion): void {
+function own (root: FastifyInstance, { app, internals, logController }: HostApp, { hooks, admit }: Scion): void {
   root.listen = refuseListen as FastifyInstance['listen']
+  root.inject = admitted(root.inject as Inject, admit) as FastifyInstance['inject']
   const { bodyless, bodywith } = internals.get(app, 'methods')
   internals.set(root, 'hooks', hooks)
   internals.set(root, 'logController', logController)
@@ -75,6 +78,20 @@ function own (root: FastifyInstance, { app, internals, logController }: HostApp,
   internals.set(root, 'genReqId', outerId(raw => internals.get(app, 'genReqId')(raw)))
   // With a context in place Fastify leaves out the 404 router's trees for every HTTP method: 100 of a root's 160 KB.
   internals.set(root, 'fourOhFourContext', {} as never)
+}
+
+type Inject = (this: FastifyInstance, request?: unknown, done?: (error: unknown) => void) => unknown
+
+/** As Fastify's own `inject()` refuses when the app is closed. */
+function admitted (inject: Inject, admit: () => void): Inject {
+  return function (request, done) {
+    try {
+      admit()
+    } catch (error) {
+      return done === undefined ? Promise.reject(error) : done(error)
+    }
+    return inject.call(this, request, done)
+  }
 }
 
 async function refuseListen (): Promise<never> {

@@ -14,6 +14,7 @@ import { Scope } from './scope.ts'
 import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
+import type { Scion } from './graft.ts'
 import type { OnRequestHook, RouteMatch, Router } from './internals.ts'
 import type { LogController } from './log-controller.ts'
 import type { TenantRule } from '../../types/index.ts'
@@ -96,14 +97,14 @@ export class HostApp {
     await root.ready()
   }
 
-  /** An empty scope for one generation of a tenant. `pluginTimeout` in ms. */
-  createScope (id: string, pluginTimeout: number): Scope {
+  /** An empty scope for one generation of a tenant. */
+  createScope (scion: Pick<Scion, 'id' | 'pluginTimeout' | 'admit'>): Scope {
     const { onRequest } = this.internals.get(this.app, 'hooks')
     const { identify, refuse } = this.#hooks
     const left = this.#order === 'first'
       ? onRequest.filter(hook => hook !== identify && hook !== refuse)
       : [carryHook(this.app, this.internals), ...withoutRepeats(onRequest, identify)]
-    return new Scope(this, { id, pluginTimeout, hooks: tenantHooks(this.app, this.internals, left) })
+    return new Scope(this, { ...scion, hooks: tenantHooks(this.app, this.internals, left) })
   }
 
   /** The `config.tenant` of the route that the app found. */

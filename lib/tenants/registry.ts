@@ -46,6 +46,11 @@ export class TenantRegistry {
     return this.#slots.get(id)?.current
   }
 
+  /** To be called before a tenant's code is entered without a lease. @throws FST_TENANT_SUSPENDED */
+  admit (id: string): void {
+    if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
+  }
+
   /** Whether the tenant is loaded, or failed to. */
   isKnown (id: string): boolean {
     return this.active(id) !== undefined || this.#builder.failures.errorOf(id) !== undefined
@@ -154,7 +159,7 @@ export class TenantRegistry {
 
   #check (id: string): void {
     if (this.#closing) throw new FST_TENANT_CLOSED(id)
-    if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
+    this.admit(id)
     if (this.#builder.context.waitsForCaller(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
   }
 
