@@ -15,12 +15,16 @@ import autocannon from 'autocannon'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
 import { randomNumbers } from './fuzz-core.js'
+import { Latencies } from './support/latencies.js'
 import { serve, startWorkers } from './support/workers.js'
 
 const KNOWN = 10_000
 const MAX_ACTIVE = 100
 const HEALTHY = 20
-const workers = { coldStart, reloads, memory, residency, neighbours }
+/** Requests per second, and the connections that they come by. */
+const RATE = 1000
+const CONNECTIONS = 20
+const workers = { coldStart, reloads, memory, residency, neighbours, disturbers }
 
 if (process.send !== undefined) serve(await workers[process.argv[2]]())
 
@@ -73,6 +77,7 @@ async function measureReloads (ask, seconds) {
   const undisturbed = (before.p99 + after.p99) / 2
   return [
     { figure: `${reloads} reloads under load`, value: during.rate, unit: 'requests/s' },
+    { figure: 'the same load without reloads, p99', value: undisturbed, unit: 'ms' },
     { figure: `${reloads} reloads under load`, value: during.failed, unit: 'failed requests', target: 0 },
     { figure: `${reloads} reloads under load`, value: during.mixed, unit: 'replies of two generations', target: 0 },
     { figure: `${reloads} reloads under load`, value: during.p99 / undisturbed, unit: '× the undisturbed p99', target: 2 }
@@ -209,13 +214,11 @@ async function measureNeighbours (ask, seconds) {
   const healthy = Array.from({ length: HEALTHY }, (_, index) => `healthy-${index}`)
   await load(url, 1, ...healthy)
   const before = await load(url, seconds, ...healthy)
-  const rows = []
+  const rows = [{ figure: `${HEALTHY} healthy tenants alone, p99`, value: before.p99, unit: 'ms' }]
   for (const [id, connections] of [['failing', 20], ['hanging', 20], ['flooding', 200]]) {
-    const controller = new AbortController()
-    const disturbing = disturb(url, id, connections, controller.signal)
+    await ask('disturbers', { url, id, connections })
     const during = await load(url, seconds, ...healthy)
-    controller.abort()
-    await disturbing
+    await ask('disturbers', null)
     const after = await load(url, seconds, ...healthy)
     rows.push(
       { figure: `${HEALTHY} healthy tenants beside a ${id} one`, value: during.failed, unit: 'failed requests', target: 0 },
@@ -243,6 +246,22 @@ async function neighbours () {
   return () => ({ url })
 }
 
+/** Sends the requests of the tenant that disturbs from a process of its own, so that they do not delay the load that is measured. */
+async function disturbers () {
+  let controller
+  let disturbing
+  return async task => {
+    if (task === null) {
+      controller.abort()
+      await disturbing
+      return null
+    }
+    controller = new AbortController()
+    disturbing = disturb(task.url, task.id, task.connections, controller.signal)
+    return null
+  }
+}
+
 /** Keeps so many requests of one tenant going, a pause of 100 ms between two, until it is told to stop. */
 async function disturb (url, id, connections, signal) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
@@ -258,15 +277,17 @@ async function disturb (url, id, connections, signal) {
 /** Loads a server with the same rate each time: what it answers is the same work, and p99 is comparable. */
 async function load (url, duration, ...ids) {
   let mixed = 0
+  const latencies = new Latencies(CONNECTIONS * 1000 / RATE)
   const run = autocannon({
     url,
     duration,
-    connections: 20,
-    overallRate: 1000,
+    connections: CONNECTIONS,
+    overallRate: RATE,
     requests: ids.map(id => ({ headers: { 'x-tenant-id': id }, onResponse: (_status, body) => { if (body === 'mixed') mixed++ } }))
   })
+  run.on('response', (_client, _status, _bytes, ms) => latencies.add(ms))
   const result = await run
-  return { p99: Math.max(result.latency.p99, 1), rate: result.requests.average, failed: result.non2xx + result.errors, mixed }
+  return { p99: latencies.p99, rate: result.requests.average, failed: result.non2xx + result.errors, mixed }
 }
 
 async function listen (tenants, options = {}, made = () => {}) {
