@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { resolveOptions } from './options.ts'
 import { RequestHooks } from './request-hooks.ts'
 import { HostApp } from './scope/host-app.ts'
+import { ShortCut } from './short-cut.ts'
 import { Builder } from './tenants/builder.ts'
 import { TenantManager } from './tenants/manager.ts'
 import { preload } from './tenants/preload.ts'
@@ -26,10 +27,12 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   })
   const registry: TenantRegistry = new TenantRegistry(options, builder)
   const hooks = new RequestHooks(options, registry, host)
+  const shortCut = new ShortCut(hooks, registry, host)
   const manager: TenantManager = new TenantManager({ host, options, builder, registry, hooks })
 
   app.decorate('multitenant', manager)
   host.addHooks(hooks)
+  app.addHook('onReady', async () => shortCut.open())
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
 import { checkTenantId } from './identification/tenant-id.ts'
+import { notedId } from './noted-id.ts'
 import { holdUntilClose, leaseOf } from './tenants/response.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -32,6 +33,8 @@ export class RequestHooks {
   /** Identifies the tenant, and hands the request over to its scope when a route there is to answer. */
   readonly identify = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     if (this.#host.ruleOf(request) === 'ignore') return this.#goOn(request, reply, done)
+    const noted = notedId(request.raw)
+    if (noted !== undefined) return this.#find(noted, request, reply, done)
     let id
     try {
       const answer = this.strategy.extractTenantId(request)

@@ -17,6 +17,7 @@ export interface HeaderStrategyOptions {
  * and FST_TENANT_OPTION_INVALID at construction.
  */
 export class HeaderStrategy extends TenantIdentificationStrategy {
+  override readonly readsHeadOnly: boolean
   readonly #header: string
   readonly #mayHideRepeats: boolean
 
@@ -25,6 +26,8 @@ export class HeaderStrategy extends TenantIdentificationStrategy {
     if (typeof header !== 'string' || !HEADER_NAME.test(header)) {
       throw new FST_TENANT_OPTION_INVALID('header', 'a header name in lower case, e.g. "x-tenant-id"')
     }
+    // A subclass may read more.
+    this.readsHeadOnly = new.target === HeaderStrategy
     this.#header = header
     // Node joins the values of the x- headers, and `a, b` is no id; it drops those of some others.
     this.#mayHideRepeats = !header.startsWith('x-')

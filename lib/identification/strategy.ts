@@ -3,6 +3,12 @@ import type { TenantAnswer } from '../../types/index.ts'
 
 /** Names the tenant of a request: the part of identification that a user may replace. */
 export abstract class TenantIdentificationStrategy {
+  /**
+   * Whether `extractTenantId` reads nothing of a request but its head (`raw`, `headers`, `host`, `ip` and what comes of these) and
+   * never answers with a promise. It is asked before the request is routed then, which saves time. Default: `false`.
+   */
+  readonly readsHeadOnly?: boolean
+
   /** Answers with the id that the request names, or with nothing. What it throws refuses the request. */
   abstract extractTenantId (request: FastifyRequest): TenantAnswer | Promise<TenantAnswer>
 

@@ -22,11 +22,14 @@ export interface SubdomainStrategyOptions {
  * and FST_TENANT_OPTION_INVALID at construction.
  */
 export class SubdomainStrategy extends TenantIdentificationStrategy {
+  override readonly readsHeadOnly: boolean
   readonly #suffix: string
   readonly #reserved: ReadonlySet<string>
 
   constructor (options: SubdomainStrategyOptions) {
     super()
+    // A subclass may read more.
+    this.readsHeadOnly = new.target === SubdomainStrategy
     this.#suffix = `.${checkBaseDomain(options?.baseDomain)}`
     this.#reserved = checkReserved(options.reserved ?? ['www'])
   }

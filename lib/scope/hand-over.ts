@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { enterRoute } from './enter-route.ts'
 import { setOuter } from './outer.ts'
 import type { Internals, RouteContext, RouteMatch } from './internals.ts'
 import type { Upgrades } from './upgrades.ts'
@@ -19,16 +20,10 @@ export class HandOver {
   run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
     const { raw } = request
     setOuter(raw, reply)
-    this.#internals.set(request, 'routeContext', this.#mute(this.#internals.get(request, 'routeContext')))
+    this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
     reply.hijack()
     if (this.#upgrades.passOn(route.store?.server.server, reply)) return
-    try {
-      route.handler(raw, reply.raw, route.params, route.store, route.searchParams)
-    } catch (err) {
-      // A logger factory of the tenant, say. Fastify itself would let it end the process.
-      request.log.error({ err }, 'the route could not be entered')
-      reply.raw.destroy()
-    }
+    enterRoute(route, raw, reply.raw, request.log)
   }
 
   /** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */

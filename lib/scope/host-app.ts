@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { contextsWith, silenceHandedOver } from './abort.ts'
@@ -5,6 +6,7 @@ import { carryHook } from './carry.ts'
 import { HandOver } from './hand-over.ts'
 import { addFirstHook, tenantHooks, withoutRepeats } from './hooks.ts'
 import { Internals } from './internals.ts'
+import { KeptRoutes } from './kept-routes.ts'
 import { unlessHandedOver, withCompletion, withIncomingRequest, writeIncoming } from './log-controller.ts'
 import { outerId } from './outer.ts'
 import { inTurn, Reroute } from './reroute.ts'
@@ -35,6 +37,8 @@ export class HostApp {
   /** Fastify makes no loggers for requests where the app has none. */
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
+  /** Known when the app is ready. */
+  keptRoutes!: KeptRoutes
   /** What tenants log their requests with. */
   readonly logController: LogController
   readonly #logController: LogController
@@ -77,11 +81,22 @@ export class HostApp {
       internals.set(app, 'logController', withCompletion(this.#logController))
     }
     app.addHook('onReady', async () => {
+      this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)
       const contexts = contextsWith(identify, [this.router, internals.get(app, 'fourOhFour').router], internals)
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
     })
+  }
+
+  /** Whether the plugin's hook comes before all else, for every request of the app. */
+  get isFirst (): boolean {
+    return this.#order === 'first' && rootOf(this.app) === this.app
+  }
+
+  /** A request that has not been routed: all that can be read of it is its head. */
+  requestOf (raw: IncomingMessage): FastifyRequest {
+    return new (this.internals.get(this.app, 'Request'))(undefined, undefined, raw) as FastifyRequest
   }
 
   /** The children that the app had before the plugin was registered: what is decorated on the app does not reach them. */
@@ -91,10 +106,7 @@ export class HostApp {
 
   /** Resolves when the whole app is ready: `ready()` of a child does not wait for that. */
   async ready (): Promise<void> {
-    let root = this.app
-    // The prototype of the root itself has nothing of Fastify's.
-    for (let parent = Object.getPrototypeOf(root); 'ready' in parent; parent = Object.getPrototypeOf(root)) root = parent
-    await root.ready()
+    await rootOf(this.app).ready()
   }
 
   /** An empty scope for one generation of a tenant. */
@@ -109,7 +121,7 @@ export class HostApp {
 
   /** The `config.tenant` of the route that the app found. */
   ruleOf (request: FastifyRequest): TenantRule | undefined {
-    return this.internals.get(request, 'routeContext').config.tenant
+    return this.internals.contextOf(request).config.tenant
   }
 
   /**
@@ -126,7 +138,7 @@ export class HostApp {
    */
   routeFor (scope: Scope, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
     if (url === undefined || url === request.raw.url) {
-      return scope.routeFor(request, this.internals.get(request, 'routeContext'))
+      return scope.routeFor(request, this.internals.contextOf(request))
     }
     this.#rewrite(request, url)
     const found = findRoute(this.router, request.raw)
@@ -143,7 +155,7 @@ export class HostApp {
   /** A request whose route runs no hooks, a bad URL's say, is never identified: its line is written at once. */
   #holdingLogController (): LogController {
     return withIncomingRequest(this.#logController, (request, reply) => {
-      if (this.internals.get(request, 'routeContext').onRequest === null) writeIncoming(this.#logController, request, reply)
+      if (this.internals.contextOf(request).onRequest === null) writeIncoming(this.#logController, request, reply)
     })
   }
 
@@ -157,4 +169,11 @@ export class HostApp {
     this.internals.set(this.app, 'genReqId', outerId(this.internals.get(this.app, 'genReqId')))
     if (this.#order === 'registered') this.internals.set(this.app, 'logController', withCompletion(unlessHandedOver(this.#logController)))
   }
+}
+
+function rootOf (app: FastifyInstance): FastifyInstance {
+  let root = app
+  // The prototype of the root itself has nothing of Fastify's.
+  for (let parent = Object.getPrototypeOf(root); 'ready' in parent; parent = Object.getPrototypeOf(root)) root = parent
+  return root
 }

@@ -60,6 +60,7 @@ interface Hidden {
   options: { routerOptions: Record<string, unknown>, logger: unknown } & Record<string, unknown>
   hooks: HookLists
   children: FastifyInstance[]
+  state: { closing: boolean }
   fourOhFour: { router: Router, setNotFoundHandler: (this: FastifyInstance, options: unknown, handler: unknown, avvio: unknown, routeHandler: RouteHandler) => void }
   fourOhFourContext: RouteContext
   canSetNotFoundHandler: boolean
@@ -78,6 +79,7 @@ const INSTANCE = {
   options: 'fastify.options',
   hooks: 'fastify.hooks',
   children: 'fastify.children',
+  state: 'fastify.state',
   fourOhFour: 'fastify.404',
   fourOhFourContext: 'fastify.404ContextKey',
   canSetNotFoundHandler: 'fastify.canSetNotFoundHandler',
@@ -93,6 +95,7 @@ const INSTANCE = {
 /** Reads and writes what Fastify hides behind symbols: the one door to its internals. */
 export class Internals {
   readonly #symbols: Record<keyof Hidden, symbol>
+  readonly #routeContext: symbol
 
   /**
    * Looks every symbol up by its description.
@@ -106,10 +109,16 @@ export class Internals {
     symbols.hasBeenDecorated = find(Request, 'fastify.hasBeenDecorated', app.version)
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
+    this.#routeContext = symbols.routeContext
 
     if (!(symbols.hooks in unannounced(() => Fastify()))) {
       throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
     }
+  }
+
+  /** The route that a request is at. Asked for on each request, so V8 should see one symbol here and no other. */
+  contextOf (request: FastifyRequest): RouteContext {
+    return (request as unknown as Record<symbol, RouteContext>)[this.#routeContext] as RouteContext
   }
 
   get<Name extends keyof Hidden> (holder: object, name: Name): Hidden[Name] {

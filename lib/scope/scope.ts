@@ -15,6 +15,8 @@ export class Scope {
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
+  /** The contexts of the routes that answer whatever the app has at their URLs. */
+  readonly #first = new WeakSet<RouteContext>()
 
   constructor (host: HostApp, scion: Omit<Scion, 'defaultRoute'>) {
     this.#host = host
@@ -33,7 +35,10 @@ export class Scope {
       await fill(instance)
     }
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
-    for (const { store } of this.#router.routes) noteOnResponse(store)
+    for (const { store } of this.#router.routes) {
+      noteOnResponse(store)
+      if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) this.#first.add(store)
+    }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
   }
 
@@ -60,6 +65,16 @@ export class Scope {
       return this.#choose(findRoute(this.#router, request.raw), request, appContext)
     }
     return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext))
+  }
+
+  /**
+   * The tenant's route for a request that the app has not seen. `null` when the app has to be asked: it may have a route that
+   * comes before the tenant's, or none of the tenant's routes answers.
+   */
+  firstRouteFor (raw: IncomingMessage): RouteMatch | null {
+    if (this.#router.constrainer.asyncStrategiesInUse.size > 0) return null
+    const found = findRoute(this.#router, raw)
+    return found !== null && found.store !== null && this.#first.has(found.store) ? found : null
   }
 
   /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged. */

@@ -46,6 +46,12 @@ export class TenantRegistry {
     return this.#slots.get(id)?.current
   }
 
+  /** Whether as many requests of the tenant run as may. */
+  isFull ({ inFlight }: Generation): boolean {
+    const { maxInFlight } = this.#options
+    return maxInFlight > 0 && inFlight >= maxInFlight
+  }
+
   /** To be called before a tenant's code is entered without a lease. @throws FST_TENANT_SUSPENDED */
   admit (id: string): void {
     if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
@@ -73,7 +79,7 @@ export class TenantRegistry {
   claim (id: string, holder: Holder): Lease | Promise<Lease> {
     const generation = this.active(id)
     if (generation === undefined) return this.enter(id, holder)
-    return this.#isFull(generation) ? Promise.reject(busy(id)) : generation.acquire(holder)
+    return this.isFull(generation) ? Promise.reject(busy(id)) : generation.acquire(holder)
   }
 
   /**
@@ -88,7 +94,7 @@ export class TenantRegistry {
     if (pause > 0 && this.active(id) === undefined) throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause: this.#builder.failures.errorOf(id) }), pause)
     // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
     return this.#join(id, generation => {
-      if (this.#isFull(generation)) throw busy(id)
+      if (this.isFull(generation)) throw busy(id)
       return generation.acquire(holder)
     })
   }
@@ -161,11 +167,6 @@ export class TenantRegistry {
     if (this.#closing) throw new FST_TENANT_CLOSED(id)
     this.admit(id)
     if (this.#builder.context.waitsForCaller(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
-  }
-
-  #isFull ({ inFlight }: Generation): boolean {
-    const { maxInFlight } = this.#options
-    return maxInFlight > 0 && inFlight >= maxInFlight
   }
 
   #generations (): Generation[] {

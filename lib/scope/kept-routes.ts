@@ -1,0 +1,31 @@
+import type { RouteContext, Router } from './internals.ts'
+
+/** What begins a parameter or a wildcard in the URL of a route, or an encoded character. */
+const VARIABLE = /[:*%]/
+
+/** The routes of the app that no tenant takes: those with `config: { tenant: 'ignore' }`. */
+export class KeptRoutes {
+  readonly #urls: string[]
+
+  /** To be made when all routes of the app are known. */
+  constructor ({ routes }: Router) {
+    this.#urls = routes.filter(({ store }) => store.config.tenant === 'ignore').map(({ store }) => store.config.url as string)
+  }
+
+  /** Whether one of them may answer a request that a tenant's route matches too. Says yes where it is not sure. */
+  mayTakeFrom ({ config }: RouteContext): boolean {
+    return this.#urls.some(url => mayOverlap(url, config.url as string))
+  }
+}
+
+/** Compares what comes before the first parameter, however the app's router reads case and slashes. */
+function mayOverlap (one: string, other: string): boolean {
+  const [a, b] = [fixedPart(one), fixedPart(other)]
+  if (!VARIABLE.test(one) && !VARIABLE.test(other)) return a === b
+  return a.startsWith(b) || b.startsWith(a)
+}
+
+function fixedPart (url: string): string {
+  const [fixed] = url.split(VARIABLE, 1) as [string]
+  return fixed.toLowerCase().replace(/\/+/g, '/').replace(/\/$/, '')
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { noteId } from './noted-id.ts'
+import { enterRoute } from './scope/enter-route.ts'
+import { offerRequests } from './scope/request-listener.ts'
+import { holdUntilClose } from './tenants/response.ts'
+import type { RequestHooks } from './request-hooks.ts'
+import type { HostApp } from './scope/host-app.ts'
+import type { TenantRegistry } from './tenants/registry.ts'
+
+/**
+ * Brings a request to a route of its tenant without passing through the app, where all that the hook would do comes to this: the
+ * tenant is loaded, has a route of its own, and is named by what can be read before routing. All else is left to the hook.
+ */
+export class ShortCut {
+  readonly #hooks: RequestHooks
+  readonly #registry: TenantRegistry
+  readonly #host: HostApp
+
+  constructor (hooks: RequestHooks, registry: TenantRegistry, host: HostApp) {
+    this.#hooks = hooks
+    this.#registry = registry
+    this.#host = host
+  }
+
+  /** To be called when the app is ready. */
+  open (): void {
+    offerRequests(this.#host, (raw, rawReply) => this.#take(raw, rawReply))
+  }
+
+  #take (raw: IncomingMessage, rawReply: ServerResponse): boolean {
+    const id = this.#identify(raw)
+    if (id === undefined) return false
+    const generation = this.#registry.active(id)
+    if (generation === undefined || this.#registry.isFull(generation)) return false
+    const route = generation.scope.firstRouteFor(raw)
+    if (route === null) {
+      noteId(raw, id)
+      return false
+    }
+    if (!holdUntilClose(generation.acquire(rawReply), rawReply)) return false
+    enterRoute(route, raw, rawReply, this.#host.app.log)
+    return true
+  }
+
+  #identify (raw: IncomingMessage): string | undefined {
+    const { strategy } = this.#hooks
+    if (strategy.readsHeadOnly !== true) return undefined
+    try {
+      const id = strategy.extractTenantId(this.#host.requestOf(raw))
+      return typeof id === 'string' ? id : undefined
+    } catch {
+      // The hook asks once more, and refuses the request.
+      return undefined
+    }
+  }
+}
