@@ -91,9 +91,8 @@ export class Scope {
 
   /** Runs the tenant's preClose hooks, which end what would stay open for ever: its WebSockets, say. */
   async preClose (instance: FastifyInstance = this.#root): Promise<void> {
-    const preClose = this.#takeHooks('preClose', instance)
+    for (const hook of this.#takeHooks('preClose', instance)) await runHook(hook, instance)
     for (const child of this.#host.internals.get(instance, 'children')) await this.preClose(child)
-    for (const hook of preClose) await runHook(hook, instance)
   }
 
   /** Closes what the tenant opened: its onClose hooks run. */
