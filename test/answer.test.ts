@@ -1,3 +1,4 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import type { FastifyInstance, FastifyPluginAsync, HTTPMethods } from 'fastify'
 import multitenant from '../index.ts'
@@ -151,8 +152,8 @@ t.test('who answers', async t => {
     const answer = await app.inject({ url: `/${'x'.repeat(200)}`, headers: as('acme') })
     t.equal(answer.statusCode, 414)
     const bad = await app.inject({ url: '/%zz', headers: as('acme') })
-    t.equal(bad.statusCode, 400)
-    t.match(bad.json(), { code: 'FST_ERR_BAD_URL' })
+    const native = await Fastify().inject('/%zz')
+    t.same([bad.statusCode, bad.json()], [native.statusCode, native.json()])
   })
 })
 

@@ -22,13 +22,17 @@ export class NotFound {
 
   /** The way into the tenant's own 404 handler; `null` when it set none for this URL. */
   match (request: FastifyRequest): RouteMatch | null {
-    const store = this.#contextOf(request.raw)
-    return store === null ? null : { handler: this.#handle, params: request.params, store, searchParams: request.query }
+    const nested = this.#nested(request.raw)
+    if (nested !== null) return nested
+    if (this.#internals.get(this.#root, 'canSetNotFoundHandler')) return null
+    const store = this.#internals.get(this.#root, 'fourOhFourContext')
+    return { handler: this.#handle, params: request.params, store, searchParams: request.query }
   }
 
   /** Answers with the tenant's 404 handler, else with the app's. */
   handle (raw: IncomingMessage, rawReply: ServerResponse): void {
-    this.#handle(raw, rawReply, {}, this.#contextOf(raw) ?? this.#internals.get(this.#root, 'fourOhFourContext'), {})
+    const { params, store, searchParams } = this.#nested(raw) ?? { params: {}, store: this.#internals.get(this.#root, 'fourOhFourContext'), searchParams: {} }
+    this.#handle(raw, rawReply, params, store, searchParams)
   }
 
   /**
@@ -47,10 +51,9 @@ export class NotFound {
     this.#internals.set(this.#root, 'fourOhFourContext', context)
   }
 
-  #contextOf (raw: IncomingMessage): RouteContext | null {
-    const nested = this.#router.find(raw.method, raw.url, undefined)
-    if (nested !== null) return nested.store
-    return this.#internals.get(this.#root, 'canSetNotFoundHandler') ? null : this.#internals.get(this.#root, 'fourOhFourContext')
+  /** A handler that the tenant set below a prefix. */
+  #nested (raw: IncomingMessage): RouteMatch | null {
+    return this.#router.find(raw.method, raw.url, undefined)
   }
 
   /** The app's 404 handler with its hooks, as a request meets it that is in the tenant's scope already. */

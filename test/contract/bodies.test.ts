@@ -1,4 +1,6 @@
+import { Type, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import t from 'tap'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import { attempt, hold } from '../fixtures/contract/contract.ts'
 import type { Asked, Contract } from '../fixtures/contract/contract.ts'
@@ -86,6 +88,15 @@ const schemas: Record<string, Contract> = {
     },
     ask: [post('/own', { id: 1 }), '/other']
   }
+}
+
+schemas['a type provider'] = {
+  program: (scope, note) => {
+    const typed = scope.setValidatorCompiler(TypeBoxValidatorCompiler).withTypeProvider<TypeBoxTypeProvider>()
+    note(typed === scope)
+    typed.post('/own', { schema: { body: Type.Object({ id: Type.Integer() }) } }, async ({ body }) => ({ next: body.id + 1 }))
+  },
+  ask: [post('/own', { id: 1 }), post('/own', { id: 'x' }, 400)]
 }
 
 for (const of of ['app', 'program', 'child', 'route'] as const) {
