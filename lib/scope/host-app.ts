@@ -13,6 +13,7 @@ import { inTurn, Reroute } from './reroute.ts'
 import { noteOnResponse } from './responding.ts'
 import { findRoute, routerOf } from './router.ts'
 import { Scope } from './scope.ts'
+import { TenantRequests } from './tenant-requests.ts'
 import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
@@ -38,6 +39,7 @@ export class HostApp {
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
   /** Known when the app is ready. */
+  tenantRequests!: TenantRequests
   keptRoutes!: KeptRoutes
   /** What tenants log their requests with. */
   readonly logController: LogController
@@ -81,6 +83,7 @@ export class HostApp {
       internals.set(app, 'logController', withCompletion(this.#logController))
     }
     app.addHook('onReady', async () => {
+      this.tenantRequests = new TenantRequests(internals.get(app, 'Request'))
       this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)
       const contexts = contextsWith(identify, [this.router, internals.get(app, 'fourOhFour').router], internals)

@@ -15,6 +15,7 @@ export type OnRequestHook = (request: FastifyRequest, reply: FastifyReply, done:
 export interface RouteContext {
   config: { url?: string, tenant?: TenantRule }
   server: FastifyInstance
+  Request: Constructor
   handler: unknown
   onRequest: OnRequestHook[] | null
   onRequestAbort: unknown[] | null
@@ -52,6 +53,7 @@ export type HookLists = Record<string, unknown[]> & { onRequest: OnRequestHook[]
 /** A class that Fastify makes its requests or replies with. */
 export interface Constructor {
   new (...parameters: unknown[]): object
+  prototype: object
   props: Array<{ key: string | symbol, value: unknown }>
 }
 
