@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
 import { checkTenantId } from './identification/tenant-id.ts'
+import { isPromiseLike } from './is-promise-like.ts'
 import { notedId } from './noted-id.ts'
 import { holdUntilClose, leaseOf } from './tenants/response.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
@@ -38,11 +39,11 @@ export class RequestHooks {
     let id
     try {
       const answer = this.strategy.extractTenantId(request)
-      id = isPromise(answer) ? answer.then(answer => this.#check(answer)) : this.#check(answer)
+      id = isPromiseLike(answer) ? answer.then(answer => this.#check(answer)) : this.#check(answer)
     } catch (error) {
       return this.#refuse(identificationError(error), request, reply, done)
     }
-    if (!isPromise(id)) return this.#find(id, request, reply, done)
+    if (!isPromiseLike(id)) return this.#find(id, request, reply, done)
     id.then(
       id => this.#find(id, request, reply, done),
       error => this.#refuse(identificationError(error), request, reply, done)).catch(done)
@@ -69,7 +70,7 @@ export class RequestHooks {
     if (id === undefined) return this.#without(request, reply, done)
 
     const lease = this.#registry.claim(id, reply.raw)
-    if (!isPromise(lease)) return this.#enter(lease, request, reply, done)
+    if (!isPromiseLike(lease)) return this.#enter(lease, request, reply, done)
     lease.then(
       lease => this.#enter(lease, request, reply, done),
       error => this.#refuse(error, request, reply, done)).catch(done)
@@ -86,7 +87,7 @@ export class RequestHooks {
     if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
     const { generation } = lease
     const route = this.#host.routeFor(generation.scope, request, this.strategy.tenantUrl?.(request, generation.id))
-    if (!isPromise(route)) return this.#answer(route, generation, request, reply, done)
+    if (!isPromiseLike(route)) return this.#answer(route, generation, request, reply, done)
     route.then(route => this.#answer(route, generation, request, reply, done), done)
   }
 
@@ -129,8 +130,4 @@ function identificationError (error: unknown): Error {
 /** A CORS preflight can carry no header that names a tenant. */
 function isPreflight ({ method, headers }: FastifyRequest): boolean {
   return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
-}
-
-function isPromise<Value> (value: Value | Promise<Value>): value is Promise<Value> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

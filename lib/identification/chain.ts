@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
+import { isPromiseLike } from '../is-promise-like.ts'
 import type { TenantAnswer } from '../../types/index.ts'
 import { TenantIdentificationStrategy } from './strategy.ts'
 import { toStrategy, type StrategyLike } from './to-strategy.ts'
@@ -41,10 +42,6 @@ export class ChainStrategy extends TenantIdentificationStrategy {
   async #askOn (answer: PromiseLike<TenantAnswer>, request: FastifyRequest, next: number): Promise<TenantAnswer> {
     return await answer ?? this.#ask(request, next)
   }
-}
-
-function isPromiseLike (answer: TenantAnswer | PromiseLike<TenantAnswer>): answer is PromiseLike<TenantAnswer> {
-  return typeof answer === 'object' && answer !== null && typeof answer.then === 'function'
 }
 
 /** The strategy that asks these in turn. Throws FST_TENANT_OPTION_INVALID as `ChainStrategy` does. */

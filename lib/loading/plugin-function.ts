@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { isPromiseLike } from '../is-promise-like.ts'
 
 /** A plugin, whatever its style. */
 export type PluginFunction = (this: unknown, instance: FastifyInstance, options: object, done: (error?: Error) => void) => unknown
@@ -40,7 +41,7 @@ export function guardRegister (scope: FastifyInstance): void {
 }
 
 function guarded (plugin: unknown): unknown {
-  if (isThenable(plugin)) return plugin.then(guarded)
+  if (isPromiseLike(plugin)) return plugin.then(guarded)
   if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction)
   // A module, as `import()` answers with.
   const exported = typeof plugin === 'object' && plugin !== null ? Reflect.get(plugin, 'default') : undefined
@@ -65,8 +66,4 @@ function imitate (copy: PluginFunction, plugin: PluginFunction): PluginFunction 
   // A plugin without a name is known by its first lines.
   const toString = (): string => Function.prototype.toString.call(plugin)
   return Object.assign(Object.defineProperties(copy, { name: { value: name }, length: { value: length }, toString: { value: toString } }), marks)
-}
-
-function isThenable (value: unknown): value is Promise<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
