@@ -4,8 +4,13 @@ export default plugin
 export { plugin as fastifyMultitenant }
 export * from './lib/errors.ts'
 export { TenantIdentificationStrategy } from './lib/identification/strategy.ts'
+export { agree, AgreeStrategy } from './lib/identification/agree.ts'
+export { hostPatterns } from './lib/identification/canonical-host.ts'
 export { chain, ChainStrategy } from './lib/identification/chain.ts'
+export { CookieStrategy } from './lib/identification/cookie.ts'
 export { HeaderStrategy } from './lib/identification/header.ts'
+export { HostStrategy } from './lib/identification/host.ts'
+export { JwtStrategy } from './lib/identification/jwt.ts'
 export { PathStrategy } from './lib/identification/path.ts'
 export { QueryStrategy } from './lib/identification/query.ts'
 export { SubdomainStrategy } from './lib/identification/subdomain.ts'

@@ -4,6 +4,10 @@ import createError from '@fastify/error'
 export const FST_TENANT_REQUIRED = createError('FST_TENANT_REQUIRED', 'This request needs a tenant', 400)
 /** 400: what names the tenant is no tenant id. */
 export const FST_TENANT_INVALID_ID = createError<[options?: ErrorOptions]>('FST_TENANT_INVALID_ID', 'The tenant id is not valid', 400)
+/** 401: the token or the cookie that names the tenant does not verify; `cause` says why, when that is known. */
+export const FST_TENANT_UNVERIFIED = createError<[options?: ErrorOptions]>('FST_TENANT_UNVERIFIED', 'What names the tenant could not be verified', 401)
+/** 403: a request names two tenants, where all that names one must agree. */
+export const FST_TENANT_MISMATCH = createError<[]>('FST_TENANT_MISMATCH', 'This request names more than one tenant', 403)
 /** 503: the identification strategy failed; `cause` says why. */
 export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOptions]>('FST_TENANT_IDENTIFICATION_FAILED', 'The tenant of this request could not be identified', 503)
 /** 404: no source knows the tenant, or its config leaves it out. */
@@ -36,6 +40,8 @@ export const FST_TENANT_PLUGIN_FAILED = createError<[plugin: string, reason: str
 export const FST_TENANT_PACKAGE_INVALID = createError<[name: string, reason: string, options?: ErrorOptions]>('FST_TENANT_PACKAGE_INVALID', "The package '%s' %s", 500)
 /** 500: two sources have a tenant with the same id. */
 export const FST_TENANT_ID_TAKEN = createError<[id: string, places: string]>('FST_TENANT_ID_TAKEN', "Tenant '%s' is there more than once: %s", 500)
+/** 500: the hosts of the tenants are not fit to be told apart: one is no host, or is there twice. */
+export const FST_TENANT_HOSTS_INVALID = createError<[reason: string, options?: ErrorOptions]>('FST_TENANT_HOSTS_INVALID', 'The hosts of the tenants are not valid: %s', 500)
 /** 500: `start()` of a server that has been started before. */
 export const FST_TENANT_SERVER_STARTED = createError<[]>('FST_TENANT_SERVER_STARTED', 'A server is started once; make a new one to start again', 500)
 /** 500: something that needs a server that has been started. */

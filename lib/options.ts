@@ -1,10 +1,10 @@
 import { FST_TENANT_OPTION_INVALID } from './errors.ts'
-import { readsBaseDomain, resolveStrategy } from './identification/identify.ts'
+import { readsBaseDomain, resolveStrategy, strategiesByName } from './identification/identify.ts'
 import { isAnyId, isTenantId } from './identification/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
 import { PluginManager } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
-import type { AutoloadOptions, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
+import type { AutoloadOptions, IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { IdCheck } from './identification/tenant-id.ts'
 import type { ConfigChecker } from './loading/config-checker.ts'
@@ -25,6 +25,8 @@ export interface ResolvedOptions extends LoadingOptions {
   readonly strategy: TenantIdentificationStrategy
   /** Makes a strategy of whatever `identify` may be. */
   readonly toStrategy: (identify: Identify | readonly Identify[]) => TenantIdentificationStrategy
+  /** Makes the strategy of a name. */
+  readonly named: IdentificationContext['named']
   readonly defaultTenant: string | undefined
   readonly required: boolean
   readonly order: 'first' | 'registered'
@@ -92,6 +94,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     isId,
     strategy: resolveStrategy(identify, { baseDomain, prefix }),
     toStrategy: (later: Identify | readonly Identify[]) => resolveStrategy(later, { baseDomain: readsBaseDomain(later) ? baseDomain : undefined, prefix }),
+    named: strategiesByName({ baseDomain, prefix }),
     defaultTenant,
     required,
     order,

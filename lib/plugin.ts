@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { HostLookup } from './identification/host-lookup.ts'
+import { Identification } from './identification/identification.ts'
 import { resolveOptions } from './options.ts'
 import { RequestHooks } from './request-hooks.ts'
 import { HostApp } from './scope/host-app.ts'
@@ -9,7 +11,8 @@ import { TenantManager } from './tenants/manager.ts'
 import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Watcher } from './tenants/watcher.ts'
-import type { MultitenantOptions } from '../types/index.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { IdentificationContext, MultitenantOptions } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const options = resolveOptions(opts, app.prefix)
@@ -26,17 +29,26 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
     isListening: () => app.server.listening
   })
   const registry: TenantRegistry = new TenantRegistry(options, builder)
-  const hooks = new RequestHooks(options, registry, host)
-  const shortCut = new ShortCut(hooks, registry, host)
-  const manager: TenantManager = new TenantManager({ host, options, builder, registry, hooks })
+  const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hostLookup(app, options, builder) })
+  const hooks = new RequestHooks(options, identification, registry, host)
+  const shortCut = new ShortCut(identification, registry, host)
+  const manager: TenantManager = new TenantManager({ host, options, builder, registry, identification })
 
   app.decorate('multitenant', manager)
   host.addHooks(hooks)
+  app.addHook('onReady', async () => identification.open(host.routeConfigs()))
   app.addHook('onReady', async () => shortCut.open())
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
   app.addHook('onClose', () => registry.close())
+}
+
+/** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */
+function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions, { unknown }: Builder): IdentificationContext['resolveHost'] {
+  if (source.resolveHost === undefined) return undefined
+  const resolveHost = source.resolveHost.bind(source)
+  return new HostLookup({ resolveHost, age: () => unknown.age, timeout: loadTimeout, log: app.log }).find
 }
 
 function decorateRequests (app: FastifyInstance): void {

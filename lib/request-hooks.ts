@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
+import { isPreflight } from './identification/preflight.ts'
 import { checkTenantId } from './identification/tenant-id.ts'
 import { isPromiseLike } from './is-promise-like.ts'
 import { notedId } from './noted-id.ts'
 import { holdUntilClose, leaseOf } from './tenants/response.ts'
+import type { Identification } from './identification/identification.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { HostApp } from './scope/host-app.ts'
@@ -17,15 +19,14 @@ type Done = (error?: Error) => void
 
 /** The two onRequest hooks of the plugin: one finds the tenant of a request, the other refuses where none could be found. */
 export class RequestHooks {
-  /** Names the tenant of each request. May be replaced at any time. */
-  strategy: TenantIdentificationStrategy
+  readonly #identification: Identification
   readonly #options: ResolvedOptions
   readonly #registry: TenantRegistry
   readonly #host: HostApp
   readonly #refusals = new WeakMap<FastifyRequest, Error>()
 
-  constructor (options: ResolvedOptions, registry: TenantRegistry, host: HostApp) {
-    this.strategy = options.strategy
+  constructor (options: ResolvedOptions, identification: Identification, registry: TenantRegistry, host: HostApp) {
+    this.#identification = identification
     this.#options = options
     this.#registry = registry
     this.#host = host
@@ -33,20 +34,23 @@ export class RequestHooks {
 
   /** Identifies the tenant, and hands the request over to its scope when a route there is to answer. */
   readonly identify = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    if (this.#host.ruleOf(request) === 'ignore') return this.#goOn(request, reply, done)
-    const noted = notedId(request.raw)
-    if (noted !== undefined) return this.#find(noted, request, reply, done)
+    const { tenant: rule, identify: own } = this.#host.configOf(request)
+    if (rule === 'ignore') return this.#goOn(request, reply, done)
+    // The one that is asked now also says what the URL is, should another take its place meanwhile.
+    const strategy = this.#identification.strategyFor(own)
+    const noted = own === undefined ? notedId(request.raw) : undefined
+    if (noted !== undefined) return this.#find(noted, strategy, request, reply, done)
     let id
     try {
-      const answer = this.strategy.extractTenantId(request)
+      const answer = this.#identification.answer(strategy, request)
       id = isPromiseLike(answer) ? answer.then(answer => this.#check(answer)) : this.#check(answer)
     } catch (error) {
-      return this.#refuse(identificationError(error), request, reply, done)
+      return this.#fail(error, request, reply, done)
     }
-    if (!isPromiseLike(id)) return this.#find(id, request, reply, done)
+    if (!isPromiseLike(id)) return this.#find(id, strategy, request, reply, done)
     id.then(
-      id => this.#find(id, request, reply, done),
-      error => this.#refuse(identificationError(error), request, reply, done)).catch(done)
+      id => this.#find(id, strategy, request, reply, done),
+      error => this.#fail(error, request, reply, done)).then(undefined, done)
   }
 
   /** Goes on with a request that was identified when it had another URL. */
@@ -65,28 +69,28 @@ export class RequestHooks {
     return checkTenantId(answer, this.#options.isId)
   }
 
-  #find (named: string | null, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  #find (named: string | null, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const id = named ?? this.#options.defaultTenant
     if (id === undefined) return this.#without(request, reply, done)
 
     const lease = this.#registry.claim(id, reply.raw)
-    if (!isPromiseLike(lease)) return this.#enter(lease, request, reply, done)
+    if (!isPromiseLike(lease)) return this.#enter(lease, strategy, request, reply, done)
     lease.then(
-      lease => this.#enter(lease, request, reply, done),
-      error => this.#refuse(error, request, reply, done)).catch(done)
+      lease => this.#enter(lease, strategy, request, reply, done),
+      error => this.#refuse(error, request, reply, done)).then(undefined, done)
   }
 
   #without (request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    const rule = this.#host.ruleOf(request) ?? (this.#options.required ? 'required' : 'optional')
+    const rule = this.#host.configOf(request).tenant ?? (this.#options.required ? 'required' : 'optional')
     if (rule === 'required' && !isPreflight(request)) return this.#refuse(new FST_TENANT_REQUIRED(), request, reply, done)
     this.#goOn(request, reply, done)
   }
 
-  #enter (lease: Lease, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  #enter (lease: Lease, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     // The client left while the tenant was loaded: nobody is there to be answered, and nothing has run yet.
     if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
     const { generation } = lease
-    const route = this.#host.routeFor(generation.scope, request, this.strategy.tenantUrl?.(request, generation.id))
+    const route = this.#host.routeFor(generation.scope, request, this.#identification.url(strategy, request, generation.id))
     if (!isPromiseLike(route)) return this.#answer(route, generation, request, reply, done)
     route.then(route => this.#answer(route, generation, request, reply, done), done)
   }
@@ -99,11 +103,18 @@ export class RequestHooks {
   /** The app's own route answers, for this tenant. */
   #show (generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     // Reached by the path strategy: the rule is that of the route behind the tenant's part of the URL.
-    if (this.#host.ruleOf(request) === 'ignore') return this.#goOn(request, reply, done)
+    if (this.#host.configOf(request).tenant === 'ignore') return this.#goOn(request, reply, done)
     request.tenant = generation.tenant
     request.tenantId = generation.id
     request.log = reply.log = request.log.child({ tenantId: generation.id })
     this.#goOn(request, reply, done)
+  }
+
+  /** An error that is no refusal is a failure of the strategy, which the app's own error handler may keep to itself. */
+  #fail (cause: unknown, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    if (isRefusal(cause)) return this.#refuse(cause, request, reply, done)
+    request.log.error({ err: cause }, 'identification strategy failed')
+    this.#refuse(new FST_TENANT_IDENTIFICATION_FAILED({ cause }), request, reply, done)
   }
 
   /** With `order: 'first'` the hooks that the app registered before the plugin run first. */
@@ -120,14 +131,8 @@ export class RequestHooks {
   }
 }
 
-/** An error with a 4xx of its own says what is wrong with the request; anything else is a failure. */
-function identificationError (error: unknown): Error {
+/** An error with a 4xx of its own says what is wrong with the request. */
+function isRefusal (error: unknown): error is Error {
   const statusCode = (error as { statusCode?: unknown } | null | undefined)?.statusCode
-  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) return error as Error
-  return new FST_TENANT_IDENTIFICATION_FAILED({ cause: error })
-}
-
-/** A CORS preflight can carry no header that names a tenant. */
-function isPreflight ({ method, headers }: FastifyRequest): boolean {
-  return method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
 }

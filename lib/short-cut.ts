@@ -3,7 +3,7 @@ import { noteId } from './noted-id.ts'
 import { enterRoute } from './scope/enter-route.ts'
 import { offerRequests } from './scope/request-listener.ts'
 import { holdUntilClose } from './tenants/response.ts'
-import type { RequestHooks } from './request-hooks.ts'
+import type { Identification } from './identification/identification.ts'
 import type { HostApp } from './scope/host-app.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
 
@@ -12,12 +12,12 @@ import type { TenantRegistry } from './tenants/registry.ts'
  * tenant is loaded, has a route of its own, and is named by what can be read before routing. All else is left to the hook.
  */
 export class ShortCut {
-  readonly #hooks: RequestHooks
+  readonly #identification: Identification
   readonly #registry: TenantRegistry
   readonly #host: HostApp
 
-  constructor (hooks: RequestHooks, registry: TenantRegistry, host: HostApp) {
-    this.#hooks = hooks
+  constructor (identification: Identification, registry: TenantRegistry, host: HostApp) {
+    this.#identification = identification
     this.#registry = registry
     this.#host = host
   }
@@ -43,10 +43,10 @@ export class ShortCut {
   }
 
   #identify (raw: IncomingMessage): string | undefined {
-    const { strategy } = this.#hooks
+    const strategy = this.#identification.strategyFor(undefined)
     if (strategy.readsHeadOnly !== true) return undefined
     try {
-      const id = strategy.extractTenantId(this.#host.requestOf(raw))
+      const id = this.#identification.answer(strategy, this.#host.requestOf(raw))
       return typeof id === 'string' ? id : undefined
     } catch {
       // The hook asks once more, and refuses the request.

@@ -1,55 +1,348 @@
-import t from 'tap'
-import { canonicalHost } from '../lib/identification/host.ts'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { HostLookup } from '../lib/identification/host-lookup.ts'
+import { hostPatterns } from '../index.ts'
+import { combinedSource } from '../lib/sources/combined.ts'
+import { directorySource } from '../lib/sources/directory.ts'
+import { objectSource } from '../lib/sources/object.ts'
+import { appWith, ask, askOverSocket, pair } from './fixtures/identification/asking.ts'
+import type { FastifyBaseLogger } from 'fastify'
+import type { TenantSource } from '../index.ts'
 
-const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`
+const INVALID = 'FST_TENANT_INVALID_ID'
+const FAILED = 'FST_TENANT_IDENTIFICATION_FAILED'
+const HOSTS_INVALID = { code: 'FST_TENANT_HOSTS_INVALID' }
 
-const HOSTS: Array<[written: string, canonical: string]> = [
-  ['example.com', 'example.com'],
-  ['ACME.Example.COM', 'acme.example.com'],
-  ['acme.example.com:8080', 'acme.example.com'],
-  ['acme.example.com.', 'acme.example.com'],
-  ['ACME.Example.com.:8080', 'acme.example.com'],
-  ['example.com:', 'example.com'],
-  ['localhost', 'localhost'],
-  ['my_app.example.com', 'my_app.example.com'],
-  ['__proto__.example.com', '__proto__.example.com'],
-  ['127.0.0.1:3000', '127.0.0.1'],
-  ['127.1', '127.1'],
-  ['xn--4ca.example', 'xn--4ca.example'],
-  ['ä.example', 'xn--4ca.example'],
-  ['ä.EXAMPLE:80', 'xn--4ca.example'],
-  ['a\u0308.example', 'xn--4ca.example'],
-  ['faß.de', 'xn--fa-hia.de'],
-  ['аcme.com', 'xn--cme-5cd.com'],
-  ['[::1]', '[::1]'],
-  ['[::1]:3000', '[::1]'],
-  ['[0:0:0:0:0:0:0:1]', '[::1]'],
-  ['[2001:DB8::A]:443', '[2001:db8::a]'],
-  ['[::ffff:127.0.0.1]', '[::ffff:7f00:1]'],
-  [`${'a'.repeat(63)}.com`, `${'a'.repeat(63)}.com`],
-  [longest, longest],
-  [`${longest}.:65535`, longest]
-]
+const tenants = {
+  acme: { ...pair.acme, hosts: ['acme.example', '*.acme.example', 'Bücher.example:8080', '[2001:DB8::A]'] },
+  globex: { ...pair.globex, hosts: ['shop.acme.example', '*.eu.acme.example', '*.globex.example', '127.0.0.1'] }
+}
 
-const NO_HOSTS = [
-  '', '.', '..', ':80', '.:80', 'a..b', '.example.com', 'example.com..', 'example.com:80:80', 'example.com:http', 'example.com:123456', 'example.com:-1',
-  '../acme.example.com', 'acme.example.com@evil.com', 'user:pw@example.com', 'http://example.com', 'example.com/x', 'example.com\\x', 'example.com?x', 'example.com#x',
-  'acme example.com', ' example.com', 'example.com ', 'example.com\n', 'example.com\0', 'a\0.example.com', 'a.com, b.com', '%61cme.example.com', '*.example.com',
-  '-acme.example.com', 'acme-.example.com', `${'a'.repeat(64)}.com`, `${longest}d`, 'a.'.repeat(127) + 'com', 'x'.repeat(5000), `[${'0:'.repeat(2000)}]`,
-  '::1', '[::1', '[]', '[::1]x', '[::1].com', '[::1]:x', '[:::1]', '[fe80::1%eth0]', '[127.0.0.1]', '[acme]', '[dead]',
-  // Look-alikes that IDNA would turn into plain acme.com, k.com, an address.
-  'ⓐcme.com', 'ªcme.com', 'ａｃｍｅ.com', 'ac\u00adme.com', 'acme\u200b.com', 'acme。com', '\u212a.com', '１２７.0.0.1', 'ﬁ.com',
-  'ä/b', 'ä b.com', 'ä.xn--a', '\ud800.com', `${'é'.repeat(63)}.com`, 'ä..com'
-]
-
-t.test('a host has one spelling', async (t) => {
-  for (const [written, canonical] of HOSTS) t.equal(canonicalHost(written), canonical, written)
+t.test('the exact host wins, then the longest wildcard', async t => {
+  const app = appWith(t, { tenants, identify: 'host', required: true })
+  const hosts: Array<[host: string, answer: string]> = [
+    ['acme.example', 'acme'],
+    ['ACME.Example.:8080', 'acme'],
+    ['www.acme.example', 'acme'],
+    ['a.b.acme.example', 'acme'],
+    ['shop.acme.example', 'globex'],
+    ['x.shop.acme.example', 'acme'],
+    ['eu.acme.example', 'acme'],
+    ['x.eu.acme.example', 'globex'],
+    ['x.globex.example:443', 'globex'],
+    ['xn--bcher-kva.example', 'acme'],
+    ['[2001:db8:0:0:0:0:0:a]:80', 'acme'],
+    ['127.0.0.1:3000', 'globex'],
+    ['globex.example', 'FST_TENANT_REQUIRED'],
+    ['example', 'FST_TENANT_REQUIRED'],
+    ['notacme.example', 'FST_TENANT_REQUIRED'],
+    ['acme.example.evil.org', 'FST_TENANT_REQUIRED'],
+    ['__proto__.example', 'FST_TENANT_REQUIRED'],
+    ['constructor', 'FST_TENANT_REQUIRED'],
+    ['127.0.0.2', 'FST_TENANT_REQUIRED'],
+    ['[::1]', 'FST_TENANT_REQUIRED'],
+    ['*.acme.example', INVALID],
+    ['../acme.example', INVALID],
+    ['acme.example@evil.org', INVALID],
+    ['acme.example, globex.example', INVALID],
+    ['acme..example', INVALID],
+    ['.acme.example', INVALID],
+    ['%61cme.example', INVALID],
+    ['%2e%2e', INVALID],
+    [`${'a'.repeat(300)}.acme.example`, INVALID],
+    // What Node makes of `ª` in latin1, which IDNA would read as an `a`.
+    ['\xaacme.example', INVALID]
+  ]
+  for (const [host, answer] of hosts) t.equal(await askOverSocket(app, ['GET /who HTTP/1.1', `Host: ${host}`]), answer, host.slice(0, 60))
 })
 
-t.test('the canonical spelling is its own', async (t) => {
-  for (const [, canonical] of HOSTS) t.equal(canonicalHost(canonical), canonical, canonical)
+t.test('what a client sends beside the Host header, or instead of it, is of no account', async t => {
+  const cases: Array<[lines: string[], answer: string]> = [
+    [['GET /who HTTP/1.1', 'Host: acme.example', 'X-Forwarded-Host: x.globex.example', 'Forwarded: host=x.globex.example', 'X-Host: x.globex.example'], 'acme'],
+    [['GET http://x.globex.example/who HTTP/1.1', 'Host: acme.example'], 'acme'],
+    [['GET /who HTTP/1.0'], 'FST_TENANT_REQUIRED'],
+    [['GET /who HTTP/1.1', 'Host:'], 'FST_TENANT_REQUIRED'],
+    [['GET /who HTTP/1.1', 'Host: acme.example', 'Host: x.globex.example'], INVALID],
+    [['GET /who HTTP/1.1', 'Host: acme.example', 'host: acme.example'], INVALID]
+  ]
+  const app = appWith(t, { tenants, identify: 'host', required: true })
+  for (const [lines, answer] of cases) t.equal(await askOverSocket(app, lines), answer, lines.join(' | '))
+  for (const [trustProxy, answer] of [['127.0.0.1', 'globex'], ['10.0.0.1', 'acme']] as const) {
+    const proxied = appWith(t, { tenants, identify: 'host' }, undefined, { trustProxy })
+    t.equal(await askOverSocket(proxied, ['GET /who HTTP/1.1', 'Host: acme.example', 'X-Forwarded-Host: x.globex.example']), answer, `trusts ${trustProxy}`)
+  }
 })
 
-t.test('what is no host is none', async (t) => {
-  for (const written of NO_HOSTS) t.equal(canonicalHost(written), null, JSON.stringify(written.slice(0, 80)))
+t.test('the patterns that name a host, the most specific first', async t => {
+  t.same(hostPatterns('a.b.example'), ['a.b.example', '*.b.example', '*.example'])
+  t.same(hostPatterns('localhost'), ['localhost'])
+  t.same(hostPatterns('[::1]'), ['[::1]'])
+})
+
+t.test('hosts given in code', async t => {
+  t.test('are refused when they are none, or two tenants have them', async t => {
+    for (const host of ['', '*', '*.', '**.acme.example', 'a.*.example', '*.0.0.1', '*.[::1]', 'http://acme.example', 'acme example']) {
+      t.throws(() => objectSource({ acme: { hosts: [host] } }), { ...HOSTS_INVALID, message: `The hosts of the tenants are not valid: '${host}', of acme, is no host` })
+    }
+    t.throws(() => objectSource({ acme: { hosts: ['ACME.example.'] }, globex: { hosts: ['acme.example:80'] } }), { ...HOSTS_INVALID, message: /'acme\.example' is of acme and of globex$/ })
+    t.doesNotThrow(() => objectSource({ acme: { hosts: ['acme.example', 'ACME.example'] } }))
+  })
+})
+
+t.test('hosts of folders', async t => {
+  const dirWith = (t: Test, hosts: unknown): string => t.testdir({ acme: {}, globex: {}, 'hosts.json': JSON.stringify(hosts) })
+
+  t.test('are in one file beside them, which is read when it has changed', async t => {
+    const dir = dirWith(t, { acme: ['acme.example', '*.acme.example'] })
+    const source = directorySource(dir)
+    t.equal(await source.resolveHost('x.acme.example'), 'acme')
+    t.equal(await source.resolveHost('globex.example'), null)
+    await writeFile(join(dir, 'new'), JSON.stringify({ acme: ['acme.example'], globex: ['globex.example'] }))
+    await rename(join(dir, 'new'), join(dir, 'hosts.json'))
+    t.equal(await source.resolveHost('globex.example'), 'globex')
+    t.equal(await source.resolveHost('x.acme.example'), null)
+    await rm(join(dir, 'hosts.json'))
+    t.equal(await source.resolveHost('acme.example'), null, 'without the file no host is anybody\'s')
+  })
+
+  t.test('are a failure, and not nobody\'s, when the file is wrong or the folder is gone', async t => {
+    const wrong: Array<[content: string, message: RegExp]> = [
+      ['{', /hosts\.json is no JSON$/], ['', /is no JSON$/], ['[]', /must have an object/], ['null', /must have an object/], ['"x"', /must have an object/],
+      ['{ "acme": "acme.example" }', /those of acme, in .*, must be an array of hosts/], ['{ "acme": [1] }', /must be an array of hosts/],
+      ['{ "../acme": [] }', /'\.\.\/acme', in .*, is no tenant id/], ['{ "acme": ["/"] }', /'\/', of acme, is no host/],
+      ['{ "acme": ["x.example"], "globex": ["X.example"] }', /'x\.example' is of acme and of globex/]
+    ]
+    const dir = dirWith(t, {})
+    for (const [content, message] of wrong) {
+      await writeFile(join(dir, 'hosts.json'), content)
+      await t.rejects(directorySource(dir).resolveHost('x.example'), { ...HOSTS_INVALID, message }, content)
+    }
+    const app = appWith(t, { tenants: dir, identify: 'host', defaultTenant: 'acme' })
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'x.example' } }), FAILED)
+    await rm(dir, { recursive: true })
+    await t.rejects(directorySource(dir).resolveHost('x.example'), { code: 'ENOENT' })
+  })
+
+  t.test('are found without a restart, and nothing of them is read at boot', async t => {
+    const dir = dirWith(t, 'not read')
+    const app = appWith(t, { tenants: dir, identify: 'host' })
+    await app.ready()
+    await writeFile(join(dir, 'hosts.json'), JSON.stringify({ acme: ['acme.example'], initech: ['initech.example'] }))
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'acme.example' } }), 'shared by acme')
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'initech.example' } }), 'FST_TENANT_NOT_FOUND', 'a host of a tenant that is not there')
+    await mkdir(join(dir, 'hooli'))
+  })
+})
+
+t.test('hosts of several sources', async t => {
+  const source = combinedSource([
+    objectSource({ acme: { hosts: ['first.example'] } }),
+    { get: () => null, async * list () { yield * [] } },
+    objectSource({ acme: { hosts: ['second.example'] }, globex: { hosts: ['first.example', 'globex.example'] } })
+  ])
+  t.equal(await source.resolveHost?.('first.example'), 'acme')
+  t.equal(await source.resolveHost?.('globex.example'), 'globex')
+  t.equal(await source.resolveHost?.('second.example'), null, 'it is of another acme, which the first hides')
+  t.equal(await source.resolveHost?.('hooli.example'), null)
+})
+
+t.test('a source that knows no hosts is refused at boot', async t => {
+  const bare: TenantSource = { get: () => null, async * list () { yield * [] } }
+  for (const given of [bare, [bare, bare]]) {
+    await t.rejects(async () => appWith(t, { tenants: given, identify: 'host' }).ready(), { code: 'FST_TENANT_OPTION_INVALID', message: /"host" unless the source of tenants has a method resolveHost/ })
+  }
+  await t.resolves(async () => appWith(t, { tenants: [bare, tenants], identify: 'host' }).ready())
+})
+
+t.test('a source of one\'s own', async t => {
+  t.test('is asked as a method, and may answer at once, later, or with nothing', async t => {
+    class Own implements TenantSource {
+      readonly hosts = new Map([['acme.example', 'acme']])
+      get (id: string): { id: string } { return { id } }
+      async * list (): AsyncIterable<string> { yield * this.hosts.values() }
+      resolveHost (host: string): string | null { return host === 'none.example' ? undefined as never : this.hosts.get(host) ?? null }
+    }
+    const app = appWith(t, { tenants: new Own(), identify: 'host' })
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'acme.example' } }), 'shared by acme')
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'none.example' } }), 'shared by null')
+    t.equal(await ask(app, { url: '/shared', headers: { host: 'hooli.example' } }), 'shared by null')
+  })
+
+  t.test('that answers with what is no id is not believed', async t => {
+    const source: TenantSource = { ...objectSource({}), get: () => null, list: async function * () { yield * [] }, resolveHost: () => '../acme' }
+    t.equal(await ask(appWith(t, { tenants: source, identify: 'host', defaultTenant: 'acme' }), { headers: { host: 'acme.example' } }), INVALID)
+  })
+})
+
+t.test('a host that was nobody\'s is found as soon as its source tells of a change', async t => {
+  const hosts = new Map<string, string>()
+  let changed = (): void => {}
+  const source: TenantSource = {
+    get: id => ({ id }),
+    async * list () { yield * [] },
+    resolveHost: async host => hosts.get(host) ?? null,
+    watch: tell => {
+      changed = tell
+      return () => {}
+    }
+  }
+  const app = appWith(t, { tenants: source, identify: 'host' })
+  const send = (): Promise<string> => ask(app, { url: '/shared', headers: { host: 'acme.example' } })
+  t.equal(await send(), 'shared by null')
+  hosts.set('acme.example', 'acme')
+  t.equal(await send(), 'shared by null', 'negative control: it is remembered')
+  changed()
+  t.equal(await send(), 'shared by acme')
+})
+
+interface Asked { lookup: HostLookup, asked: string[], warnings: object[], now (ms: number): void }
+
+/** A lookup whose source is a function, and whose clock stands still until it is told the time. */
+function lookupWith (t: Test, resolveHost: (host: string) => string | null | Promise<string | null>, age = (): number => 0): Asked {
+  const asked: string[] = []
+  const warnings: object[] = []
+  let time = 0
+  t.capture(Date, 'now', () => time)
+  const log = { warn: (line: object) => { warnings.push(line) } } as FastifyBaseLogger
+  const lookup = new HostLookup({
+    resolveHost: host => {
+      asked.push(host)
+      return resolveHost(host)
+    },
+    age,
+    timeout: 50,
+    log
+  })
+  return { lookup, asked, warnings, now: ms => { time = ms } }
+}
+
+t.test('what the source said of a host', async t => {
+  t.test('is remembered for some seconds, and then given at once', async t => {
+    const { lookup, asked, now } = lookupWith(t, host => host === 'acme.example' ? 'acme' : null)
+    for (const [ms, questions] of [[0, 2], [4_999, 2], [5_000, 4], [9_999, 4]] as const) {
+      now(ms)
+      t.equal(await lookup.find('acme.example'), 'acme')
+      t.equal(await lookup.find('hooli.example'), null)
+      t.equal(asked.length, questions, `after ${ms} ms`)
+    }
+    t.equal(lookup.find('acme.example'), 'acme', 'without a promise')
+    t.equal(lookup.find('hooli.example'), null)
+  })
+
+  t.test('is asked once for all who wait', async t => {
+    const { lookup, asked } = lookupWith(t, async () => 'acme')
+    t.strictSame(await Promise.all(Array.from({ length: 100 }, () => lookup.find('acme.example'))), Array(100).fill('acme'))
+    t.strictSame(asked, ['acme.example'])
+  })
+
+  t.test('is forgotten when tenants may have been added', async t => {
+    let id: string | null = null
+    let age = 0
+    const { lookup } = lookupWith(t, () => id, () => age)
+    t.equal(await lookup.find('acme.example'), null)
+    id = 'acme'
+    t.equal(await lookup.find('acme.example'), null)
+    age++
+    t.equal(await lookup.find('acme.example'), 'acme', 'a new host')
+    id = 'globex'
+    age++
+    t.equal(await lookup.find('acme.example'), 'globex', 'one that moved')
+    id = null
+    age++
+    t.equal(await lookup.find('acme.example'), null, 'one that is gone')
+  })
+
+  t.test('counts for nothing when tenants were added while it was asked', async t => {
+    let age = 0
+    const { lookup, asked } = lookupWith(t, async () => {
+      age++
+      return null
+    }, () => age)
+    await lookup.find('acme.example')
+    await lookup.find('acme.example')
+    t.equal(asked.length, 2)
+  })
+})
+
+t.test('a source that fails', async t => {
+  t.test('is asked again by the next request', async t => {
+    let fails = true
+    const { lookup } = lookupWith(t, () => {
+      if (fails) throw new Error('no database')
+      return 'acme'
+    })
+    await t.rejects(async () => lookup.find('acme.example'), { message: 'no database' })
+    fails = false
+    t.equal(await lookup.find('acme.example'), 'acme')
+  })
+
+  t.test('leaves the hosts that it named before with their tenants, and says so', async t => {
+    let fails = false
+    const { lookup, asked, warnings, now } = lookupWith(t, async host => {
+      if (fails) throw new Error('no database')
+      return host === 'acme.example' ? 'acme' : null
+    })
+    await lookup.find('acme.example')
+    await lookup.find('hooli.example')
+    fails = true
+    now(5_000)
+    t.equal(await lookup.find('acme.example'), 'acme')
+    t.equal(lookup.find('acme.example'), 'acme', 'and it is not asked for each request')
+    t.equal(asked.length, 3)
+    t.match(warnings, [{ err: { message: 'no database' }, host: 'acme.example', tenantId: 'acme' }])
+    await t.rejects(async () => lookup.find('hooli.example'), { message: 'no database' }, 'of others nothing is known')
+    fails = false
+    now(10_000)
+    t.equal(await lookup.find('acme.example'), 'acme')
+  })
+
+  t.test('is not waited for longer than a load', async t => {
+    const { lookup } = lookupWith(t, () => new Promise(() => {}))
+    await t.rejects(async () => lookup.find('acme.example'), { message: 'The source of tenants does not answer' })
+  })
+})
+
+t.test('a flood of made-up hosts', async t => {
+  const flood = (lookup: HostLookup, hosts: number, prefix = 'x'): Array<Promise<string | null>> =>
+    Array.from({ length: hosts }, async (_, index) => lookup.find(`${prefix}${index}.example`))
+
+  t.test('reaches the source a few at a time, and no more than so many wait', async t => {
+    let running = 0
+    let most = 0
+    const { lookup, asked } = lookupWith(t, async () => {
+      most = Math.max(most, ++running)
+      await new Promise(resolve => { setImmediate(resolve) })
+      running--
+      return null
+    })
+    const answers = await Promise.allSettled(flood(lookup, 5_000))
+    t.equal(most, 10)
+    t.ok(asked.length <= 1_010, `${asked.length} were asked for`)
+    const refused = answers.filter(answer => answer.status === 'rejected')
+    t.equal(refused.length, 5_000 - asked.length)
+    t.match(refused[0], { reason: { message: 'Too many unknown hosts are asked for' } })
+  })
+
+  t.test('neither keeps a tenant\'s host waiting nor pushes it out', async t => {
+    let open = (): void => {}
+    const closed = new Promise<void>(resolve => { open = resolve })
+    let waits = false
+    const { lookup, asked, now } = lookupWith(t, async host => {
+      if (host === 'acme.example') return 'acme'
+      if (waits) await closed
+      return null
+    })
+    await lookup.find('acme.example')
+    for (let round = 0; round < 12; round++) await Promise.all(flood(lookup, 1_000, `${round}-`))
+    t.equal(lookup.find('acme.example'), 'acme', 'after more hosts than are remembered')
+    t.equal(asked.filter(host => host === 'acme.example').length, 1)
+
+    waits = true
+    const waiting = Promise.allSettled(flood(lookup, 2_000))
+    now(5_000)
+    t.equal(await lookup.find('acme.example'), 'acme', 'it is asked again, past those that wait')
+    open()
+    await waiting
+  })
 })

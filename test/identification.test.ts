@@ -4,14 +4,18 @@ import t, { type Test } from 'tap'
 import { FST_TENANT_INVALID_ID } from '../lib/errors.ts'
 import { chain, ChainStrategy } from '../lib/identification/chain.ts'
 import { FunctionStrategy } from '../lib/identification/function.ts'
+import { CookieStrategy } from '../lib/identification/cookie.ts'
 import { HeaderStrategy } from '../lib/identification/header.ts'
-import { resolveStrategy } from '../lib/identification/identify.ts'
+import { HostStrategy } from '../lib/identification/host.ts'
+import { JwtStrategy } from '../lib/identification/jwt.ts'
+import { resolveStrategy, strategiesByName } from '../lib/identification/identify.ts'
 import { PathStrategy } from '../lib/identification/path.ts'
 import { QueryStrategy } from '../lib/identification/query.ts'
 import { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
 import { SubdomainStrategy } from '../lib/identification/subdomain.ts'
 import { originForm } from '../lib/identification/target.ts'
 import { checkTenantId } from '../lib/identification/tenant-id.ts'
+import type { IdentificationContext } from '../index.ts'
 
 const REFUSED = 'FST_TENANT_INVALID_ID'
 
@@ -26,17 +30,22 @@ interface Seen {
 function appWith (t: Test, strategy: TenantIdentificationStrategy, options: FastifyServerOptions = {}): FastifyInstance {
   const app = Fastify({ ...options, forceCloseConnections: true })
   app.addHook('onRequest', async (request, reply) => {
-    const answer = await answerOf(strategy, request)
-    const url = answer === null ? request.url : strategy.tenantUrl?.(request, answer) ?? request.url
+    const context = contextOf(app)
+    const answer = await answerOf(strategy, request, context)
+    const url = answer === null ? request.url : strategy.tenantUrl?.(request, answer, context) ?? request.url
     return reply.send({ answer, url } satisfies Seen)
   })
   t.teardown(() => app.close())
   return app
 }
 
-async function answerOf (strategy: TenantIdentificationStrategy, request: FastifyRequest): Promise<string | null> {
+function contextOf (app: FastifyInstance): IdentificationContext {
+  return { app, named: strategiesByName(), resolveHost: undefined }
+}
+
+async function answerOf (strategy: TenantIdentificationStrategy, request: FastifyRequest, context: IdentificationContext): Promise<string | null> {
   try {
-    return checkTenantId(await strategy.extractTenantId(request))
+    return checkTenantId(await strategy.extractTenantId(request, context))
   } catch (error) {
     if (error instanceof FST_TENANT_INVALID_ID) return error.code
     throw error
@@ -252,6 +261,22 @@ t.test('subdomain', async (t) => {
     t.throws(() => strategy.extractTenantId(request), { code: REFUSED, statusCode: 400 })
   })
 
+  t.test('takes the label next to the base domain where there may be several', async (t) => {
+    const app = appWith(t, new SubdomainStrategy({ baseDomain: 'example.com', levels: 2 }))
+    const cases: Array<[host: string, answer: string | null]> = [
+      ['api.acme.example.com', 'acme'], ['acme.example.com', 'acme'], ['www.acme.example.com', 'acme'], ['acme.www.example.com', null],
+      ['www.example.com', null], ['a.b.acme.example.com', REFUSED], ['.acme.example.com', REFUSED], ['example.com', null]
+    ]
+    for (const [host, answer] of cases) t.equal((await seenBy(app, { headers: { host } })).answer, answer, host)
+    for (const levels of [0, -1, 1.5, '2', null]) {
+      const options = { baseDomain: 'example.com', levels }
+      // @ts-expect-error not every one of them is a number
+      const strategy = (): SubdomainStrategy => new SubdomainStrategy(options)
+      if (levels === null) t.doesNotThrow(strategy, 'null is none')
+      else t.throws(strategy, { code: 'FST_TENANT_OPTION_INVALID', message: /'levels'/ }, String(levels))
+    }
+  })
+
   t.test('reserved labels replace www', async (t) => {
     const app = appWith(t, new SubdomainStrategy({ baseDomain: 'localhost:3000', reserved: ['API', 'admin'] }))
     const cases: Array<[host: string, answer: string | null]> = [
@@ -422,6 +447,7 @@ t.test('function', async (t) => {
 
 t.test('chain', async (t) => {
   const request = requestWith({ url: '/acme/users', is404: true })
+  const context = contextOf(Fastify())
 
   t.test('the first that answers wins, whether it answers at once or later', async (t) => {
     const cases: Array<[strategies: Array<() => string | null | undefined | Promise<string | null | undefined>>, answer: string | undefined]> = [
@@ -435,14 +461,14 @@ t.test('chain', async (t) => {
       [[() => null], undefined]
     ]
     for (const [at, [strategies, answer]] of cases.entries()) {
-      t.equal(await chain(strategies).extractTenantId(request), answer, `case ${at}`)
+      t.equal(await chain(strategies).extractTenantId(request, context), answer, `case ${at}`)
     }
   })
 
   t.test('makes no promise unless a member does', async (t) => {
-    t.equal(chain([() => null, () => 'acme', async () => 'globex']).extractTenantId(request), 'acme')
-    t.equal(chain([() => null, () => undefined]).extractTenantId(request), undefined)
-    t.type(chain([async () => null, () => 'acme']).extractTenantId(request), Promise)
+    t.equal(chain([() => null, () => 'acme', async () => 'globex']).extractTenantId(request, context), 'acme')
+    t.equal(chain([() => null, () => undefined]).extractTenantId(request, context), undefined)
+    t.type(chain([async () => null, () => 'acme']).extractTenantId(request, context), Promise)
   })
 
   t.test('what a member throws is thrown on, and the next is not asked', async (t) => {
@@ -452,9 +478,9 @@ t.test('chain', async (t) => {
       asked++
       return 'globex'
     }
-    t.throws(() => chain([() => { throw broken }, next]).extractTenantId(request), broken)
-    await t.rejects(async () => chain([async () => { throw broken }, next]).extractTenantId(request), broken)
-    await t.rejects(async () => chain([async () => null, () => { throw broken }, next]).extractTenantId(request), broken)
+    t.throws(() => chain([() => { throw broken }, next]).extractTenantId(request, context), broken)
+    await t.rejects(async () => chain([async () => { throw broken }, next]).extractTenantId(request, context), broken)
+    await t.rejects(async () => chain([async () => null, () => { throw broken }, next]).extractTenantId(request, context), broken)
     t.equal(asked, 0)
   })
 
@@ -472,16 +498,28 @@ t.test('chain', async (t) => {
 
   t.test('the first member that changes the URL says what routes see', async (t) => {
     const rewriting = Object.assign(new FunctionStrategy(() => null), { tenantUrl: () => '/rewritten' })
-    t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'acme'), '/users')
-    t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'globex'), '/rewritten')
-    t.equal(chain([new HeaderStrategy(), new PathStrategy()]).tenantUrl(request, 'globex'), '/acme/users')
+    t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'acme', context), '/users')
+    t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'globex', context), '/rewritten')
+    t.equal(chain([new HeaderStrategy(), new PathStrategy()]).tenantUrl(request, 'globex', context), '/acme/users')
   })
 
   t.test('refuses what is no strategy, and none at all', async (t) => {
     // @ts-expect-error not every one of them is an array
     for (const members of [[], undefined, 'header']) t.throws(() => chain(members), { code: 'FST_TENANT_OPTION_INVALID' })
-    // @ts-expect-error a name is for the plugin's option
-    t.throws(() => chain(['header']), { code: 'FST_TENANT_OPTION_INVALID' })
+    // @ts-expect-error there is no such name
+    t.throws(() => chain(['heeder']), { code: 'FST_TENANT_OPTION_INVALID' })
+  })
+
+  t.test('its members may be named, and are made with what stands beside identify', async (t) => {
+    const context = { ...contextOf(Fastify()), named: strategiesByName({ baseDomain: 'example.com', prefix: '/api' }) }
+    const strategy = chain(['subdomain', chain(['path'])])
+    const at = (host: string, url: string): FastifyRequest => requestWith({ host, url, is404: true, raw: { rawHeaders: [] } })
+    t.equal(strategy.extractTenantId(at('acme.example.com', '/api/globex/x'), context), 'acme')
+    t.equal(strategy.extractTenantId(at('example.com', '/api/globex/x'), context), 'globex')
+    t.equal(strategy.tenantUrl(at('example.com', '/api/globex/x'), 'globex', context), '/api/x')
+    t.equal(context.named('path'), context.named('path'), 'each is made once')
+    t.throws(() => strategy.check(contextOf(Fastify())), { code: 'FST_TENANT_OPTION_INVALID', message: /'baseDomain'/ })
+    t.doesNotThrow(() => strategy.check(context))
   })
 })
 
@@ -491,6 +529,9 @@ t.test('the identify option', async (t) => {
     const inheriting = new (class extends HeaderStrategy {})()
     t.type(resolveStrategy('header'), HeaderStrategy)
     t.type(resolveStrategy('query', {}), QueryStrategy)
+    t.type(resolveStrategy('host'), HostStrategy)
+    t.type(resolveStrategy('cookie'), CookieStrategy)
+    t.type(resolveStrategy('jwt'), JwtStrategy)
     t.type(resolveStrategy('path', { baseDomain: undefined, prefix: undefined }), PathStrategy)
     t.type(resolveStrategy('subdomain', { baseDomain: 'example.com' }), SubdomainStrategy)
     t.type(resolveStrategy(() => 'acme'), FunctionStrategy)
@@ -508,7 +549,7 @@ t.test('the identify option', async (t) => {
 
   t.test('refuses what means no strategy', async (t) => {
     class Forgetful {}
-    const names = /'identify' must be "header", "subdomain", "path", "query", a strategy, a function, or a non-empty array/
+    const names = /'identify' must be "header", "subdomain", "host", "path", "query", "cookie", "jwt", a strategy, a function, or a non-empty array/
     const cases: Array<[identify: unknown, message: RegExp]> = [
       [undefined, names], [null, names], ['', names], ['cookies', names], ['constructor', names], ['__proto__', names], [7, names], [['header', null], names],
       [[], /'identify' must be a non-empty array/],
@@ -533,5 +574,7 @@ t.test('the identify option', async (t) => {
     t.throws(() => resolveStrategy('header', { baseDomain: 'example.com' }), expected)
     t.throws(() => resolveStrategy(['header', 'path'], { baseDomain: 'example.com' }), expected)
     t.throws(() => resolveStrategy(new SubdomainStrategy({ baseDomain: 'a.com' }), { baseDomain: 'example.com' }), expected)
+    t.throws(() => resolveStrategy(chain(['header', chain(['query'])]), { baseDomain: 'example.com' }), expected)
+    t.doesNotThrow(() => resolveStrategy(chain(['header', chain(['subdomain'])]), { baseDomain: 'example.com' }))
   })
 })

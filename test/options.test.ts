@@ -22,7 +22,7 @@ async function refusal (options: unknown): Promise<Error & { code?: string, stat
 /** Of each option what it is not. */
 const bad: Record<string, unknown[]> = {
   tenants: [7, null, '', [], [7], [[]], true, new URL('https://example.com/tenants')],
-  identify: ['cookie', '', 7, null, {}, [], ['header', 7], class { extractTenantId (): string { return 'acme' } }],
+  identify: ['cookies', '', 7, null, {}, [], ['header', 7], class { extractTenantId (): string { return 'acme' } }],
   baseDomain: [7, '', 'exa mple.com', '127.0.0.1', 'http://example.com'],
   defaultTenant: ['', '../acme', 7, null, 'a'.repeat(64)],
   required: ['yes', 1, null],
@@ -78,10 +78,11 @@ t.test('a domain that nothing looks at is refused, and so is its lack', async t 
 })
 
 t.test('defaults', async t => {
-  const { source, strategy, toStrategy, services, isId, loaders, ...rest } = resolveOptions({}, '')
+  const { source, strategy, toStrategy, named, services, isId, loaders, ...rest } = resolveOptions({}, '')
   t.match(Reflect.get(source, 'dir'), /[/\\]tenants$/)
   t.equal(strategy.constructor.name, 'HeaderStrategy')
   t.equal(toStrategy('query').constructor.name, 'QueryStrategy')
+  t.equal(named('path').constructor.name, 'PathStrategy')
   t.equal(services.name, 'defaultServices')
   t.equal(isId.name, 'isTenantId')
   t.equal(loaders.constructor.name, 'PluginManager')

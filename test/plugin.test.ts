@@ -197,7 +197,7 @@ t.test('setIdentificationStrategy', async t => {
   t.test('refuses what is none, and keeps the one there was', async t => {
     const app = appOf(t, { tenants: pair })
     await app.ready()
-    for (const wrong of ['cookie', {}, Custom, null]) {
+    for (const wrong of ['cookies', 'cookie', 'jwt', {}, Custom, null]) {
       t.throws(() => app.multitenant.setIdentificationStrategy(wrong as never), { code: 'FST_TENANT_OPTION_INVALID' })
     }
     t.equal((await app.inject({ url: '/who', ...as('acme') })).body, 'acme')

@@ -16,14 +16,14 @@ import Fastify from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
-import multitenant, { ConfigurationManager, MultiTenantServer, PluginLoadingStrategy, TenantIdentificationStrategy, TenantManager } from '../index.ts'
-import { resolveStrategy } from '../lib/identification/identify.ts'
+import multitenant, { agree, ConfigurationManager, MultiTenantServer, PluginLoadingStrategy, TenantIdentificationStrategy, TenantManager } from '../index.ts'
+import * as main from '../index.ts'
 import { anchorOf, readMarkdown, ROOT } from './fixtures/readme/markdown.ts'
 import { run, start } from './fixtures/readme/run.ts'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { InlineTenant, MultitenantOptions, Tenant } from '../index.ts'
+import type { InlineTenant, MultitenantOptions, StrategyName, Tenant } from '../index.ts'
 import type { Block, Section } from './fixtures/readme/markdown.ts'
 
 const sections = readMarkdown('README.md')
@@ -225,26 +225,51 @@ t.test('Which tenant?', async t => {
   const [rows = []] = rowsOf('Which tenant?')
 
   t.test('the strategies are those of the types', async t => {
-    const alias = declarations('types/options.ts').find(ts.isTypeAliasDeclaration)
+    const alias = declarations('types/identification.ts').find(ts.isTypeAliasDeclaration)
     t.strictSame(rows.map(([name]) => plain(name)).sort(), alias?.type.getText().split(' | ').sort())
   })
 
   for (const [name, example] of rows) {
     t.test(plain(name), async t => {
-      const identify = plain(name).slice(1, -1) as 'header'
-      const [key, value] = plain(example).split(': ') as [string, string?]
+      const identify = plain(name).slice(1, -1) as StrategyName
       const app = emptyApp(t)
+      app.register(cookie, { secret: 'secret' })
+      app.register(jwt, { secret: 'secret' })
       app.register(multitenant, {
-        tenants: { acme: { plugin: async scope => { scope.get('/users', async ({ tenantId, originalUrl }) => `${tenantId} ${originalUrl}`) } } },
+        tenants: { acme: { hosts: ['shop.acme.example'], plugin: async scope => { scope.get('/users', async ({ tenantId, originalUrl }) => `${tenantId} ${originalUrl}`) } } },
         identify,
-        ...(identify as string === 'subdomain' && { baseDomain: 'example.com' })
+        ...(identify === 'subdomain' && { baseDomain: 'example.com' })
       })
       app.get('/health', async ({ tenantId }) => String(tenantId))
+      await app.ready()
+      const made: Record<string, string> = { '<signed>': encodeURIComponent(app.signCookie('acme')), '<token>': app.jwt.sign({ tenant: 'acme' }) }
+      const [key, value] = plain(example).split(': ') as [string, string?]
       const url = value === undefined ? key : '/users'
-      t.equal((await app.inject({ url, headers: value === undefined ? {} : { [key]: value } })).body, `acme ${url}`)
+      const headers = value === undefined ? {} : { [key]: value.replace(/<\w+>/, what => made[what] ?? '') }
+      t.equal((await app.inject({ url, headers })).body, `acme ${url}`)
       t.equal((await app.inject('/health')).body, 'null')
     })
   }
+
+  t.test('the strategies with options are made as it says', async t => {
+    const { text } = sectionOf('Which tenant?')
+    const made = [...text.matchAll(/`(new (\w+Strategy)\(.*?\))`/g)].map(([, code = '', name = '']) => {
+      const make = new AsyncFunction(name, 'baseDomain', `return ${code}`)
+      return make(Reflect.get(main, name), 'example.com')
+    })
+    t.strictSame((await Promise.all(made)).map(strategy => strategy instanceof TenantIdentificationStrategy), Array(4).fill(true))
+  })
+
+  t.test('the hosts of folders are in the file that it shows', async t => {
+    const [, path = '', code = ''] = /`tenants\/(\S+)`, as `(.+?)`/.exec(sectionOf('Which tenant?').text) ?? []
+    const dir = t.testdir({ acme: {}, [path]: code })
+    const app = emptyApp(t)
+    app.register(multitenant, { tenants: dir, identify: 'host' })
+    app.get('/', async ({ tenantId }) => tenantId)
+    for (const host of Object.values(JSON.parse(code) as Record<string, string[]>).flat()) {
+      t.equal((await app.inject({ url: '/', headers: { host: host.replace('*', 'any') } })).body, 'acme', host)
+    }
+  })
 
   t.test('`order: registered` shows the app\'s request to earlier hooks', async t => {
     const app = emptyApp(t)
@@ -259,13 +284,16 @@ t.test('Which tenant?', async t => {
   })
 
   t.test('`trustProxy` decides on forwarded hosts', async t => {
-    const subdomain = resolveStrategy('subdomain', { baseDomain: 'example.com' })
     const headers = { host: 'acme.example.com', 'x-forwarded-host': 'globex.example.com' }
-    for (const [trustProxy, id] of [[false, 'acme'], [true, 'globex']] as const) {
-      const app = Fastify({ trustProxy })
-      t.teardown(() => app.close())
-      app.get('/', async (request: FastifyRequest) => subdomain.extractTenantId(request))
-      t.equal((await app.inject({ url: '/', headers })).body, id)
+    for (const identify of ['subdomain', 'host'] as const) {
+      for (const [trustProxy, id] of [[false, 'acme'], [true, 'globex']] as const) {
+        const app = Fastify({ trustProxy })
+        t.teardown(() => app.close())
+        const tenants = { acme: { hosts: ['acme.example.com'] }, globex: { hosts: ['globex.example.com'] } }
+        app.register(multitenant, { tenants, identify, ...(identify === 'subdomain' && { baseDomain: 'example.com' }) })
+        app.get('/', async ({ tenantId }) => tenantId)
+        t.equal((await app.inject({ url: '/', headers })).body, id)
+      }
     }
   })
 })
@@ -495,15 +523,17 @@ function fragment (heading: string, given: Record<string, unknown>, returning = 
 
 const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) => Promise<void>> = {
   async 'Users of one tenant only' (t, app, heading) {
-    await fragment(heading, { app, jwt, multitenant: withTenants({ acme: { plugin: who }, globex: {} }), process: { env: { JWT_SECRET: 'secret' } } })
+    const userOf = async (tenant: string, { user }: { user: string }): Promise<object> => ({ user, tenant: 'not of this', of: tenant })
+    await fragment(heading, { app, jwt, agree, userOf, multitenant: withTenants({ acme: { plugin: who }, globex: {} }), process: { env: { JWT_SECRET: 'secret' } } })
     app.get('/shared', async ({ tenantId }) => tenantId)
-    await app.ready()
-    const authorization = `Bearer ${app.jwt.sign({ tenant: 'acme' })}`
+    const login = await app.inject({ method: 'POST', url: '/login', payload: { user: 'ann' }, ...as('acme') })
+    const authorization = `Bearer ${login.body}`
     for (const url of ['/who', '/shared']) {
       t.equal((await app.inject({ url, headers: { authorization, 'x-tenant-id': 'acme' } })).body, 'acme')
       t.equal((await app.inject({ url, headers: { authorization, 'x-tenant-id': 'globex' } })).statusCode, 403)
-      t.equal((await app.inject({ url, ...as('acme') })).statusCode, 401)
-      t.equal((await app.inject({ url, headers: { authorization } })).statusCode, 400)
+      t.equal((await app.inject({ url, headers: { authorization: 'Bearer acme', 'x-tenant-id': 'acme' } })).statusCode, 401)
+      t.equal((await app.inject({ url, ...as('acme') })).statusCode, 400)
+      t.equal((await app.inject({ url, headers: { authorization } })).body, 'acme')
     }
   },
 
@@ -532,6 +562,21 @@ const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) =
     global.register(multitenant, { tenants: { acme: { plugin: who } } })
     t.strictSame(await left(global, 'hooli'), [404, undefined])
     t.strictSame(await left(global, 'acme'), [200, '99'], 'with global: true what is refused is free')
+  },
+
+  async 'A cache' (t, _app, heading) {
+    /** The prices that acme and globex are told of, one after the other. */
+    const told = async (t: Test, code: string): Promise<string[]> => {
+      const app = emptyApp(t)
+      app.register(multitenant, { tenants: { acme: {}, globex: {} } })
+      const run = new AsyncFunction('app', 'cache', 'pricesOf', code)
+      await run(app, new Map(), async (tenant: string) => `prices of ${tenant}`)
+      const tell = async (id: string): Promise<string> => (await app.inject({ url: '/prices', ...as(id) })).body
+      return [await tell('acme'), await tell('globex'), await tell('acme')]
+    }
+    const code = codeOf(heading, 'js')
+    t.strictSame(await told(t, code), ['prices of acme', 'prices of globex', 'prices of acme'])
+    t.strictSame(await told(t, code.replace(/key = .*/, 'key = originalUrl')), ['prices of acme', 'prices of acme', 'prices of acme'], 'negative control: a key without the tenant')
   },
 
   async 'A strategy of your own' (t, app, heading) {

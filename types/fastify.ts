@@ -1,5 +1,6 @@
 import type { Tenant } from '../lib/tenants/tenant.ts'
 import type { TenantManager } from '../lib/tenants/manager.ts'
+import type { Identify } from './identification.ts'
 import type { TenantRule } from './options.ts'
 
 declare module 'fastify' {
@@ -18,5 +19,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** How this route stands to tenants; wins over the plugin's `required`. */
     tenant?: TenantRule
+    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app. */
+    identify?: Identify | readonly Identify[]
   }
 }

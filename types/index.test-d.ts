@@ -2,10 +2,11 @@ import fastify from 'fastify'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import multitenant, {
-  chain, FST_TENANT_NOT_FOUND, HeaderStrategy, PathStrategy, SubdomainStrategy, Tenant, TenantIdentificationStrategy, TenantManager
+  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy, Tenant,
+  TenantIdentificationStrategy, TenantManager
 } from 'fastify-multitenant'
 import type {
-  DrainReport, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
+  Agreeing, DrainReport, IdentificationContext, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
   TenantState
 } from 'fastify-multitenant'
 
@@ -41,6 +42,8 @@ app.get('/', { config: { tenant: 'required' } }, async request => {
   return request.tenant?.config.plan
 })
 expectError(app.get('/', { config: { tenant: 'perhaps' } }, async () => 'no'))
+app.get('/hook', { config: { identify: ['query', agree(['host', 'jwt'])], tenant: 'required' } }, async () => 'yes')
+expectError(app.get('/hook', { config: { identify: 'querry' } }, async () => 'no'))
 
 // The manager
 expectType<TenantManager>(app.multitenant)
@@ -74,12 +77,34 @@ class Custom extends TenantIdentificationStrategy {
 expectAssignable<TenantIdentificationStrategy>(new Custom())
 expectAssignable<TenantIdentificationStrategy>({ extractTenantId: async () => null })
 expectAssignable<TenantIdentificationStrategy>(chain([new Custom(), new SubdomainStrategy({ baseDomain: 'example.com' })]))
+class OfHost extends TenantIdentificationStrategy {
+  override extractTenantId (_request: FastifyRequest, { app, named, resolveHost }: IdentificationContext) {
+    expectType<TenantIdentificationStrategy>(named('header'))
+    expectType<string | null | Promise<string | null> | undefined>(resolveHost?.(app.server.toString()))
+    return null
+  }
+
+  override check ({ app }: IdentificationContext) {
+    app.hasDecorator('x')
+  }
+}
+expectAssignable<TenantIdentificationStrategy>(new OfHost())
+expectType<AgreeStrategy>(agree(['subdomain', new HostStrategy(), { strategy: new JwtStrategy({ claim: ['a', 'b'], namespace: 'x' }), required: true }]))
+expectAssignable<Agreeing>({ strategy: new CookieStrategy({ cookie: 'org', signed: false }) })
+expectError(agree([{ strategy: 'jwt', require: true }]))
+expectError(agree('jwt'))
+expectError(chain(['heeder']))
+expectError(new CookieStrategy({ name: 'org' }))
+expectError(new JwtStrategy({ claim: 7 }))
+expectType<string[]>(hostPatterns('a.example'))
 expectNotAssignable<TenantIdentificationStrategy>({ extractTenantId: () => 7 })
 expectNotAssignable<TenantIdentificationStrategy>({})
 expectError(new SubdomainStrategy())
 
 // Sources and the code of tenants
 expectAssignable<TenantSource>({ get: (id: string) => ({ id, dir: '/x' }), async * list () { yield 'acme' } })
+expectAssignable<TenantSource>({ get: () => null, async * list () { yield 'acme' }, resolveHost: async host => host === 'acme.example' ? 'acme' : null })
+expectNotAssignable<TenantSource>({ get: () => null, async * list () { yield 'acme' }, resolveHost: () => 7 })
 expectNotAssignable<TenantSource>({ get: () => null })
 expectAssignable<TenantDefinition>({ id: 'acme', config: ({ id }) => ({ plan: id === 'acme' ? 'pro' : 'free' }) })
 const routes: FastifyPluginAsync<TenantPluginOptions> = async (_scope, { tenant, config }) => {

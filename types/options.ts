@@ -1,17 +1,10 @@
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance } from 'fastify'
 import type { TenantDefinition, TenantSource } from './source.ts'
-import type { IdentifyFunction } from './identification.ts'
+import type { Identify } from './identification.ts'
 import type { PluginLoaders } from './plugins.ts'
 import type { PluginManager } from '../lib/loading/plugin-manager.ts'
-import type { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
 import type { Tenant } from '../lib/tenants/tenant.ts'
-
-/** The strategies that need no configuration of their own. */
-export type StrategyName = 'header' | 'subdomain' | 'path' | 'query'
-
-/** What `identify` takes: the name of a strategy, a strategy, or a function that answers with the id. */
-export type Identify = StrategyName | TenantIdentificationStrategy | IdentifyFunction
 
 /** A tenant that is given in code, without its id. */
 export type InlineTenant = Omit<TenantDefinition, 'id'>

@@ -38,7 +38,7 @@ export interface TenantDefinition {
   config?: TenantConfigInput
   /** Registered in the tenant's scope, after the folder's own index plugin. */
   plugin?: (instance: FastifyInstance, options: TenantPluginOptions, done: (error?: Error) => void) => void | Promise<void>
-  /** The hosts that belong to the tenant. */
+  /** The hosts that belong to the tenant, as `'shop.acme.example'`, or `'*.acme.example'` for all below a domain. */
   hosts?: readonly string[]
 }
 
@@ -58,6 +58,11 @@ export interface TenantSource {
   open?(): void | Promise<void>
   /** How many tenants there are, where that is cheaper than to list them. */
   count?(): number | Promise<number>
+  /**
+   * The id of the tenant that a host belongs to, for `identify: 'host'`; `null` when it is nobody's. The host comes in one spelling:
+   * lower case, without port and trailing dot, in punycode, IPv6 in brackets. What it throws is a failure, never "nobody's".
+   */
+  resolveHost?(host: string): string | null | Promise<string | null>
   /** Calls `changed` when tenants may have been added, until the function it answers with is called. */
   watch?(changed: () => void): () => void
   /** Called once, when the app closes. */

@@ -1,45 +1,21 @@
-import { isIPv6 } from 'node:net'
-import { domainToASCII, domainToUnicode } from 'node:url'
-
-const NAME_AND_PORT = /^([^:]+?)\.?(?::\d{0,5})?$/
-const ADDRESS_AND_PORT = /^\[([0-9a-f:.]+)\](?::\d{0,5})?$/i
-/** The underscore is no letter of host names, but a good one of tenant ids, and browsers take it. */
-const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
-// eslint-disable-next-line no-control-regex -- ASCII begins with the control characters
-const ASCII = /^[\x00-\x7f]*$/
+import type { FastifyRequest } from 'fastify'
+import type { IdentificationContext, TenantAnswer } from '../../types/index.ts'
+import { requestHost } from './request-host.ts'
+import { TenantIdentificationStrategy } from './strategy.ts'
+import { unusable } from './unusable.ts'
 
 /**
- * The one spelling of a host: lower case, without port and trailing dot, in punycode, IPv6 literals compressed and in brackets.
- * `null` when it is no host. Give it `request.host`: a raw header may be the word of anybody.
+ * The tenant is named by the host, which must be one of its `hosts`: the exact one wins, then the longest wildcard.
+ * Throws FST_TENANT_INVALID_ID for what is no host and for several Host headers.
  */
-export function canonicalHost (host: string): string | null {
-  return host.startsWith('[') ? canonicalAddress(host) : canonicalName(host)
-}
+export class HostStrategy extends TenantIdentificationStrategy {
+  override extractTenantId (request: FastifyRequest, { resolveHost }: IdentificationContext): TenantAnswer | Promise<TenantAnswer> {
+    const host = requestHost(request)
+    return host === undefined ? undefined : (resolveHost as NonNullable<typeof resolveHost>)(host)
+  }
 
-function canonicalAddress (host: string): string | null {
-  const address = ADDRESS_AND_PORT.exec(host)?.[1]
-  if (address === undefined || !isIPv6(address)) return null
-  return new URL(`http://[${address}]`).hostname
-}
-
-function canonicalName (host: string): string | null {
-  const written = NAME_AND_PORT.exec(host)?.[1]
-  if (written === undefined) return null
-  const name = toAscii(written)
-  return name.length <= 253 && name.split('.').every(isLabel) ? name : null
-}
-
-function isLabel (label: string): boolean {
-  return LABEL.test(label)
-}
-
-/** The empty string, which no label may be, when there is no one way to write the name in ASCII. */
-function toAscii (name: string): string {
-  if (ASCII.test(name)) return name.toLowerCase()
-  // Only the ASCII letters: the lower case of the Kelvin sign is an ordinary k.
-  const folded = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()).normalize('NFC')
-  const ascii = domainToASCII(folded)
-  // The way back shows what IDNA changed. It makes an `a` of ⓐ and ª, drops soft hyphens, and reads １２７.1 as an address:
-  // a look-alike must not become another name.
-  return domainToUnicode(ascii) === folded ? ascii : ''
+  /** Throws FST_TENANT_OPTION_INVALID when the source of tenants knows no hosts. */
+  override check ({ resolveHost }: IdentificationContext): void {
+    if (resolveHost === undefined) throw unusable('host', 'the source of tenants has a method resolveHost')
+  }
 }

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { TenantAnswer } from '../../types/index.ts'
+import type { IdentificationContext, TenantAnswer } from '../../types/index.ts'
 
 /** Names the tenant of a request: the part of identification that a user may replace. */
 export abstract class TenantIdentificationStrategy {
@@ -10,11 +10,14 @@ export abstract class TenantIdentificationStrategy {
   readonly readsHeadOnly?: boolean
 
   /** Answers with the id that the request names, or with nothing. What it throws refuses the request. */
-  abstract extractTenantId (request: FastifyRequest): TenantAnswer | Promise<TenantAnswer>
+  abstract extractTenantId (request: FastifyRequest, context: IdentificationContext): TenantAnswer | Promise<TenantAnswer>
 
   /**
    * The URL that routes see, for a strategy that reads the id from the URL. Asked after the tenant was found;
    * answers with the URL as it is when it does not name this tenant.
    */
-  tenantUrl? (request: FastifyRequest, id: string): string
+  tenantUrl? (request: FastifyRequest, id: string, context: IdentificationContext): string
+
+  /** Called once the app has all its plugins, before any request. What it throws ends the boot: the app lacks what the strategy needs. */
+  check? (context: IdentificationContext): void
 }

@@ -1,10 +1,14 @@
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
-import type { IdentifyFunction } from '../../types/index.ts'
+import type { IdentifyFunction, StrategyName } from '../../types/index.ts'
 import { FunctionStrategy } from './function.ts'
 import type { TenantIdentificationStrategy } from './strategy.ts'
 
-/** What stands for a strategy: one, or a function that does its work. */
-export type StrategyLike = TenantIdentificationStrategy | IdentifyFunction
+const NAMES: ReadonlySet<unknown> = new Set<StrategyName>(['header', 'subdomain', 'host', 'path', 'query', 'cookie', 'jwt'])
+
+/** Whether a value is the name of a strategy. */
+export function isStrategyName (value: unknown): value is StrategyName {
+  return NAMES.has(value)
+}
 
 /** The strategy in a value that a user gave. Throws FST_TENANT_OPTION_INVALID when there is none. */
 export function toStrategy (value: unknown): TenantIdentificationStrategy {
@@ -29,7 +33,7 @@ function isStrategyClass (value: unknown): value is { name: string } {
 
 function expected (value: unknown): string {
   if (typeof value !== 'object' || value === null) {
-    return '"header", "subdomain", "path", "query", a strategy, a function, or a non-empty array of these'
+    return `"${[...NAMES].join('", "')}", a strategy, a function, or a non-empty array of these`
   }
   const prototype: object | null = Object.getPrototypeOf(value)
   return `a strategy: ${prototype?.constructor.name ?? 'Object'} has no method extractTenantId`

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import Fastify from 'fastify'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { contextsWith, silenceHandedOver } from './abort.ts'
 import { carryHook } from './carry.ts'
 import { HandOver } from './hand-over.ts'
@@ -18,9 +18,8 @@ import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
 import type { Scion } from './graft.ts'
-import type { OnRequestHook, RouteMatch, Router } from './internals.ts'
+import type { OnRequestHook, RouteContext, RouteMatch, Router } from './internals.ts'
 import type { LogController } from './log-controller.ts'
-import type { TenantRule } from '../../types/index.ts'
 
 /** The plugin's hooks. */
 export interface PluginHooks {
@@ -86,7 +85,7 @@ export class HostApp {
       this.tenantRequests = new TenantRequests(internals.get(app, 'Request'))
       this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)
-      const contexts = contextsWith(identify, [this.router, internals.get(app, 'fourOhFour').router], internals)
+      const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
     })
@@ -122,9 +121,14 @@ export class HostApp {
     return new Scope(this, { ...scion, hooks: tenantHooks(this.app, this.internals, left) })
   }
 
-  /** The `config.tenant` of the route that the app found. */
-  ruleOf (request: FastifyRequest): TenantRule | undefined {
-    return this.internals.contextOf(request).config.tenant
+  /** The `config` of the route that the app found. */
+  configOf (request: FastifyRequest): FastifyContextConfig {
+    return this.internals.contextOf(request).config
+  }
+
+  /** The `config` of every route whose requests are identified. To be called when all routes are known. */
+  routeConfigs (): FastifyContextConfig[] {
+    return this.#contexts().map(({ config }) => config)
   }
 
   /**
@@ -153,6 +157,11 @@ export class HostApp {
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
     this.#handOver.run(request, reply, route)
+  }
+
+  /** The routes that run the plugin's hooks. */
+  #contexts (): RouteContext[] {
+    return contextsWith(this.#hooks.identify, [this.router, this.internals.get(this.app, 'fourOhFour').router], this.internals)
   }
 
   /** A request whose route runs no hooks, a bad URL's say, is never identified: its line is written at once. */

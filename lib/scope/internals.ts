@@ -1,9 +1,8 @@
 import Fastify from 'fastify'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { unannounced } from './unannounced.ts'
-import type { TenantRule } from '../../types/index.ts'
 
 /** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
 export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, params: unknown, context: RouteContext | null, query: unknown) => void
@@ -13,7 +12,7 @@ export type OnRequestHook = (request: FastifyRequest, reply: FastifyReply, done:
 
 /** What Fastify keeps of a route; `url` is missing in the config of a 404 handler. */
 export interface RouteContext {
-  config: { url?: string, tenant?: TenantRule }
+  config: FastifyContextConfig & { url?: string }
   server: FastifyInstance
   Request: Constructor
   handler: unknown

@@ -3,13 +3,13 @@ import type { RouteContext, Router } from './internals.ts'
 /** What begins a parameter or a wildcard in the URL of a route, or an encoded character. */
 const VARIABLE = /[:*%]/
 
-/** The routes of the app that no tenant takes: those with `config: { tenant: 'ignore' }`. */
+/** The routes of the app that say themselves whose a request is: nobody's (`tenant: 'ignore'`), or by a strategy of their own (`identify`). */
 export class KeptRoutes {
   readonly #urls: string[]
 
   /** To be made when all routes of the app are known. */
   constructor ({ routes }: Router) {
-    this.#urls = routes.filter(({ store }) => store.config.tenant === 'ignore').map(({ store }) => store.config.url as string)
+    this.#urls = routes.filter(({ store: { config } }) => config.tenant === 'ignore' || config.identify !== undefined).map(({ store }) => store.config.url as string)
   }
 
   /** Whether one of them may answer a request that a tenant's route matches too. Says yes where it is not sure. */

@@ -2,10 +2,13 @@ import type { TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** Several sources as one: they are asked in turn, and the first that knows a tenant wins. */
 export class CombinedSource implements TenantSource {
+  /** There when one of the sources knows hosts: the first that knows this one wins. */
+  readonly resolveHost?: (host: string) => Promise<string | null>
   readonly #sources: readonly TenantSource[]
 
   constructor (sources: readonly TenantSource[]) {
     this.#sources = [...sources]
+    if (sources.some(source => source.resolveHost !== undefined)) this.resolveHost = host => this.#resolveHost(host)
   }
 
   /** Throws what the first source that cannot be opened throws. */
@@ -35,6 +38,22 @@ export class CombinedSource implements TenantSource {
   watch (changed: () => void): () => void {
     const stops = this.#sources.map(source => source.watch?.(changed))
     return () => stops.forEach(stop => stop?.())
+  }
+
+  async #resolveHost (host: string): Promise<string | null> {
+    for (const [at, source] of this.#sources.entries()) {
+      const id = await source.resolveHost?.(host) ?? null
+      if (id !== null && !await this.#isKnownBefore(id, at)) return id
+    }
+    return null
+  }
+
+  /** Whether the id is that of another tenant, of an earlier source, whose the host is not. */
+  async #isKnownBefore (id: string, end: number): Promise<boolean> {
+    for (const source of this.#sources.slice(0, end)) {
+      if (await source.get(id) !== null) return true
+    }
+    return false
   }
 
   /** Closes all sources. Throws an AggregateError of what went wrong, when all are closed. */

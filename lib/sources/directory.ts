@@ -4,36 +4,29 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { isTenantId } from '../identification/tenant-id.ts'
+import { Fresh } from './fresh.ts'
+import { readHosts } from './hosts-file.ts'
 import type { Dirent } from 'node:fs'
+import type { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../identification/tenant-id.ts'
 import type { TenantDefinition, TenantSource } from '../../types/index.ts'
 
-/** A folder's content at one time. */
-interface Listing {
-  /** When the folder last changed, in ns since the epoch. */
-  mtime: bigint
-  /** Whether a later change must have another mtime. */
-  lasting: boolean
-  /** The paths of the tenants' folders by id. */
-  folders: ReadonlyMap<string, string>
-}
-
-/** File systems may give the same mtime to changes this close to each other, in ms. */
-const MTIME_GRANULARITY = 1000
+/** The file in the folder that says which hosts are whose. It is no folder, and so no tenant. */
+const HOSTS_FILE = 'hosts.json'
 
 /** Tenants that are folders of one folder. Which folder is whose is read from it: no path is ever made from an id that was asked for. */
 export class DirectorySource implements TenantSource {
   /** The absolute path of the folder. */
   readonly dir: string
-  readonly #isId: IdCheck
-  #listing: Listing | undefined
-  #running: Promise<Listing> | undefined
-  #next: Promise<Listing> | undefined
+  /** The paths of the tenants' folders by id. */
+  readonly #folders: Fresh<ReadonlyMap<string, string>>
+  readonly #hosts: Fresh<HostIndex>
 
   /** A relative path starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
   constructor (dir: string | URL, isId: IdCheck = isTenantId) {
     this.dir = toPath(dir)
-    this.#isId = isId
+    this.#folders = new Fresh(this.dir, dir => readFolders(dir, isId))
+    this.#hosts = new Fresh(join(this.dir, HOSTS_FILE), path => readHosts(path, isId))
   }
 
   /** Throws FST_TENANT_OPTION_INVALID when there is no such folder. */
@@ -44,19 +37,28 @@ export class DirectorySource implements TenantSource {
 
   /** Throws what the file system throws. */
   async get (id: string): Promise<TenantDefinition | null> {
-    const { folders } = await this.#fresh()
+    const folders = await this.#folders.get()
     const dir = folders.get(id)
     return dir === undefined ? null : { id, dir }
   }
 
   async * list (): AsyncIterable<string> {
-    const { folders } = await this.#fresh()
+    const folders = await this.#folders.get()
     yield * folders.keys()
   }
 
   async count (): Promise<number> {
-    const { folders } = await this.#fresh()
+    const folders = await this.#folders.get()
     return folders.size
+  }
+
+  /** Read when a host is first asked for, and never at boot. Throws FST_TENANT_HOSTS_INVALID, and what the file system throws. */
+  async resolveHost (host: string): Promise<string | null> {
+    const hosts = await existing(this.#hosts.get())
+    if (hosts !== null) return hosts.find(host)
+    // Where the folder is gone too, it is not known whose the host is.
+    await this.#folders.get()
+    return null
   }
 
   watch (changed: () => void): () => void {
@@ -64,32 +66,6 @@ export class DirectorySource implements TenantSource {
     // The folder went away: what is asked for next will say so.
     watcher.on('error', changed)
     return () => watcher.close()
-  }
-
-  /**
-   * The folder as it is now. Those who ask at the same time share the answer, but not one that was already on its way: it may
-   * have missed what has changed since.
-   */
-  #fresh (): Promise<Listing> {
-    this.#next ??= this.#afterRunning().then(() => {
-      this.#running = this.#next
-      this.#next = undefined
-      return this.#refresh()
-    })
-    return this.#next
-  }
-
-  async #afterRunning (): Promise<void> {
-    // Its failure is told to those who wait for it.
-    await Promise.allSettled([this.#running])
-  }
-
-  async #refresh (): Promise<Listing> {
-    const { mtimeNs, mtimeMs } = await stat(this.dir, { bigint: true })
-    if (this.#listing?.lasting === true && this.#listing.mtime === mtimeNs) return this.#listing
-    const lasting = Date.now() - Number(mtimeMs) > MTIME_GRANULARITY
-    this.#listing = { mtime: mtimeNs, lasting, folders: await readFolders(this.dir, this.#isId) }
-    return this.#listing
   }
 }
 

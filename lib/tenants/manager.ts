@@ -2,7 +2,7 @@ import { statistics } from './statistics.ts'
 import type { Builder } from './builder.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { Tenant } from './tenant.ts'
-import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
+import type { Identification } from '../identification/identification.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { HostApp } from '../scope/host-app.ts'
 import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions } from '../../types/index.ts'
@@ -13,8 +13,7 @@ export interface ManagerContext {
   options: ResolvedOptions
   builder: Builder
   registry: TenantRegistry
-  /** Where the identification strategy is kept. */
-  hooks: { strategy: TenantIdentificationStrategy }
+  identification: Identification
 }
 
 /** The tenants of an app: `app.multitenant`. */
@@ -106,9 +105,9 @@ export class TenantManager {
 
   /**
    * Replaces the identification strategy; the requests that come from now on are identified by it.
-   * @throws FST_TENANT_OPTION_INVALID when it is none
+   * @throws FST_TENANT_OPTION_INVALID when it is none, or the app lacks what it needs
    */
   setIdentificationStrategy (strategy: Identify | readonly Identify[]): void {
-    this.#context.hooks.strategy = this.#context.options.toStrategy(strategy)
+    this.#context.identification.use(strategy)
   }
 }

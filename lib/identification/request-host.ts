@@ -1,0 +1,17 @@
+import type { FastifyRequest } from 'fastify'
+import { FST_TENANT_INVALID_ID } from '../errors.ts'
+import { canonicalHost } from './canonical-host.ts'
+import { isRepeated } from './repeated.ts'
+
+/**
+ * The host of a request in its canonical spelling, as Fastify has it: that of a proxy only where `trustProxy` says so. `undefined`
+ * when there is none. Throws FST_TENANT_INVALID_ID for what is no host, and for several Host headers.
+ */
+export function requestHost (request: FastifyRequest): string | undefined {
+  if (isRepeated(request, 'host')) throw new FST_TENANT_INVALID_ID()
+  // HTTP/1.0 needs no Host header.
+  if (request.host === '') return undefined
+  const host = canonicalHost(request.host)
+  if (host === null) throw new FST_TENANT_INVALID_ID()
+  return host
+}

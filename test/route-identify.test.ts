@@ -1,0 +1,114 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import multitenant, { agree, HeaderStrategy } from '../index.ts'
+import { appWith, ask, pair } from './fixtures/identification/asking.ts'
+import type { IdentifyFunction } from '../index.ts'
+
+t.test('a route may say itself what names its tenant', async t => {
+  const byParameter: IdentifyFunction = ({ params }) => Reflect.get(params as object, 'customer')
+  const app = appWith(t, { required: true })
+  const handler = async ({ tenantId }: { tenantId: string | null }): Promise<string> => `webhook of ${tenantId}`
+  app.get('/hooks/query', { config: { identify: 'query' } }, handler)
+  app.get('/hooks/again', { config: { identify: 'query' } }, handler)
+  app.get('/hooks/:customer', { config: { identify: byParameter } }, handler)
+  app.get('/hooks/any', { config: { identify: ['query', new HeaderStrategy({ header: 'x-customer' })] } }, handler)
+  app.get('/hooks/all', { config: { identify: agree(['query', 'header']) } }, handler)
+  app.get('/hooks/optional', { config: { identify: 'query', tenant: 'optional' } }, handler)
+  app.register(async child => { child.get('/hooks/child', { config: { identify: 'query' } }, handler) })
+
+  const cases: Array<[url: string, headers: Record<string, string>, answer: string]> = [
+    ['/hooks/query?tenant=acme', {}, 'webhook of acme'],
+    ['/hooks/again?tenant=acme', {}, 'webhook of acme'],
+    ['/hooks/query?tenant=acme', { 'x-tenant-id': 'globex' }, 'webhook of acme'],
+    ['/hooks/query', { 'x-tenant-id': 'globex' }, 'FST_TENANT_REQUIRED'],
+    ['/hooks/query?tenant=..', { 'x-tenant-id': 'globex' }, 'FST_TENANT_INVALID_ID'],
+    ['/hooks/acme', {}, 'webhook of acme'],
+    ['/hooks/hooli', {}, 'FST_TENANT_NOT_FOUND'],
+    ['/hooks/any', { 'x-customer': 'globex' }, 'webhook of globex'],
+    ['/hooks/all?tenant=acme', { 'x-tenant-id': 'globex' }, 'FST_TENANT_MISMATCH'],
+    ['/hooks/optional', { 'x-tenant-id': 'globex' }, 'webhook of null'],
+    ['/hooks/child?tenant=globex', {}, 'webhook of globex'],
+    ['/shared?tenant=acme', { 'x-tenant-id': 'globex' }, 'shared by globex'],
+    ['/who?tenant=acme', { 'x-tenant-id': 'globex' }, 'globex'],
+    ['/who?tenant=acme', {}, 'FST_TENANT_REQUIRED']
+  ]
+  for (const [url, headers, answer] of cases) t.equal(await ask(app, { url, headers }), answer, `${url} ${JSON.stringify(headers)}`)
+  app.multitenant.setIdentificationStrategy('query')
+  t.equal(await ask(app, { url: '/who?tenant=acme' }), 'acme')
+  t.equal(await ask(app, { url: '/hooks/acme?tenant=globex' }), 'webhook of acme', 'what a route says stays')
+})
+
+t.test('what a route says is refused at boot when it is no strategy, or cannot be used', async t => {
+  for (const identify of ['heeder', 'jwt', 'subdomain', [], {}]) {
+    const app = appWith(t, {})
+    app.get('/x', { config: { identify: identify as 'header' } }, async () => 'x')
+    await t.rejects(async () => app.ready(), { code: 'FST_TENANT_OPTION_INVALID' }, String(identify))
+  }
+})
+
+t.test('of routes elsewhere nothing is asked', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.register(async child => { child.register(multitenant, { tenants: pair }) }, { prefix: '/tenants' })
+  app.get('/elsewhere', { config: { identify: 'jwt' } }, async ({ tenantId }) => String(tenantId))
+  t.equal(await ask(app, { url: '/elsewhere' }), 'undefined')
+  t.equal(await ask(app, { url: '/tenants/who', headers: { 'x-tenant-id': 'acme' } }), 'acme')
+})
+
+t.test('a strategy that is named by a new one before the app is ready is checked when it is', async t => {
+  const app = appWith(t, {})
+  app.after(() => app.multitenant.setIdentificationStrategy('jwt'))
+  await t.rejects(async () => app.ready(), { code: 'FST_TENANT_OPTION_INVALID', message: /@fastify\/jwt/ })
+})
+
+t.test('one that is replaced while a tenant loads still says what the URL is', async t => {
+  let load = (): void => {}
+  const loaded = new Promise<void>(resolve => { load = resolve })
+  let asked = (): void => {}
+  const loading = new Promise<void>(resolve => { asked = resolve })
+  const app = appWith(t, {
+    identify: 'path',
+    tenants: {
+      acme: {
+        plugin: async scope => {
+          asked()
+          await loaded
+          await pair.acme.plugin(scope, {} as never)
+        }
+      }
+    }
+  })
+  await app.ready()
+  const answer = ask(app, { url: '/acme/who' })
+  await loading
+  app.multitenant.setIdentificationStrategy('header')
+  load()
+  t.equal(await answer, 'acme')
+  t.equal(await ask(app, { url: '/acme/who', headers: { 'x-tenant-id': 'acme' } }), '404')
+})
+
+t.test('a strategy that fails is in the log, whatever the app makes of the error', async t => {
+  const lines: Array<{ msg: string, level: number, err?: { message: string } }> = []
+  const logger = { stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } }
+  const broken = Object.assign(new Error('the database is down'), { statusCode: 500 })
+  for (const identify of [() => { throw broken }, async () => { throw broken }]) {
+    const app = appWith(t, { identify: [identify, 'header'], defaultTenant: 'acme' }, app => { app.setErrorHandler(async () => 'something went wrong') }, { logger })
+    lines.length = 0
+    t.equal((await app.inject({ url: '/who', headers: { 'x-tenant-id': 'globex' } })).body, 'something went wrong')
+    t.match(lines.filter(({ level }) => level === 50), [{ msg: 'identification strategy failed', err: { message: 'the database is down' } }])
+  }
+})
+
+t.test('a refusal of a strategy is answered as it is, and never with the default tenant', async t => {
+  for (const [error, answer] of [
+    [Object.assign(new Error('Who are you?'), { statusCode: 401, code: 'MINE' }), 'MINE'],
+    [Object.assign(new Error('Teapot'), { statusCode: 418 }), '418'],
+    [Object.assign(new Error('Redirect'), { statusCode: 302 }), 'FST_TENANT_IDENTIFICATION_FAILED'],
+    [Object.assign(new Error('Text'), { statusCode: '404' }), 'FST_TENANT_IDENTIFICATION_FAILED'],
+    ['no error', 'FST_TENANT_IDENTIFICATION_FAILED'],
+    [undefined, 'FST_TENANT_IDENTIFICATION_FAILED']
+  ] as const) {
+    const app = appWith(t, { identify: [() => { throw error }, () => 'acme'], defaultTenant: 'acme' })
+    t.equal(await ask(app, {}), answer)
+  }
+})
