@@ -8,10 +8,11 @@ class FakeRequest extends EventEmitter {
   httpVersionMajor = 1
   socket = socket
 
-  constructor (url, headers) {
+  constructor (url, headers, rawHeaders) {
     super()
     this.url = url
     this.headers = headers
+    this.rawHeaders = rawHeaders
   }
 }
 
@@ -42,8 +43,8 @@ class FakeResponse extends EventEmitter {
 }
 
 /** Sends a request to an app as its HTTP server would, without a socket, a parser or the kernel. Answers with the response. */
-export function request (app, url, headers) {
-  const req = new FakeRequest(url, headers)
+export function request (app, url, headers, rawHeaders = []) {
+  const req = new FakeRequest(url, headers, rawHeaders)
   const res = new FakeResponse(req)
   app.server.emit('request', req, res)
   return res
