@@ -18,6 +18,7 @@ class FakeRequest extends EventEmitter {
 
 /** What Fastify calls of a `ServerResponse`: it keeps the status and the body, and closes when it has ended. */
 class FakeResponse extends EventEmitter {
+  statusCode = 200
   headersSent = false
   writableEnded = false
   destroyed = false
