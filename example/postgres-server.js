@@ -42,7 +42,8 @@ async function start (port, triesLeft = 20) {
     return server
   } catch {
     const inUse = /postmaster\.pid|shared memory block/.test(log)
-    if (!inUse || triesLeft === 0) throw new Error(`PostgreSQL says:\n${log}`)
+    if (inUse && triesLeft === 0) throw new Error(`The database in ${dir} is in use: is the example running already? EXAMPLE_DATA=<folder> chooses another.`)
+    if (!inUse) throw new Error(`PostgreSQL says:\n${log}`)
   }
   await sleep(250)
   return start(port, triesLeft - 1)

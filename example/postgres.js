@@ -9,7 +9,7 @@ import { join } from 'node:path'
 export async function startPostgres (dir) {
   const server = fork(join(import.meta.dirname, 'postgres-server.js'), [dir], { detached: true })
   const exited = once(server, 'exit')
-  const failed = exited.then(() => { throw new Error('PostgreSQL did not start') })
+  const failed = exited.then(() => { throw Object.assign(new Error('PostgreSQL did not start'), { code: 'POSTGRES_NOT_STARTED' }) })
   const [connectionString] = await Promise.race([once(server, 'message'), failed])
 
   return {

@@ -13,10 +13,18 @@ const started = start()
 started.then(printCurlLines, fail)
 
 async function start () {
+  const port = readPort()
   const connectionString = process.env.DATABASE_URL ?? await openPostgres()
   const app = buildApp({ connectionString, logger: true })
   opened.unshift(app)
-  return app.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
+  return app.listen({ host: '127.0.0.1', port })
+}
+
+/** Looked at first: the database takes a while. */
+function readPort () {
+  const { PORT = '3000' } = process.env
+  if (/^\d+$/.test(PORT) && Number(PORT) <= 65_535) return Number(PORT)
+  throw Object.assign(new Error(`PORT must be a whole number from 0 to 65535, not '${PORT}'`), { code: 'PORT_INVALID' })
 }
 
 async function openPostgres () {
@@ -36,10 +44,19 @@ async function stop () {
 }
 
 async function fail (err) {
-  const taken = err.code === 'EADDRINUSE'
-  console.error(taken ? `Port ${err.port} is taken. Choose another: PORT=${err.port + 1} npm start` : err)
+  console.error(explain(err))
   process.exitCode = 1
   if (closingSince === 0) await close()
+}
+
+/** A line for what one can do something about; a stack for what one cannot. */
+function explain (err) {
+  switch (err.code) {
+    case 'EADDRINUSE': return `Port ${err.port} is taken. Choose another: PORT=${err.port + 1} npm start`
+    case 'PORT_INVALID': return err.message
+    case 'POSTGRES_NOT_STARTED': return `${err.message}: it says why above`
+    default: return err
+  }
 }
 
 /** Last opened, first closed: the app ends its requests while it still has its database. */
