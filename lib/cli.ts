@@ -95,10 +95,11 @@ function toConfig (root: string | undefined, values: Values): ServerConfig {
   }
 }
 
-/** An empty text is no number, though JavaScript takes it for 0. */
+/** What is no number goes on as it is, for the server to show it: an empty text too, though JavaScript takes it for 0. */
 function toNumber (value: string | undefined): number | undefined {
   if (value === undefined) return undefined
-  return value.trim() === '' ? NaN : Number(value)
+  const isNumber = value.trim() !== '' && !Number.isNaN(Number(value))
+  return isNumber ? Number(value) : value as unknown as number
 }
 
 function version (): string {

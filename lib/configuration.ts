@@ -1,13 +1,11 @@
 import { resolve } from 'node:path'
+import { check, checkKeys, isBoolean, isCount, isObject, isText, isTexts, isTimeout } from './check.ts'
 import { FST_TENANT_OPTION_INVALID } from './errors.ts'
-import { check, checkKeys, isCount, isObject, isText, isTexts, section } from './server/check.ts'
+import { OPTION_NAMES } from './options.ts'
 import { readEnvironment } from './server/environment.ts'
 import { LOG_LEVELS } from './server/log-levels.ts'
 import type { ResolvedServerConfig, ServerConfig } from '../types/index.ts'
 import type { Environment } from './server/environment.ts'
-
-/** The longest that a timer can wait, in ms. */
-const MAX_TIMEOUT = 2 ** 31 - 1
 
 /** A server's configuration: the defaults, over them `.env`, the environment, and what is given. */
 export class ConfigurationManager {
@@ -15,11 +13,11 @@ export class ConfigurationManager {
 
   /** @throws FST_TENANT_OPTION_INVALID naming the key, FST_TENANT_CONFIG_INVALID naming the variable of the environment */
   constructor (config: ServerConfig = {}) {
-    check(isObject(config), 'config', 'an object')
+    check(isObject(config), 'config', 'an object', config)
     checkKeys(config, ['root', 'server', 'security', 'tenants', 'plugins', 'fastify', 'multitenant'])
     const { root = process.cwd(), fastify = {}, multitenant = {} } = config
-    check(isText(root), 'root', 'the path of a folder')
-    check(isObject(fastify), 'fastify', 'an object of options for Fastify')
+    check(isText(root), 'root', 'the path of a folder', root)
+    check(isObject(fastify), 'fastify', 'an object of options for Fastify', fastify)
     const env = readEnvironment(resolve(root))
     const maxConcurrent = resolveMaxConcurrent(config, env)
     this.#config = Object.freeze({
@@ -38,47 +36,53 @@ export class ConfigurationManager {
   get<Name extends keyof ResolvedServerConfig> (name: Name): ResolvedServerConfig[Name]
   get (name?: keyof ResolvedServerConfig): unknown {
     if (name === undefined) return this.#config
-    check(Object.hasOwn(this.#config, name), 'name', `one of ${Object.keys(this.#config).join(', ')}`)
+    checkKeys({ [String(name)]: true }, Object.keys(this.#config))
     return this.#config[name]
   }
 }
 
-/** All but those that the server sets itself. */
-const PLUGIN_OPTIONS = [
-  'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'idleTimeout', 'preload', 'maxInFlight', 'maxLoading', 'maxWaiting',
-  'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload'
-] as const
+/** The options of the plugin that the server sets itself, from its own. */
+const SERVER_OPTIONS = ['tenants', 'maxActive', 'loaders', 'validateIds']
+const PLUGIN_OPTIONS = OPTION_NAMES.filter(name => !SERVER_OPTIONS.includes(name))
+
+/** A section of the config, `{}` when there is none. Throws FST_TENANT_OPTION_INVALID for a key that it does not have. */
+function section<Section extends object> (name: string, value: Section | undefined, keys: readonly string[]): Section {
+  const given: unknown = value ?? {}
+  check(value === undefined || isObject(value), name, 'an object', value)
+  checkKeys(given as object, keys, name)
+  return given as Section
+}
 
 function resolveServer (given: ServerConfig['server'], env: Environment): ResolvedServerConfig['server'] {
   const {
-    port = env.PORT ?? 3000, host = env.HOST ?? 'localhost', logLevel = env.LOG_LEVEL ?? 'info', closeTimeout = 30_000
+    port = env.PORT ?? 3000, host = env.HOST ?? 'localhost', logLevel = env.LOG_LEVEL ?? 'info', closeTimeout = 35_000
   } = section('server', given, ['port', 'host', 'logLevel', 'closeTimeout'])
-  check(Number.isInteger(port) && port >= 0 && port <= 65_535, 'server.port', 'a whole number from 0 to 65535')
-  check(isText(host), 'server.host', 'the name or the address of a host')
-  check(LOG_LEVELS.includes(logLevel), 'server.logLevel', `one of ${LOG_LEVELS.join(', ')}`)
-  check(isCount(closeTimeout) && closeTimeout <= MAX_TIMEOUT, 'server.closeTimeout', 'a whole number of ms above 0')
+  check(Number.isInteger(port) && port >= 0 && port <= 65_535, 'server.port', 'a whole number from 0 to 65535', port)
+  check(isText(host), 'server.host', 'the name or the address of a host', host)
+  check(LOG_LEVELS.includes(logLevel), 'server.logLevel', `one of ${LOG_LEVELS.join(', ')}`, logLevel)
+  check(isCount(closeTimeout) && isTimeout(closeTimeout), 'server.closeTimeout', 'a whole number of ms above 0', closeTimeout)
   return Object.freeze({ port, host, logLevel, closeTimeout })
 }
 
 function resolveSecurity (given: ServerConfig['security'], maxConcurrentTenants: number): ResolvedServerConfig['security'] {
   const { validateInputs = true } = section('security', given, ['maxConcurrentTenants', 'validateInputs'])
-  check(typeof validateInputs === 'boolean', 'security.validateInputs', 'a boolean')
+  check(isBoolean(validateInputs), 'security.validateInputs', 'a boolean', validateInputs)
   return Object.freeze({ maxConcurrentTenants, validateInputs })
 }
 
 function resolveTenants (given: ServerConfig['tenants'], maxConcurrent: number, env: Environment): ResolvedServerConfig['tenants'] {
   const { path = env.TENANTS_PATH ?? 'src/tenants', npmPattern } = section('tenants', given, ['path', 'maxConcurrent', 'npmPattern'])
-  check(isText(path), 'tenants.path', 'the path of a folder')
-  check(npmPattern === undefined || isText(npmPattern), 'tenants.npmPattern', 'a glob')
+  check(isText(path), 'tenants.path', 'the path of a folder', path)
+  check(npmPattern === undefined || isText(npmPattern), 'tenants.npmPattern', 'a glob', npmPattern)
   return Object.freeze({ path, maxConcurrent, npmPattern })
 }
 
 function resolvePlugins (given: ServerConfig['plugins'], env: Environment): ResolvedServerConfig['plugins'] {
   const { path = env.PLUGINS_PATH ?? 'src/plugins', coreOrder = [], npmPattern, load = [] } = section('plugins', given, ['path', 'coreOrder', 'npmPattern', 'load'])
-  check(isText(path), 'plugins.path', 'the path of a folder')
-  check(isTexts(coreOrder), 'plugins.coreOrder', 'an array of the names of core plugins')
-  check(npmPattern === undefined || isText(npmPattern), 'plugins.npmPattern', 'a glob')
-  check(isTexts(load), 'plugins.load', 'an array of plugins, each named as "scheme:reference"')
+  check(isText(path), 'plugins.path', 'the path of a folder', path)
+  check(isTexts(coreOrder), 'plugins.coreOrder', 'an array of the names of core plugins', coreOrder)
+  check(npmPattern === undefined || isText(npmPattern), 'plugins.npmPattern', 'a glob', npmPattern)
+  check(isTexts(load), 'plugins.load', 'an array of plugins, each named as "scheme:reference"', load)
   return Object.freeze({ path, coreOrder: Object.freeze([...coreOrder]), npmPattern, load: Object.freeze([...load]) })
 }
 
@@ -87,7 +91,7 @@ function resolveMaxConcurrent ({ security, tenants }: ServerConfig, env: Environ
   const one = security?.maxConcurrentTenants
   const other = tenants?.maxConcurrent
   for (const [name, value] of [['security.maxConcurrentTenants', one], ['tenants.maxConcurrent', other]] as const) {
-    check(value === undefined || isCount(value), name, 'a whole number above 0')
+    check(value === undefined || isCount(value), name, 'a whole number above 0', value)
   }
   if (one !== undefined && other !== undefined && one !== other) {
     throw new FST_TENANT_OPTION_INVALID('tenants.maxConcurrent', `the same as security.maxConcurrentTenants, which is ${one}: they are one setting`)

@@ -1,5 +1,8 @@
 import createError from '@fastify/error'
 
+/** What else a failed load says: of a reload, that the tenant is served nevertheless, which ends the message. */
+type LoadContext = [options?: ErrorOptions] | [anew: string, options: ErrorOptions]
+
 /** 400: nothing in the request names a tenant, and the route or the `required` option asks for one. */
 export const FST_TENANT_REQUIRED = createError('FST_TENANT_REQUIRED', 'This request needs a tenant', 400)
 /** 400: what names the tenant is no tenant id. */
@@ -13,9 +16,9 @@ export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOpti
 /** 404: no source knows the tenant, or its config leaves it out. */
 export const FST_TENANT_NOT_FOUND = createError<[id: string]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
 /** 503: the tenant could not be loaded; `cause` says why. */
-export const FST_TENANT_LOAD_FAILED = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
+export const FST_TENANT_LOAD_FAILED = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
 /** 503: the tenant did not load within `loadTimeout`; `cause` says what it hung on, when that is known. */
-export const FST_TENANT_LOAD_TIMEOUT = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503)
+export const FST_TENANT_LOAD_TIMEOUT = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503)
 /** 403: the tenant is suspended. */
 export const FST_TENANT_SUSPENDED = createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403)
 /** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. */
@@ -42,8 +45,8 @@ export const FST_TENANT_PACKAGE_INVALID = createError<[name: string, reason: str
 export const FST_TENANT_ID_TAKEN = createError<[id: string, places: string]>('FST_TENANT_ID_TAKEN', "Tenant '%s' is there more than once: %s", 500)
 /** 500: the hosts of the tenants are not fit to be told apart: one is no host, or is there twice. */
 export const FST_TENANT_HOSTS_INVALID = createError<[reason: string, options?: ErrorOptions]>('FST_TENANT_HOSTS_INVALID', 'The hosts of the tenants are not valid: %s', 500)
-/** 500: `start()` of a server that has been started before. */
-export const FST_TENANT_SERVER_STARTED = createError<[]>('FST_TENANT_SERVER_STARTED', 'A server is started once; make a new one to start again', 500)
+/** 500: `start()` of a server that has been started before, or whose app has been made ready or closed by itself; `cause` says how. */
+export const FST_TENANT_SERVER_STARTED = createError<[options?: ErrorOptions]>('FST_TENANT_SERVER_STARTED', 'A server is started once, and by start() alone; make a new one to start again', 500)
 /** 500: something that needs a server that has been started. */
 export const FST_TENANT_SERVER_NOT_STARTED = createError<[]>('FST_TENANT_SERVER_NOT_STARTED', 'The server has not been started: call start() first', 500)
 /** 500: the server cannot listen; `cause` says why. */

@@ -1,4 +1,4 @@
-import { FST_TENANT_OPTION_INVALID } from './errors.ts'
+import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './check.ts'
 import { readsBaseDomain, resolveStrategy, strategiesByName } from './identification/identify.ts'
 import { isAnyId, isTenantId } from './identification/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
@@ -45,14 +45,39 @@ export interface ResolvedOptions extends LoadingOptions {
   readonly drainTimeout: number
 }
 
-/** The longest that a timer can wait, in ms: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
-const MAX_TIMEOUT = 2 ** 31 - 1
+type Rule = readonly [right: (value: unknown) => boolean, expected: string]
 
-const NAMES = new Set([
-  'tenants', 'identify', 'baseDomain', 'defaultTenant', 'required', 'order', 'maxActive', 'idleTimeout', 'preload', 'maxInFlight',
-  'maxLoading', 'maxWaiting', 'watch', 'loadTimeout', 'drainTimeout', 'configSchema', 'services', 'autoload', 'loaders',
-  'validateIds'
-])
+const COUNT: Rule = [isCount, 'a whole number above 0']
+const WHOLE: Rule = [isWhole, 'a whole number']
+const BOOLEAN: Rule = [isBoolean, 'a boolean']
+const MS: Rule = [isTimeout, 'a number of ms']
+
+/** What an option must be when it is given. Those without a rule are checked by what they are made into. */
+const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
+  tenants: null,
+  identify: null,
+  baseDomain: null,
+  defaultTenant: null,
+  required: BOOLEAN,
+  order: [value => value === 'first' || value === 'registered', "'first' or 'registered'"],
+  maxActive: COUNT,
+  idleTimeout: MS,
+  preload: null,
+  maxInFlight: WHOLE,
+  maxLoading: COUNT,
+  maxWaiting: COUNT,
+  watch: BOOLEAN,
+  loadTimeout: [value => isTimeout(value) && value > 0, 'a number of ms above 0'],
+  drainTimeout: MS,
+  configSchema: [isObject, 'a JSON schema'],
+  services: [value => typeof value === 'function', 'a function'],
+  autoload: [isObject, 'an object'],
+  loaders: [isObject, 'an object of plugin loading strategies by scheme, or a PluginManager'],
+  validateIds: BOOLEAN
+}
+
+/** The names of the plugin's options. */
+export const OPTION_NAMES: readonly string[] = Object.keys(RULES)
 
 /**
  * The plugin's options as the rest of it reads them; the caller's object stays as it was.
@@ -60,34 +85,14 @@ const NAMES = new Set([
  * @throws FST_TENANT_OPTION_INVALID which names the option
  */
 export function resolveOptions (options: MultitenantOptions, prefix: string): ResolvedOptions {
-  for (const name of Object.keys(options)) check(NAMES.has(name), name, `left out: the options are ${[...NAMES].join(', ')}`)
+  checkOptions(options)
   const {
     tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
     maxActive = 100, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,
     loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}, loaders = {}, validateIds = true
   } = options
-
-  check(typeof validateIds === 'boolean', 'validateIds', 'a boolean')
   const isId = validateIds ? isTenantId : isAnyId
-  check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id')
-  check(typeof required === 'boolean', 'required', 'a boolean')
-  check(order === 'first' || order === 'registered', 'order', "'first' or 'registered'")
-  check(isCount(maxActive) && maxActive > 0, 'maxActive', 'a whole number above 0')
-  check(isTimeout(idleTimeout), 'idleTimeout', 'a number of ms')
-  check(typeof preload === 'boolean' || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids')
-  check(isCount(maxInFlight), 'maxInFlight', 'a whole number')
-  check(isCount(maxLoading) && maxLoading > 0, 'maxLoading', 'a whole number above 0')
-  check(isCount(maxWaiting) && maxWaiting > 0, 'maxWaiting', 'a whole number above 0')
-  check(typeof watch === 'boolean', 'watch', 'a boolean')
-  check(isTimeout(loadTimeout) && loadTimeout > 0, 'loadTimeout', 'a number of ms above 0')
-  check(isTimeout(drainTimeout), 'drainTimeout', 'a number of ms')
-  check(configSchema === undefined || isObject(configSchema), 'configSchema', 'a JSON schema')
-  check(typeof services === 'function', 'services', 'a function')
-  check(isObject(autoload), 'autoload', 'an object')
-  check(isObject(loaders), 'loaders', 'an object of plugin loading strategies by scheme, or a PluginManager')
-  for (const [name, value] of Object.entries(autoload)) {
-    check((name === 'plugins' || name === 'routes') && isObject(value), `autoload.${name}`, 'an object, and named plugins or routes')
-  }
+  checkIds(defaultTenant, preload, isId)
 
   return Object.freeze({
     source: resolveSource(tenants, isId),
@@ -114,22 +119,23 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
   })
 }
 
+function checkOptions (options: MultitenantOptions): void {
+  checkKeys(options, OPTION_NAMES)
+  for (const [name, rule] of Object.entries(RULES)) {
+    const value: unknown = Reflect.get(options, name)
+    if (value !== undefined && rule !== null) check(rule[0](value), name, rule[1], value)
+  }
+  const { autoload = {} } = options
+  checkKeys(autoload, ['plugins', 'routes'], 'autoload')
+  for (const [name, value] of Object.entries(autoload)) check(isObject(value), `autoload.${name}`, 'an object', value)
+}
+
+/** What an id is depends on another option. */
+function checkIds (defaultTenant: unknown, preload: unknown, isId: IdCheck): void {
+  check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id', defaultTenant)
+  check(isBoolean(preload) || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids', preload)
+}
+
 function defaultServices ({ app, tenant }: ServiceContext): [unknown, TenantConfig] {
   return [(app as { db?: unknown }).db, tenant.config]
-}
-
-function check (condition: boolean, name: string, expected: string): void {
-  if (!condition) throw new FST_TENANT_OPTION_INVALID(name, expected)
-}
-
-function isObject (value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isTimeout (value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT
-}
-
-function isCount (value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -5,11 +5,12 @@ import { FST_TENANT_LISTEN_FAILED, FST_TENANT_SERVER_NOT_STARTED, FST_TENANT_SER
 import { guardRegister } from './loading/plugin-function.ts'
 import { PluginManager } from './loading/plugin-manager.ts'
 import { NpmStrategy } from './loading/strategies/npm.ts'
+import { resolveOptions } from './options.ts'
 import multitenant from './plugin.ts'
 import { corePlugins } from './server/core-plugins.ts'
 import { tenantSource } from './server/sources.ts'
 import { ServerTenantManager } from './server/tenant-manager.ts'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Tenant } from './tenants/tenant.ts'
 import type { MultitenantStatistics, ReloadReport, ResolvedServerConfig, ServerConfig } from '../types/index.ts'
 
@@ -27,9 +28,8 @@ export class MultiTenantServer {
   /** @throws FST_TENANT_OPTION_INVALID, FST_TENANT_CONFIG_INVALID as `ConfigurationManager` */
   constructor (config: ServerConfig = {}) {
     this.#config = new ConfigurationManager(config).get()
-    const { fastify, root, server, multitenant } = this.#config
-    const logger = fastify.loggerInstance === undefined ? { logger: { level: server.logLevel } } : {}
-    this.app = Fastify({ ...logger, ...fastify })
+    const { root, multitenant } = this.#config
+    this.app = Fastify(fastifyOptions(this.#config))
     // A plugin that throws is a start that fails; Fastify would let it end the process.
     guardRegister(this.app)
     this.tenantManager = new ServerTenantManager(this.app, multitenant.baseDomain)
@@ -74,16 +74,7 @@ export class MultiTenantServer {
   async #start (): Promise<FastifyInstance> {
     const uninstall = this.#closeOnSignals()
     try {
-      const { multitenant: options, security, tenants } = this.#config
-      this.app.addHook('onClose', uninstall)
-      // Registered last: what refuses a request then runs after the hooks of all that was registered before, CORS for one.
-      this.app.register(multitenant, {
-        ...options,
-        tenants: tenantSource(this.#config),
-        maxActive: tenants.maxConcurrent,
-        loaders: this.pluginManager,
-        validateIds: security.validateInputs
-      })
+      this.#register(uninstall)
       await this.app.ready()
       await this.#listen()
       return this.app
@@ -91,6 +82,27 @@ export class MultiTenantServer {
       await uninstall()
       await this.app.close()
       throw error
+    }
+  }
+
+  /** The plugin comes last: what refuses a request then runs after the hooks of all that was registered before, CORS for one. */
+  #register (uninstall: () => Promise<void>): void {
+    const { multitenant: given, security, tenants } = this.#config
+    const options = {
+      ...given,
+      tenants: tenantSource(this.#config),
+      maxActive: tenants.maxConcurrent,
+      loaders: this.pluginManager,
+      validateIds: security.validateInputs
+    }
+    // What is wrong with them is said before a core plugin opens anything.
+    resolveOptions(options, '')
+    try {
+      this.app.addHook('onClose', uninstall)
+      this.app.register(multitenant, options)
+    } catch (cause) {
+      // The app takes no more: whoever made the server has called its ready(), listen() or close().
+      throw new FST_TENANT_SERVER_STARTED({ cause })
     }
   }
 
@@ -115,4 +127,11 @@ export class MultiTenantServer {
     })
     return async () => uninstall()
   }
+}
+
+/** The server's log level holds for a logger that is configured without one, and for none that is made already. */
+function fastifyOptions ({ fastify, server }: ResolvedServerConfig): FastifyServerOptions {
+  const { logger = true, loggerInstance } = fastify
+  if (logger === false || loggerInstance !== undefined) return fastify
+  return { ...fastify, logger: { level: server.logLevel, ...(logger === true ? {} : logger) } }
 }

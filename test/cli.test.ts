@@ -38,11 +38,18 @@ t.test('what is wrong is said in a line, with the code 1', async t => {
   }
   await wrong(['--prot', '3000'], /^Unknown option '--prot'[^]+Try --help$/)
   await wrong(['a', 'b', 'c'], 'One folder is enough: b c')
-  await wrong([root, '--port', 'http'], "The option 'server.port' must be a whole number from 0 to 65535")
+  await wrong([root, '--port', 'http'], "The option 'server.port' must be a whole number from 0 to 65535, not 'http'")
   await wrong([root, '--port', ' '], "The option 'server.port' must be a whole number from 0 to 65535")
   await wrong([root, '--max-tenants', '0'], /^The option 'tenants\.maxConcurrent' must be/)
   await wrong([root, '--log-level', 'loud'], /^The option 'server\.logLevel' must be one of/)
   await wrong([join(root, 'nowhere'), '--log-level', 'silent'], /^The option 'tenants' must be a folder that exists/)
+})
+
+t.test('a variable that is wrong is said once', async t => {
+  const { PORT } = process.env
+  t.teardown(() => { if (PORT === undefined) delete process.env['PORT']; else process.env['PORT'] = PORT })
+  process.env['PORT'] = 'abc'
+  t.strictSame(await printed(t.testdir()), { code: 1, log: '', error: 'The config is not valid: env/PORT must be integer' })
 })
 
 t.test('causes are told too, each once', async t => {

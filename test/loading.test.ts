@@ -11,6 +11,7 @@ import { loadTenant } from '../lib/loading/load-tenant.ts'
 import { importModule } from '../lib/loading/modules.ts'
 import { PluginManager } from '../lib/loading/plugin-manager.ts'
 import { Tenant } from '../lib/tenants/tenant.ts'
+import { LogLines } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { LoadingOptions } from '../lib/options.ts'
 import type { TenantContents } from '../lib/loading/load-tenant.ts'
@@ -419,6 +420,31 @@ t.test('schemas', async t => {
     const dir = folder(t, { schemas: { 'user.json': '{ "type": "object" }' } })
     await t.rejects(load(t, dir, {}, app), { message: /^schemas\/user\.json: Schema with id 'user' already declared/, cause: { code: 'FST_ERR_SCH_ALREADY_PRESENT' } })
   })
+})
+
+t.test('files that are not loaded are named in the log', async t => {
+  const log = new LogLines()
+  const app = Fastify(log.server)
+  t.teardown(() => app.close())
+  await load(t, t.testdir({
+    plugins: {
+      'empty.mjs': '',
+      'helper.mjs': 'export const add = (a, b) => a + b',
+      'meant.mjs': 'export const autoload = false\nexport const add = (a, b) => a + b',
+      'off.mjs': 'export default async () => {}\nexport const autoload = false',
+      'plugin.mjs': 'export default async () => {}',
+      'options.cjs': 'module.exports = { a: 1 }'
+    },
+    routes: {
+      'route.mjs': 'export default { method: "GET", url: "/", handler: async () => 1 }',
+      list: { 'index.mjs': 'export default []' }
+    },
+    services: { 'data.json': '{}', 'Service.mjs': 'export default { a: 1 }' }
+  }), {}, app)
+  const plugin = 'this file is not loaded: its default export is no plugin and no route'
+  t.match(log.of(plugin), ['plugins/empty.mjs', 'plugins/helper.mjs', 'plugins/options.cjs', 'routes/list/index.mjs'].map(file => ({ level: 40, file })))
+  t.equal(log.of(plugin).length, 4)
+  t.match(log.of('this file is not loaded: a service is a module'), [{ level: 40, file: 'services/data.json' }])
 })
 
 t.test('services', async t => {

@@ -2,7 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { MultiTenantServer } from '../index.ts'
-import { packageNameOf } from '../lib/loading/packages.ts'
+import { packageNameOf } from '../lib/sources/packages.ts'
+import { readOwnId } from '../lib/server/sources.ts'
 import { NpmSource } from '../lib/sources/npm.ts'
 import type { FastifyInstance } from 'fastify'
 import type { ServerConfig } from '../index.ts'
@@ -23,7 +24,7 @@ function project (t: Test, packages: Record<string, Content | null>, more: Recor
 }
 
 async function open (root: string, pattern: string): Promise<Record<string, string | undefined>> {
-  const source = new NpmSource({ root, pattern })
+  const source = new NpmSource({ root, pattern, readOwnId })
   await source.open()
   const dirs: Record<string, string | undefined> = {}
   for await (const id of source.list()) dirs[id] = source.get(id)?.dir?.slice(join(root, 'node_modules/').length)
@@ -70,7 +71,7 @@ t.test('a package of a workspace is found where it is', async t => {
     node_modules: { 't-acme': t.fixture('symlink', '../packages/acme') },
     packages: { acme: { 'package.json': '{}' } }
   })
-  const source = new NpmSource({ root, pattern: 't-*' })
+  const source = new NpmSource({ root, pattern: 't-*', readOwnId })
   await source.open()
   t.equal(source.get('acme')?.dir, join(root, 'packages/acme'))
 })

@@ -59,9 +59,24 @@ t.test('what an option is not is refused at boot, by name', async t => {
 
   t.test('every option is in this list', async t => {
     const { message } = await refusal({ tenant: './tenants' })
-    t.match(message, "The option 'tenant' must be left out: the options are ")
+    t.match(message, "The option 'tenant' must be left out: did you mean 'tenants'? The options are ")
     t.strictSame(message.replace(/^.* options are /, '').split(', ').sort(), Object.keys(bad).sort())
   })
+})
+
+t.test('what was given is shown, in a line, and nothing of what an object holds', async t => {
+  const shown = async (name: string, value: unknown): Promise<string> => (await refusal({ tenants: {}, [name]: value })).message.replace(/^.*, not /, '')
+  t.equal(await shown('order', 'last'), "'last'")
+  t.equal(await shown('loadTimeout', -1), '-1')
+  t.equal(await shown('services', { password: 'secret' }), '[Object]')
+  t.equal(await shown('preload', ['acme', '../x', { a: 1 }]), "[ 'acme', '../x', [Object] ]")
+  t.match(await shown('watch', 'x'.repeat(1000)), /^'x{80}'\.\.\. 920 more characters$/)
+})
+
+t.test('an option that does not exist is a mistake for its nearest name, if there is one near', async t => {
+  t.match(await refusal({ tenants: {}, maxActiv: 1 }), { message: "The option 'maxActiv' must be left out: did you mean 'maxActive'? The options are tenants, " })
+  t.match(await refusal({ tenants: {}, redis: 1 }), { message: "The option 'redis' must be left out: the options are tenants, " })
+  t.match(await refusal({ tenants: {}, autoload: { route: {} } }), { message: "The option 'autoload.route' must be left out: did you mean 'autoload.routes'? The options of autoload are plugins, routes" })
 })
 
 t.test('parts of options are refused by name too', async t => {

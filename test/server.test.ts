@@ -120,7 +120,8 @@ t.test('what is wrong keeps a server from starting, and leaves nothing open', as
   await fail(project(t), { code: 'FST_TENANT_SCHEME_UNKNOWN', message: "No strategy loads the plugin 's3:x'. The schemes are: file, npm" }, { plugins: { load: ['s3:x'] } })
   await fail(project(t), { code: failed, message: "The plugin 'npm:nothing' could not be loaded: The package 'nothing' is not installed" }, { plugins: { load: ['npm:nothing'] } })
   await fail(t.testdir({}), { code: 'FST_TENANT_OPTION_INVALID', message: /'tenants' must be a folder that exists/ })
-  await fail(project(t), { code: 'FST_TENANT_OPTION_INVALID', message: /'identify'/ }, { multitenant: { identify: 'smell' as 'header' } })
+  const opens = project(t, { db: { 'index.mjs': 'export default async () => { throw new Error("a database was opened") }' } })
+  await fail(opens, { code: 'FST_TENANT_OPTION_INVALID', message: /'identify'/ }, { multitenant: { identify: 'smell' as 'header' } })
 })
 
 t.test('a port that is taken', async t => {
@@ -137,6 +138,16 @@ t.test('a port that is taken', async t => {
   await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED' }, 'a Fastify app cannot be opened again')
 })
 
+t.test('the log', async t => {
+  const levelOf = (fastify: ServerConfig['fastify']): string => new MultiTenantServer({ root: t.testdir(), server: { logLevel: 'warn' }, fastify }).app.log.level
+  t.equal(levelOf({}), 'warn')
+  t.equal(levelOf({ logger: true }), 'warn')
+  t.equal(levelOf({ logger: { name: 'mine' } }), 'warn', 'a logger that is configured keeps the level')
+  t.equal(levelOf({ logger: { level: 'debug' } }), 'debug')
+  t.equal(levelOf({ loggerInstance: pino({ level: 'fatal' }) }), 'fatal')
+  t.equal(levelOf({ logger: false }), undefined)
+})
+
 t.test('start and stop', async t => {
   t.test('twice', async t => {
     const before = listeners()
@@ -147,7 +158,7 @@ t.test('start and stop', async t => {
     await Promise.all([server.stop(), server.stop()])
     await server.stop()
     t.strictSame(listeners(), before)
-    await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', message: 'A server is started once; make a new one to start again' })
+    await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', message: 'A server is started once, and by start() alone; make a new one to start again' })
   })
 
   t.test('in the wrong order', async t => {
@@ -168,6 +179,16 @@ t.test('start and stop', async t => {
     await server.stop()
     await starting
     t.equal(server.app.server.listening, false)
+  })
+
+  t.test('of an app that was made ready, or closed, by itself', async t => {
+    const before = listeners()
+    for (const end of ['ready', 'close'] as const) {
+      const server = makeServer(t, project(t))
+      await server.app[end]()
+      await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', cause: Error }, end)
+    }
+    t.strictSame(listeners(), before)
   })
 
   t.test('an app that is closed by itself leaves signals alone too', async t => {

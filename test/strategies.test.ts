@@ -78,7 +78,8 @@ t.test('what is no strategy is refused at once', async t => {
   wrong('s3', Object.create(null), "The option 'loaders.s3' must be a plugin loading strategy: it has no method loadPlugin")
   wrong('s3', undefined, "The option 'loaders.s3' must be a plugin loading strategy: it has no method loadPlugin")
   wrong('s3', SpyStrategy, "The option 'loaders.s3' must be an instance: new SpyStrategy(…), not the class")
-  wrong('S3', new SpyStrategy(), 'The option \'loaders.S3\' must be named with lower case letters, digits, "+", "-" and ".", a letter first')
+  wrong('S3', new SpyStrategy(), 'The option \'scheme\' must be lower case letters, digits, "+", "-" and ".", a letter first, not \'S3\'')
+  wrong(undefined as never, new SpyStrategy(), 'The option \'scheme\' must be lower case letters, digits, "+", "-" and ".", a letter first, not undefined')
 
   const app = Fastify()
   app.register(multitenant, { tenants: {}, loaders: { s3: {} as PluginLoadingStrategy } })

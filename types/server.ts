@@ -12,7 +12,7 @@ export interface ServerConfig {
     host?: string
     /** Environment: `LOG_LEVEL`. Default: `'info'`. */
     logLevel?: LogLevel
-    /** How long a signal waits for the requests that run, in ms. Default: 30 000. */
+    /** How long a signal waits for the server to close, in ms; longer than `drainTimeout`, which comes first then. Default: 35 000. */
     closeTimeout?: number
   }
   security?: {

@@ -1,6 +1,7 @@
+import { isObject } from '../check.ts'
 import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
 import { copyPlain } from './copy-plain.ts'
-import { importChanged, isObject } from './modules.ts'
+import { importChanged } from './modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { ConfigChecker } from './config-checker.ts'
 import type { TenantFolder } from './folder.ts'

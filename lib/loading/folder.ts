@@ -8,7 +8,6 @@ export class TenantFileError extends Error {
 
 /** Declarations and tests lie beside the code that they are about. */
 const NO_CODE = /\.d\.[cm]?ts$|\.(?:test|spec)\.[^.]+$/
-const CODE = /\.(?:[cm]?js|ts)$/
 const CODE_OR_JSON = /\.(?:[cm]?js|ts|json)$/
 
 /** A tenant's folder. */
@@ -61,30 +60,21 @@ export class TenantFolder {
     return found[0] === undefined ? undefined : this.path(found[0])
   }
 
-  /** The modules below a sub-folder, sorted by name; none when there is no such folder. */
-  async modules (name: string): Promise<string[]> {
-    return (await this.#files(name)).filter(file => CODE.test(file))
-  }
-
   /** The modules and JSON files below a sub-folder, sorted by name; none when there is no such folder. */
   async modulesAndJson (name: string): Promise<string[]> {
-    return (await this.#files(name)).filter(file => CODE_OR_JSON.test(file))
+    if (!await this.has(name)) return []
+    const entries = await readdir(this.path(name), { recursive: true, withFileTypes: true })
+    return entries
+      .filter(entry => !entry.isDirectory())
+      .map(entry => join(entry.parentPath, entry.name))
+      .filter(file => CODE_OR_JSON.test(file) && !NO_CODE.test(file) && !this.#isHidden(file))
+      .sort()
   }
 
   /** Whether there is such a sub-folder. */
   async has (name: string): Promise<boolean> {
     const entries = await readdir(this.dir)
     return entries.includes(name)
-  }
-
-  async #files (name: string): Promise<string[]> {
-    if (!await this.has(name)) return []
-    const entries = await readdir(this.path(name), { recursive: true, withFileTypes: true })
-    return entries
-      .filter(entry => !entry.isDirectory())
-      .map(entry => join(entry.parentPath, entry.name))
-      .filter(file => !NO_CODE.test(file) && !this.#isHidden(file))
-      .sort()
   }
 
   #isHidden (file: string): boolean {

@@ -1,4 +1,5 @@
-import { importModule, isObject } from './modules.ts'
+import { isObject } from '../check.ts'
+import { importModule } from './modules.ts'
 import type { TenantFolder } from './folder.ts'
 import type { PluginFunction } from './plugin-function.ts'
 import type { TenantConfig } from '../../types/index.ts'

@@ -66,7 +66,7 @@ async function loadFolders (
 ): Promise<void> {
   const { plugins, routes } = autoload
   await autoloadFolder(scope, folder, 'plugins', { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
-  await loadServices(folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
+  await loadServices(scope.log, folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
   await autoloadFolder(scope, folder, 'routes', { ...routes, options: { ...routes.options, ...given } })
 }
 

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
+import { isObject } from '../check.ts'
 import { dropCommonJs } from './fresh-code.ts'
 import { noSuchFile } from './no-such-file.ts'
 
@@ -67,9 +68,4 @@ function exportsOf (module: ModuleExports): ModuleExports {
 /** A module's exports by name, without the default export. */
 export function namedExports (module: ModuleExports): Array<[name: string, value: unknown]> {
   return Object.entries(module).filter(([name]) => !ADDED.has(name))
-}
-
-/** Whether a value is an object with properties: no array, no function, not `null`. */
-export function isObject (value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,3 +1,4 @@
+import { check, isText } from '../check.ts'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN } from '../errors.ts'
 import { FileStrategy } from './strategies/file.ts'
 import { NpmStrategy } from './strategies/npm.ts'
@@ -23,8 +24,8 @@ export class PluginManager {
    * @throws FST_TENANT_OPTION_INVALID when one of them is none
    */
   addStrategy (scheme: string, strategy: PluginLoadingStrategy): this {
-    check(SCHEME.test(scheme), `loaders.${scheme}`, 'named with lower case letters, digits, "+", "-" and ".", a letter first')
-    check(isStrategy(strategy), `loaders.${scheme}`, expected(strategy))
+    check(isText(scheme) && SCHEME.test(scheme), 'scheme', 'lower case letters, digits, "+", "-" and ".", a letter first', scheme)
+    if (!isStrategy(strategy)) throw new FST_TENANT_OPTION_INVALID(`loaders.${scheme}`, expected(strategy))
     this.#strategies.set(scheme, strategy)
     return this
   }
@@ -56,8 +57,4 @@ function expected (value: unknown): string {
   if (typeof value === 'function') return `an instance: new ${value.name}(…), not the class`
   const { name = 'it' } = (value as object | null | undefined)?.constructor ?? {}
   return `a plugin loading strategy: ${name} has no method loadPlugin`
-}
-
-function check (right: boolean, name: string, expected: string): void {
-  if (!right) throw new FST_TENANT_OPTION_INVALID(name, expected)
 }

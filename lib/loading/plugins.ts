@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import fastifyAutoload from '@fastify/autoload'
+import { isObject } from '../check.ts'
 import { withAutoConfig, takeSettings } from './auto-config.ts'
 import { importModule } from './modules.ts'
 import { isUnencapsulated, pluginName } from './plugin-function.ts'
@@ -29,6 +30,7 @@ export async function autoloadFolder (scope: FastifyInstance, folder: TenantFold
   await folder.inFile(options.dir, async () => {
     const files = await readFiles(folder, await scan(scope, options), options)
     refuseSameNames(folder, files)
+    warnOfOthers(scope, folder, files)
     await autoload(attributing(scope, folder, files), options)
     await scope.after()
   })
@@ -75,6 +77,17 @@ function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
     if (other !== undefined) throw new Error(`Two plugins '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
     names.set(name, file)
   }
+}
+
+/** autoload passes over what is neither a plugin nor a route, and tells nobody. */
+function warnOfOthers (scope: FastifyInstance, folder: TenantFolder, files: PluginFile[]): void {
+  for (const { file } of files.filter(({ exports }) => !exports.some(isPluginOrRoute))) {
+    scope.log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: its default export is no plugin and no route')
+  }
+}
+
+function isPluginOrRoute (exported: unknown): boolean {
+  return typeof exported === 'function' || (isObject(exported) && Object.hasOwn(exported, 'method'))
 }
 
 /** The instance as autoload sees it: what is registered there names its file when it fails, and has its `autoConfig` back. */

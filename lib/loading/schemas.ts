@@ -1,5 +1,6 @@
 import { parse } from 'node:path'
-import { importModule, isObject, namedExports } from './modules.ts'
+import { isObject } from '../check.ts'
+import { importModule, namedExports } from './modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { TenantFolder } from './folder.ts'
 

@@ -1,5 +1,7 @@
 import { parse } from 'node:path'
-import { importModule, isObject, namedExports } from './modules.ts'
+import { isObject } from '../check.ts'
+import { importModule, namedExports } from './modules.ts'
+import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
 import type { ModuleExports } from './modules.ts'
 
@@ -11,13 +13,24 @@ type AnyClass = new (...args: readonly unknown[]) => unknown
  * one may ask for an earlier one. `makeArgs` is called once, when there is a service.
  * Throws an Error naming the file.
  */
-export async function loadServices (folder: TenantFolder, services: Map<string, unknown>, makeArgs: () => readonly unknown[]): Promise<void> {
-  const files = byName(folder, await folder.modules('services'))
+export async function loadServices (
+  log: FastifyBaseLogger,
+  folder: TenantFolder,
+  services: Map<string, unknown>,
+  makeArgs: () => readonly unknown[]
+): Promise<void> {
+  const modules = await folder.modulesAndJson('services')
+  for (const file of modules.filter(isJson)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service is a module')
+  const files = byName(folder, modules.filter(file => !isJson(file)))
   if (files.size === 0) return
   const args = makeArgs()
   for (const [name, file] of files) {
     services.set(name, await folder.inFile(file, () => loadService(file, name, args)))
   }
+}
+
+function isJson (file: string): boolean {
+  return file.endsWith('.json')
 }
 
 function byName (folder: TenantFolder, files: string[]): Map<string, string> {

@@ -28,7 +28,7 @@ const SCHEMA = {
 }
 
 /** What env-schema throws. */
-type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string }> }
+type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string, params: { allowedValues?: readonly string[] } }> }
 
 /**
  * The environment's settings, and those of `.env` in `root`, which lose against it and are never put into it. Read with what
@@ -41,7 +41,8 @@ export function readEnvironment (root: string): Environment {
     return envSchema<Environment>({ schema: structuredClone(SCHEMA), dotenv: { path: join(root, '.env') } })
   } catch (cause) {
     const { errors, message } = cause as EnvError
-    const reason = errors?.map(({ instancePath, message }) => `${instancePath.slice(1)} ${message}`).join(', ')
-    throw new FST_TENANT_CONFIG_INVALID(reason ?? message, { cause })
+    const reason = errors?.map(({ instancePath, message, params: { allowedValues } }) =>
+      `env${instancePath} ${message}${allowedValues === undefined ? '' : `: ${allowedValues.join(', ')}`}`)
+    throw new FST_TENANT_CONFIG_INVALID(reason?.join(', ') ?? message, { cause })
   }
 }

@@ -4,21 +4,21 @@ import type { TenantDefinition, TenantSource } from '../../types/index.ts'
 export class CombinedSource implements TenantSource {
   /** There when one of the sources knows hosts: the first that knows this one wins. */
   readonly resolveHost?: (host: string) => Promise<string | null>
-  readonly #sources: readonly TenantSource[]
+  protected readonly sources: readonly TenantSource[]
 
   constructor (sources: readonly TenantSource[]) {
-    this.#sources = [...sources]
+    this.sources = [...sources]
     if (sources.some(source => source.resolveHost !== undefined)) this.resolveHost = host => this.#resolveHost(host)
   }
 
   /** Throws what the first source that cannot be opened throws. */
   async open (): Promise<void> {
-    for (const source of this.#sources) await source.open?.()
+    for (const source of this.sources) await source.open?.()
   }
 
   /** Throws what a source throws: those after it are not asked, since the tenant may be that source's. */
   async get (id: string): Promise<TenantDefinition | null> {
-    for (const source of this.#sources) {
+    for (const source of this.sources) {
       const definition = await source.get(id)
       if (definition !== null) return definition
     }
@@ -27,7 +27,7 @@ export class CombinedSource implements TenantSource {
 
   async * list (): AsyncIterable<string> {
     const listed = new Set<string>()
-    for (const source of this.#sources) {
+    for (const source of this.sources) {
       for await (const id of source.list()) {
         if (!listed.has(id)) yield id
         listed.add(id)
@@ -36,12 +36,12 @@ export class CombinedSource implements TenantSource {
   }
 
   watch (changed: () => void): () => void {
-    const stops = this.#sources.map(source => source.watch?.(changed))
+    const stops = this.sources.map(source => source.watch?.(changed))
     return () => stops.forEach(stop => stop?.())
   }
 
   async #resolveHost (host: string): Promise<string | null> {
-    for (const [at, source] of this.#sources.entries()) {
+    for (const [at, source] of this.sources.entries()) {
       const id = await source.resolveHost?.(host) ?? null
       if (id !== null && !await this.#isKnownBefore(id, at)) return id
     }
@@ -50,7 +50,7 @@ export class CombinedSource implements TenantSource {
 
   /** Whether the id is that of another tenant, of an earlier source, whose the host is not. */
   async #isKnownBefore (id: string, end: number): Promise<boolean> {
-    for (const source of this.#sources.slice(0, end)) {
+    for (const source of this.sources.slice(0, end)) {
       if (await source.get(id) !== null) return true
     }
     return false
@@ -58,7 +58,7 @@ export class CombinedSource implements TenantSource {
 
   /** Closes all sources. Throws an AggregateError of what went wrong, when all are closed. */
   async close (): Promise<void> {
-    const results = await Promise.allSettled(this.#sources.map(async source => source.close?.()))
+    const results = await Promise.allSettled(this.sources.map(async source => source.close?.()))
     const errors = results.filter(result => result.status === 'rejected').map(result => result.reason)
     if (errors.length > 0) throw new AggregateError(errors, 'Not all tenant sources could be closed')
   }

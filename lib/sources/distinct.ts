@@ -1,21 +1,14 @@
 import { FST_TENANT_ID_TAKEN } from '../errors.ts'
 import { CombinedSource } from './combined.ts'
-import type { TenantDefinition, TenantSource } from '../../types/index.ts'
+import type { TenantDefinition } from '../../types/index.ts'
 
 /** Several sources as one, none of which may have a tenant of another. */
 export class DistinctSource extends CombinedSource {
-  readonly #sources: readonly TenantSource[]
-
-  constructor (sources: readonly TenantSource[]) {
-    super(sources)
-    this.#sources = [...sources]
-  }
-
   /** Throws FST_TENANT_ID_TAKEN for an id that is there more than once, and what a source throws. */
   override async open (): Promise<void> {
     await super.open()
     const seen = new Set<string>()
-    for (const source of this.#sources) {
+    for (const source of this.sources) {
       for await (const id of source.list()) {
         if (seen.has(id)) await this.get(id)
         seen.add(id)
@@ -25,7 +18,7 @@ export class DistinctSource extends CombinedSource {
 
   /** Throws FST_TENANT_ID_TAKEN for an id that is there more than once, since boot perhaps. */
   override async get (id: string): Promise<TenantDefinition | null> {
-    const answers = await Promise.all(this.#sources.map(async source => source.get(id)))
+    const answers = await Promise.all(this.sources.map(async source => source.get(id)))
     const [definition = null, ...others] = answers.filter(answer => answer !== null)
     if (definition === null || others.length === 0) return definition
     throw new FST_TENANT_ID_TAKEN(id, [definition, ...others].map(({ dir }) => dir).join(' and '))

@@ -167,12 +167,13 @@ export class Builder {
 
   /** A tenant that serves already is not kept from its requests by a reload that failed. */
   #failed (slot: Slot, cause: unknown): Error {
-    const { id } = slot
+    const { id, current } = slot
     if (cause instanceof InactiveTenantError) return this.#missing(id, cause)
-    this.#log.error({ err: cause, tenantId: id }, 'tenant failed to load')
+    this.#log.error({ err: cause, tenantId: id }, current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
     slot.lastError = cause
-    const error = isTimeout(cause) ? new FST_TENANT_LOAD_TIMEOUT(id, { cause }) : new FST_TENANT_LOAD_FAILED(id, { cause })
-    if (slot.current === undefined) this.failures.add(id, cause)
+    const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
+    const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `anew; generation ${current.number} goes on serving`, { cause })
+    if (current === undefined) this.failures.add(id, cause)
     return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))
   }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import pLimit from 'p-limit'
+import { FST_TENANT_NOT_FOUND } from '../errors.ts'
 import type { TenantManager } from './manager.ts'
 import type { ResolvedOptions } from '../options.ts'
 
@@ -23,20 +24,28 @@ export async function preload (app: FastifyInstance, manager: TenantManager, opt
 
 async function loadAll (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions, ids: readonly string[]): Promise<void> {
   const step = Math.ceil(ids.length / PROGRESS_LINES)
-  let loaded = 0
-  let failed = 0
+  const counts = { loaded: 0, failed: 0, missing: 0 }
+  let done = 0
   // Each waits for its own load alone, and not in the queue of all, where its time might be up before its turn.
   const limit = pLimit(options.maxLoading)
   await limit.map(ids, async id => {
-    try {
-      await manager.preload(id)
-      loaded++
-    } catch {
-      // The load itself has logged why.
-      failed++
-    }
-    if ((loaded + failed) % step === 0 || loaded + failed === ids.length) app.log.info({ loaded, failed, total: ids.length }, 'preloading tenants')
+    const outcome = await loadOne(manager, id)
+    counts[outcome]++
+    done++
+    // Of all tenants, those that are not active are known to be left out.
+    if (outcome === 'missing' && options.preload !== true) app.log.warn({ tenantId: id }, 'a tenant that is to be preloaded does not exist, or is not active')
+    if (done % step === 0 || done === ids.length) app.log.info({ ...counts, total: ids.length }, 'preloading tenants')
   })
+}
+
+async function loadOne (manager: TenantManager, id: string): Promise<'loaded' | 'failed' | 'missing'> {
+  try {
+    await manager.preload(id)
+    return 'loaded'
+  } catch (error) {
+    // Why a load failed has been logged by the load itself.
+    return error instanceof FST_TENANT_NOT_FOUND ? 'missing' : 'failed'
+  }
 }
 
 async function raceTimer (work: Promise<void>, ms: number): Promise<void> {

@@ -1,6 +1,6 @@
 import { FST_TENANT_PACKAGE_INVALID } from '../../errors.ts'
 import { importModule } from '../modules.ts'
-import { findPackage, packageNameOf, resolveModule } from '../packages.ts'
+import { findPackage, packageNameOf, resolveModule } from '../../sources/packages.ts'
 import { registerDefault } from './register.ts'
 import { PluginLoadingStrategy } from './strategy.ts'
 import type { FastifyInstance } from 'fastify'

@@ -24,6 +24,8 @@ export interface InstalledPackage {
 /** A package of a project. */
 export interface ProjectPackage extends InstalledPackage {
   name: string
+  /** The absolute path of the project's folder. */
+  root: string
   /** Its name without what is fixed in the pattern: `acme` of `fastify-multitenant-acme` for `fastify-multitenant-*`. */
   part: string
 }
@@ -51,7 +53,7 @@ export function resolveModule (specifier: string, dir: string): string {
 }
 
 /** The path of the main module that a package names in its package.json; `null` when it names none. Throws when that is not there. */
-export function mainModule ({ name, manifest: { main, exports } }: ProjectPackage, root: string): string | null {
+export function mainModule ({ name, root, manifest: { main, exports } }: ProjectPackage): string | null {
   return main === undefined && exports === undefined ? null : resolveModule(name, root)
 }
 
@@ -69,7 +71,7 @@ export async function matchingPackages (root: string, pattern: string): Promise<
     const part = openPart(regex, name)
     if (part === null) continue
     const installed = await findPackage(name, root)
-    if (installed !== null) packages.push({ name, part, ...installed })
+    if (installed !== null) packages.push({ name, root, part, ...installed })
     else if (!Object.hasOwn(optionalDependencies, name)) throw new FST_TENANT_PACKAGE_INVALID(name, 'is not installed')
   }
   return packages
