@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { check, checkKeys, isBoolean, isCount, isObject, isText, isTexts, isTimeout } from './check.ts'
 import { FST_TENANT_OPTION_INVALID } from './errors.ts'
-import { OPTION_NAMES } from './options.ts'
+import { OPTION_NAMES, resolveOptions } from './options.ts'
 import { readEnvironment } from './server/environment.ts'
 import { LOG_LEVELS } from './server/log-levels.ts'
 import type { ResolvedServerConfig, ServerConfig } from '../types/index.ts'
@@ -29,6 +29,8 @@ export class ConfigurationManager {
       fastify: Object.freeze({ ...fastify }),
       multitenant: Object.freeze({ ...section('multitenant', multitenant, PLUGIN_OPTIONS) })
     })
+    // The plugin looks at its options too, but by then the core plugins have opened what they open.
+    resolveOptions({ ...multitenant, validateIds: this.#config.security.validateInputs }, '')
   }
 
   /** The configuration, or one section of it. Frozen. */

@@ -5,7 +5,6 @@ import { FST_TENANT_LISTEN_FAILED, FST_TENANT_SERVER_NOT_STARTED, FST_TENANT_SER
 import { guardRegister } from './loading/plugin-function.ts'
 import { PluginManager } from './loading/plugin-manager.ts'
 import { NpmStrategy } from './loading/strategies/npm.ts'
-import { resolveOptions } from './options.ts'
 import multitenant from './plugin.ts'
 import { corePlugins } from './server/core-plugins.ts'
 import { tenantSource } from './server/sources.ts'
@@ -95,8 +94,6 @@ export class MultiTenantServer {
       loaders: this.pluginManager,
       validateIds: security.validateInputs
     }
-    // What is wrong with them is said before a core plugin opens anything.
-    resolveOptions(options, '')
     try {
       this.app.addHook('onClose', uninstall)
       this.app.register(multitenant, options)

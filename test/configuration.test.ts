@@ -113,6 +113,9 @@ t.test('what is wrong is refused by name', async t => {
     }
   }
   t.throws(() => new MultiTenantServer({ server: { port: -1 } }), { message: "The option 'server.port' must be a whole number from 0 to 65535, not -1" })
+  t.throws(() => new MultiTenantServer({ multitenant: { identify: 'smell' as 'header' } }), { message: /^The option 'identify' must be / }, 'before a core plugin opens anything')
+  t.throws(() => new MultiTenantServer({ multitenant: { defaultTenant: '../x' } }), { message: "The option 'defaultTenant' must be a tenant id, not '../x'" })
+  t.ok(new ConfigurationManager({ security: { validateInputs: false }, multitenant: { defaultTenant: '../x' } }))
   t.throws(() => new MultiTenantServer({ multitenant: { require: true } as object }), {
     message: /^The option 'multitenant\.require' must be left out: did you mean 'multitenant\.required'\? The options of multitenant are identify, /
   })

@@ -120,8 +120,6 @@ t.test('what is wrong keeps a server from starting, and leaves nothing open', as
   await fail(project(t), { code: 'FST_TENANT_SCHEME_UNKNOWN', message: "No strategy loads the plugin 's3:x'. The schemes are: file, npm" }, { plugins: { load: ['s3:x'] } })
   await fail(project(t), { code: failed, message: "The plugin 'npm:nothing' could not be loaded: The package 'nothing' is not installed" }, { plugins: { load: ['npm:nothing'] } })
   await fail(t.testdir({}), { code: 'FST_TENANT_OPTION_INVALID', message: /'tenants' must be a folder that exists/ })
-  const opens = project(t, { db: { 'index.mjs': 'export default async () => { throw new Error("a database was opened") }' } })
-  await fail(opens, { code: 'FST_TENANT_OPTION_INVALID', message: /'identify'/ }, { multitenant: { identify: 'smell' as 'header' } })
 })
 
 t.test('a port that is taken', async t => {
