@@ -159,6 +159,68 @@ t.test('a client that leaves while the tenant is loaded holds nothing', async t 
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
+t.test('a client that leaves while its pipelined requests wait for their turn holds nothing', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.get('/slow', async () => {
+          await door.pass()
+          return 'slow'
+        })
+        scope.get('/quick', async () => 'quick')
+      }
+    }
+  })
+  app.get('/shared', async () => 'shared')
+  const address = new URL(await listen(app))
+  await app.multitenant.init('acme')
+  const pipeline = (...urls: string[]): Socket => {
+    const socket = connect(Number(address.port), address.hostname)
+    socket.write(urls.map(url => `GET ${url} HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n`).join(''))
+    return socket
+  }
+  const held = async (): Promise<number | undefined> => (await app.multitenant.stats()).tenants[0]?.inFlight
+
+  const leaving = pipeline('/slow', '/quick', '/shared', ...Array.from({ length: 20 }, () => '/quick'))
+  await until(async () => await held() === 23)
+  leaving.destroy()
+  await until(async () => await held() === 0)
+
+  const staying = pipeline('/quick', '/slow', '/quick', '/shared')
+  await until(async () => await held() === 3)
+  door.open()
+  await until(async () => await held() === 0)
+  staying.destroy()
+  t.match(await app.multitenant.unload('acme'), { drained: true })
+})
+
+t.test('a client that leaves while a tenant is loaded for its pipelined requests holds nothing', async t => {
+  const door = new Door()
+  const slow = new Door()
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        await door.pass()
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  app.get('/slow', async () => slow.pass())
+  const address = new URL(await listen(app))
+  const socket = connect(Number(address.port), address.hostname)
+  socket.write('GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
+  const [connection] = await once(app.server, 'connection') as [Socket]
+  await door.reached
+  socket.destroy()
+  await once(connection, 'close')
+  door.open()
+  await until(() => app.multitenant.get('acme') !== null)
+  await turn()
+  t.match((await app.multitenant.stats()).tenants, [{ id: 'acme', inFlight: 0 }])
+  slow.open()
+})
+
 t.test('what is still open after drainTimeout is ended by force and reported', async t => {
   const door = new Door()
   const events: string[] = []

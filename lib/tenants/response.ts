@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { isResponding, kResponded } from '../scope/responding.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
+const kQueued = Symbol('fastify-multitenant.queued')
 
 interface Leased { [kLease]?: Lease }
+interface Queueing { [kQueued]: Set<ServerResponse> }
 
 /**
  * Releases the lease when the response has closed and the tenant's onResponse hooks are through: not when it has finished, because a
@@ -17,6 +20,7 @@ export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   }
   (reply as Leased)[kLease] = lease
   reply.on('close', onClose)
+  if (isQueued(reply)) closeWithConnection(reply)
   return true
 }
 
@@ -34,7 +38,33 @@ function release (this: ServerResponse): void {
   leaseOf(this)?.release()
 }
 
-/** HTTP/2 responses tell it by their stream. */
+/** HTTP/2 responses tell it by their stream, those that wait in a queue by their connection. */
 function isClosed (reply: ServerResponse): boolean {
-  return reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true
+  if (reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true) return true
+  return isQueued(reply) && reply.req.socket.destroyed
+}
+
+/** Whether the request was pipelined, so that its response waits for those before it. */
+function isQueued (reply: ServerResponse): boolean {
+  return reply.socket === null
+}
+
+/** Node before 24 does not tell a response that waits in the queue when its client leaves. */
+function closeWithConnection (reply: ServerResponse): void {
+  const socket = reply.req.socket as Socket & Queueing
+  if (!Object.hasOwn(socket, kQueued)) {
+    socket[kQueued] = new Set()
+    socket.once('close', closeQueue)
+  }
+  socket[kQueued].add(reply)
+  reply.once('close', leaveQueue)
+}
+
+/** One listener for the whole queue: a client may send any number of requests at once. */
+function closeQueue (this: Socket & Queueing): void {
+  this[kQueued].forEach(reply => onClose.call(reply))
+}
+
+function leaveQueue (this: ServerResponse): void {
+  (this.req.socket as Socket & Queueing)[kQueued].delete(this)
 }
