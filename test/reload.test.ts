@@ -267,6 +267,29 @@ t.test('a reload that is asked for while the tenant is loaded comes after it, wi
   t.equal(acme.most, 1)
 })
 
+t.test('a reload that waits behind a load that fails is the one generation there is', async t => {
+  for (const first of ['reload', 'init'] as const) {
+    await t.test(first, async t => {
+      const acme = new Counted()
+      const events = new Events(t)
+      const app = appWith(t, { acme: acme.definition })
+      await app.ready()
+      acme.before = async () => {
+        acme.before = undefined
+        throw new Error('broken')
+      }
+      const failing = app.multitenant[first]('acme')
+      const reloading = app.multitenant.reload('acme')
+      await t.rejects(failing, { code: 'FST_TENANT_LOAD_FAILED' })
+      t.match(await reloading, { generation: 2 })
+      t.equal(app.multitenant.get('acme')?.generation, 2)
+      t.equal((await send(app, 'acme', '/pair')).body, '2 2')
+      t.match(await app.multitenant.unload('acme'), { generation: 2, drained: true })
+      t.same(events.names, ['fail acme 1', 'load acme 2', 'drain acme 2'])
+    })
+  }
+})
+
 t.test('a reload whose tenant is unloaded meanwhile leaves nothing loaded', async t => {
   const acme = new Counted()
   const events = new Events(t)

@@ -55,7 +55,7 @@ export class Slot {
 
   /** Whether nothing of the tenant is left in memory. */
   get vacant (): boolean {
-    return this.current === undefined && !this.building && this.draining === 0 && this.waiting === 0
+    return this.current === undefined && !this.building && this.#next === undefined && this.draining === 0 && this.waiting === 0
   }
 
   /** The current generation, built when there is none: once, however many ask. */
