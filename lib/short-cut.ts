@@ -5,6 +5,8 @@ import { offerRequests } from './scope/request-listener.ts'
 import { holdUntilClose } from './tenants/response.ts'
 import type { Identification } from './identification/identification.ts'
 import type { HostApp } from './scope/host-app.ts'
+import type { RouteMatch } from './scope/internals.ts'
+import type { Generation } from './tenants/generation.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
 
 /**
@@ -32,7 +34,7 @@ export class ShortCut {
     if (id === undefined) return false
     const generation = this.#registry.active(id)
     if (generation === undefined || this.#registry.isFull(generation)) return false
-    const route = generation.scope.firstRouteFor(raw)
+    const route = this.#routeFor(generation, raw)
     if (route === null) {
       noteId(raw, id)
       return false
@@ -40,6 +42,15 @@ export class ShortCut {
     if (!holdUntilClose(generation.acquire(rawReply), rawReply)) return false
     enterRoute(route, raw, rawReply, this.#host.app.log)
     return true
+  }
+
+  #routeFor (generation: Generation, raw: IncomingMessage): RouteMatch | null {
+    try {
+      return generation.scope.firstRouteFor(raw)
+    } catch {
+      // A constraint of the tenant's own, say: here it would end the process. The hook asks once more, and the request fails.
+      return null
+    }
   }
 
   #identify (raw: IncomingMessage): string | undefined {

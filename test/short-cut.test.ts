@@ -220,6 +220,31 @@ t.test('where something comes between the server and the hook, all requests go b
   })
 })
 
+t.test('a constraint of a tenant that throws fails that request alone', async t => {
+  const strategy = {
+    name: 'broken',
+    storage: () => {
+      const handlers = new Map<unknown, unknown>()
+      return { get: (key: unknown) => handlers.get(key) ?? null, set: (key: unknown, store: unknown) => { handlers.set(key, store) } }
+    },
+    deriveConstraint: (raw: IncomingMessage) => {
+      if (raw.headers['x-broken'] !== undefined) throw new Error('broken')
+      return raw.headers['x-version']
+    }
+  }
+  const app = appOf(t, {
+    acme: async scope => {
+      scope.addConstraintStrategy(strategy as never)
+      scope.get('/own', { constraints: { broken: 'one' } }, async () => 'of acme')
+    }
+  })
+  await listen(app)
+  await app.multitenant.init('acme')
+  t.match(await exchange(app, { url: '/own', tenant: 'acme', headers: { 'x-broken': 'yes' } }), { status: 500 })
+  t.match(await exchange(app, { url: '/own', tenant: 'acme', headers: { 'x-version': 'one' } }), { status: 200, body: 'of acme' })
+  t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
+})
+
 t.test('an app that closes answers itself', async t => {
   const gate = new Gate()
   const { app, doors } = await prepare(t, app => { app.addHook('preClose', () => gate.pass()) })
