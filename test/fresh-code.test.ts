@@ -212,6 +212,28 @@ t.test('the modules of one generation are of one reading, also while a tenant of
   await reloaded
 })
 
+t.test('a tenant that fails and one that hangs keep no other tenant of the same folder from being loaded', async t => {
+  const folder = new Folder(t)
+  await folder.write({
+    'plugins/database.mjs': `export default async (app, { tenant }) => {
+        if (tenant.id === 'failing') throw new Error('no database')
+        if (tenant.id === 'hanging') await app.door.pass()
+      }`,
+    'routes/index.mjs': route('request.tenantId')
+  })
+  const { dir } = folder
+  const door = new Door()
+  const app = appWith(t, { hanging: { dir }, failing: { dir }, healthy: { dir } })
+  app.decorate('door', door)
+  await app.ready()
+  const hanging = send(app, 'hanging')
+  await door.reached
+  t.same(refusal(await send(app, 'failing')), [503, 'FST_TENANT_LOAD_FAILED'])
+  t.equal((await send(app, 'healthy')).body, 'healthy')
+  door.open()
+  t.equal((await hanging).body, 'hanging')
+})
+
 t.test('a folder that is reached by a symbolic link is read again too', async t => {
   const folder = new Folder(t)
   await folder.write({ 'routes/index.mjs': route("'old'"), 'services/Users.cjs': "module.exports = class Users { name = 'old' }" })

@@ -35,6 +35,8 @@ export class FreshCode {
   readonly #registerHooks: RegisterHooks | undefined
   /** What the folders looked like when they were loaded last. */
   readonly #seen = new LRUCache<string, string>({ max: MAX_FOLDERS })
+  /** Who could not be loaded, and from where. */
+  readonly #distrusted = new LRUCache<string, true>({ max: MAX_FOLDERS })
   /** The loads that read from each folder now. */
   readonly #reading = new Map<string, Set<Promise<unknown>>>()
   #registration: Registration | undefined
@@ -47,17 +49,21 @@ export class FreshCode {
 
   /**
    * Reads the folder again when something in it has changed since it was loaded last, so that a tenant that comes back runs what is
-   * on disk, and costs nothing when that is what it was.
+   * on disk, and costs nothing when that is what it was. A tenant that failed reads it again whatever it looks like.
    */
-  async refreshChanged (dir: string): Promise<void> {
+  async refreshChanged (dir: string, id: string): Promise<void> {
+    if (this.#distrusted.delete(keyOf(dir, id))) return this.refresh(dir)
     const seen = this.#seen.get(dir)
     if (seen !== undefined && seen !== await stateOf(dir)) return this.refresh(dir)
     if (seen === undefined) this.#seen.set(dir, await stateOf(dir))
   }
 
-  /** What was read of the folder is broken, and Node keeps it: the next load reads it again. */
-  distrust (dir: string): void {
-    this.#seen.set(dir, '')
+  /**
+   * What was read of the folder for this tenant may be broken, and Node keeps it: the tenant's next load reads it again. Others of the
+   * same folder do not, or they would wait for whichever of its loads hangs.
+   */
+  distrust (dir: string, id: string): void {
+    this.#distrusted.set(keyOf(dir, id), true)
   }
 
   /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
@@ -111,6 +117,11 @@ export class FreshCode {
  * it as a whole too: a second app must not take for new what the first has read before it.
  */
 export const processCode = new FreshCode()
+
+/** No path has a NUL in it. */
+function keyOf (dir: string, id: string): string {
+  return `${dir}\0${id}`
+}
 
 /** Changes with every module that is written, added or taken away; installed packages and data apart. */
 async function stateOf (dir: string): Promise<string> {

@@ -151,7 +151,7 @@ export class Builder {
         if (this.#isListening()) generation.scope.onListen()
         return generation
       } catch (cause) {
-        if (definition.dir !== undefined) this.#freshCode.distrust(definition.dir)
+        if (definition.dir !== undefined) this.#freshCode.distrust(definition.dir, slot.id)
         await this.#close(generation)
         throw this.#failed(slot, cause)
       }
@@ -162,7 +162,7 @@ export class Builder {
     if (dir === undefined) return
     this.#watcher?.add(slot.id, dir)
     if (freshCode) return this.#freshCode.refresh(dir)
-    if (slot.current === undefined) await this.#freshCode.refreshChanged(dir)
+    if (slot.current === undefined) await this.#freshCode.refreshChanged(dir, slot.id)
   }
 
   /** A tenant that serves already is not kept from its requests by a reload that failed. */
