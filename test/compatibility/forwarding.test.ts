@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import express from '@fastify/express'
+import httpProxy from '@fastify/http-proxy'
+import middie from '@fastify/middie'
+import replyFrom from '@fastify/reply-from'
+import websocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import t from 'tap'
+import WebSocket from 'ws'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyPluginAsync } from 'fastify'
+import { tryAll } from '../fixtures/compatibility/suite.ts'
+import { exchange } from '../fixtures/http/exchange.ts'
+import type { Client } from '../fixtures/compatibility/start.ts'
+
+/** What requests are forwarded to: it tells what arrived. */
+const upstream = Fastify()
+upstream.all('/*', async ({ method, url, headers, body }, reply) => {
+  reply.header('x-upstream', 'yes')
+  return { method, url, body, by: headers['x-by'] }
+})
+const origin = await upstream.listen({ host: '127.0.0.1', port: 0 })
+t.teardown(() => upstream.close())
+
+/** A middleware that says who is asked, and answers `/stop` itself. */
+const middleware = (owner: string) => (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
+  response.setHeader('x-middleware', owner)
+  if (request.url === '/stop') response.end(`stopped by ${owner}`)
+  else next()
+}
+const item: FastifyPluginAsync = async scope => {
+  scope.get('/item', async () => ({ item: 1 }))
+  scope.get('/stop', async () => 'not stopped')
+}
+
+async function talk ({ port, headers }: Client, url: string, text: string): Promise<string[]> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${url}`, { headers })
+  const heard: string[] = []
+  socket.on('message', data => heard.push(String(data)))
+  await once(socket, 'message')
+  socket.send(text)
+  await once(socket, 'message')
+  socket.close()
+  await once(socket, 'close')
+  return heard
+}
+
+t.test('forwarding', async t => tryAll(t, 'forwarding', {
+  // Over sockets: Express gives requests and responses another prototype, which those of `inject()` do not survive.
+  '@fastify/express': {
+    plugin: owner => async app => {
+      await app.register(express)
+      app.use(middleware(owner))
+    },
+    routes: item,
+    works: async (t, { app, headers }, owner) => {
+      const { body, headers: answered } = await exchange(app, { url: '/item', headers })
+      t.same([JSON.parse(body), answered['x-middleware']], [{ item: 1 }, owner])
+      t.equal((await exchange(app, { url: '/stop', headers })).body, `stopped by ${owner}`)
+    },
+    bare: item,
+    decorates: ['app.use', 'app.express'],
+    absent: async (t, { app, headers }) => { t.equal((await exchange(app, { url: '/stop', headers })).body, 'not stopped') }
+  },
+  '@fastify/http-proxy': {
+    plugin: owner => async app => {
+      await app.register(httpProxy, {
+        upstream: origin,
+        prefix: '/up',
+        rewritePrefix: '/in',
+        replyOptions: { rewriteRequestHeaders: (_request, headers) => ({ ...headers, 'x-by': owner }) }
+      })
+    },
+    works: async (t, { send }, owner) => {
+      const response = await send({ method: 'POST', url: '/up/item?a=1', payload: { b: 2 } })
+      t.same([response.statusCode, response.headers['x-upstream']], [200, 'yes'])
+      t.same(response.json(), { method: 'POST', url: '/in/item?a=1', body: { b: 2 }, by: owner })
+    },
+    absent: async (t, { send }) => { t.equal((await send('/up/item')).statusCode, 404) }
+  },
+  '@fastify/middie': {
+    plugin: owner => async app => {
+      await app.register(middie)
+      app.use(middleware(owner))
+      app.use('/item', (_request: IncomingMessage, response: ServerResponse, next: () => void) => {
+        response.setHeader('x-path', 'item')
+        next()
+      })
+    },
+    routes: item,
+    works: async (t, { send }, owner) => {
+      t.match((await send('/item')).headers, { 'x-middleware': owner, 'x-path': 'item' })
+      t.equal((await send('/stop')).body, `stopped by ${owner}`)
+    },
+    bare: item,
+    decorates: ['app.use'],
+    absent: async (t, { send }) => { t.equal((await send('/stop')).body, 'not stopped') }
+  },
+  '@fastify/reply-from': {
+    plugin: owner => async app => {
+      await app.register(replyFrom, { base: `${origin}/` })
+      app.decorate('by', owner as never)
+    },
+    routes: async scope => {
+      scope.all('/from/*', (request, reply) => reply.from(`/in/${(request.params as { '*': string })['*']}`, {
+        rewriteRequestHeaders: (_request, headers) => ({ ...headers, 'x-by': scope.getDecorator<string>('by') })
+      }))
+    },
+    works: async (t, { send }, owner) => {
+      const response = await send({ method: 'PUT', url: '/from/item?a=1', payload: { b: 2 } })
+      t.match(response.json(), { method: 'PUT', url: '/in/item?a=1', body: { b: 2 }, by: owner })
+    },
+    decorates: ['reply.from']
+  },
+  '@fastify/websocket': {
+    plugin: owner => async app => {
+      await app.register(websocket)
+      app.decorate('by', owner as never)
+    },
+    routes: async scope => {
+      scope.get('/socket', { websocket: true }, (socket, request) => {
+        socket.send(`${request.tenantId} by ${scope.getDecorator('by')}`)
+        socket.on('message', data => socket.send(`${request.tenantId}: ${String(data)}`))
+      })
+    },
+    works: async (t, client, owner) => { t.same(await talk(client, '/socket', 'hello'), [`${client.id} by ${owner}`, `${client.id}: hello`]) },
+    decorates: ['app.websocketServer', 'app.injectWS'],
+    absent: async (t, client) => { await t.rejects(talk(client, '/socket', 'hello'), { message: 'Unexpected server response: 404' }) },
+    note: 'Where only tenants register it, `preload` them: see the limits in the README.'
+  }
+}))
