@@ -1,4 +1,3 @@
-import Fastify from 'fastify'
 import t from 'tap'
 import type { FastifyInstance, FastifyPluginAsync, HTTPMethods } from 'fastify'
 import multitenant from '../index.ts'
@@ -149,11 +148,13 @@ t.test('who answers', async t => {
 
   t.test("a URL that no parameter takes is refused as the app's options say", async t => {
     const app = appOf(t, { acme: answering('tenant', ['GET /:id']) })
+    // Older Fastifys decode a URL only where the app has a route for the method.
+    app.get('/of/the/app', async () => 'app')
     const answer = await app.inject({ url: `/${'x'.repeat(200)}`, headers: as('acme') })
     t.equal(answer.statusCode, 414)
     const bad = await app.inject({ url: '/%zz', headers: as('acme') })
-    const native = await Fastify().inject('/%zz')
-    t.same([bad.statusCode, bad.json()], [native.statusCode, native.json()])
+    t.equal(bad.statusCode, 400)
+    t.match(bad.json(), { code: 'FST_ERR_BAD_URL' })
   })
 })
 

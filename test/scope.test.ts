@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
-import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Test } from 'tap'
 import multitenant, { FST_TENANT_FASTIFY_UNSUPPORTED } from '../index.ts'
 import { latch } from './fixtures/lifecycle/app.ts'
@@ -148,16 +148,14 @@ t.test("the path strategy below a prefix reaches the app's routes there that are
 
 t.test('a bad URL is logged though nobody is identified', async t => {
   const lines: string[] = []
-  const options: FastifyServerOptions = {
+  const app = appWith(t, async () => {}, {}, Fastify({
     logger: { stream: { write: (line: string) => { lines.push(JSON.parse(line).msg) } } },
     frameworkErrors: (error, _request, reply) => { (reply as FastifyReply).code(400).send(error.message) }
-  }
-  const native = await Fastify(options).inject('/%world')
-  const nativeLines = lines.splice(0)
-  const app = appWith(t, async () => {}, {}, Fastify(options) as FastifyInstance)
-  const answer = await app.inject({ url: '/%world', headers: acme })
-  t.same([answer.statusCode, answer.body, lines], [native.statusCode, native.body, nativeLines])
-  t.equal(lines[0], 'incoming request')
+  }) as unknown as FastifyInstance)
+  // Older Fastifys decode a URL only where the app has a route for the method.
+  app.get('/of/the/app', async () => 'app')
+  t.equal((await app.inject({ url: '/%world', headers: acme })).statusCode, 400)
+  t.same(lines, ['incoming request'])
 })
 
 t.test("a tenant stays loaded until the app's own onResponse hooks are through", async t => {

@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import type { FastifyInstance, FastifyReply, FastifyServerOptions, RouteOptions } from 'fastify'
 import { hold } from '../fixtures/contract/contract.ts'
-import { badUrlStatus } from '../fixtures/http/bad-url.ts'
 import type { Asked, Contract } from '../fixtures/contract/contract.ts'
 
 /** A constraint strategy that reads a header. */
@@ -77,6 +76,11 @@ const constraints: Record<string, Contract> = {
   }
 }
 
+/** Older Fastifys look at a URL only where the app has a route for the method: what nobody can decode is then refused. */
+function withRoute (app: FastifyInstance): void {
+  app.get('/of/the/app', async () => 'app')
+}
+
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']
 
 const routes: Record<string, Contract> = {
@@ -102,13 +106,14 @@ const routes: Record<string, Contract> = {
     ask: ['/a/1', '/a/1/', '/a/1/items', '/a/1/deep', '/a/1/deep/', { url: '/a/1/deep', method: 'PUT' }, { url: '/a/1/deep/', method: 'PUT', status: 404 }]
   },
   'parameters, patterns and wildcards': {
+    app: withRoute,
     program: scope => {
       const tell = async ({ params, query, routeOptions }: { params: unknown, query: unknown, routeOptions: { url?: string } }): Promise<unknown> => ({ url: routeOptions.url, params, query })
       for (const url of ['/one/:id', '/two/:id(^\\d+$)', '/three/:a-:b', '/four/*', '/five/:id?', '/six/:file.png', '/static', '/:any']) scope.get(url, tell)
     },
     ask: [
       '/one/a%20b', '/two/2', { url: '/two/x', status: 404 }, '/three/x-y', '/four/x/y?z=1', '/five', '/five/5', '/six/a.png', '/static', '/other',
-      { url: '/one/%E0%A4%A', status: await badUrlStatus() }
+      { url: '/one/%E0%A4%A', status: 400 }
     ]
   },
   'the same route twice': {
@@ -151,8 +156,9 @@ const routes: Record<string, Contract> = {
     fails: 'FST_ERR_ROUTE_METHOD_NOT_SUPPORTED'
   },
   'a URL that nobody can decode': {
+    app: withRoute,
     program: scope => { scope.get('/own', async () => 'own') },
-    ask: ['/own', { url: '/%zz', status: await badUrlStatus() }]
+    ask: ['/own', { url: '/%zz', status: 400 }]
   }
 }
 
@@ -199,9 +205,9 @@ const options: Array<[what: string, options: object, ask: Array<string | Asked>]
   ['maxParamLength', { routerOptions: { maxParamLength: 10 } }, ['/Own/1', { url: `/Own/${long}`, status: 414 }]],
   ['querystringParser', { routerOptions: { querystringParser: (text: string) => ({ text }) } }, ['/Own/1?a=1&b=2']],
   ['rewriteUrl', { rewriteUrl: ({ url }: { url: string }) => url.replace('/old', '/Own') }, ['/old/1', '/Own/1']],
-  ['frameworkErrors', FRAMEWORK_ERRORS, ['/Own/1', { url: '/%zz', status: await badUrlStatus(FRAMEWORK_ERRORS) }]]
+  ['frameworkErrors', FRAMEWORK_ERRORS, ['/Own/1', { url: '/%zz', status: 499 }]]
 ]
-const ofServer: Record<string, Contract> = Object.fromEntries(options.map(([what, options, ask]) => [what, { options, program: telling, ask }]))
+const ofServer: Record<string, Contract> = Object.fromEntries(options.map(([what, options, ask]) => [what, { options, app: withRoute, program: telling, ask }]))
 
 const timeouts: Record<string, Contract> = {
   'request.signal': {
