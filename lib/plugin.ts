@@ -10,13 +10,14 @@ import { Builder } from './tenants/builder.ts'
 import { TenantManager } from './tenants/manager.ts'
 import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
+import { SourceWatch } from './tenants/source-watch.ts'
 import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { IdentificationContext, MultitenantOptions } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const options = resolveOptions(opts, app.prefix)
-  await options.source.open?.()
+  await options.source.open?.({ log: app.log })
 
   decorateRequests(app)
   const host = new HostApp(app, options.order)
@@ -32,6 +33,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hostLookup(app, options, builder) })
   const hooks = new RequestHooks(options, identification, registry, host)
   const shortCut = new ShortCut(identification, registry, host)
+  const sourceWatch = new SourceWatch({ source: options.source, registry, builder, log: app.log })
   const manager: TenantManager = new TenantManager({ host, options, builder, registry, identification })
 
   app.decorate('multitenant', manager)
@@ -42,6 +44,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
   app.addHook('onClose', () => registry.close())
+  app.addHook('onClose', async () => sourceWatch.close())
 }
 
 /** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */

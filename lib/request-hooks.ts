@@ -5,6 +5,7 @@ import { checkTenantId } from './identification/tenant-id.ts'
 import { isPromiseLike } from './is-promise-like.ts'
 import { notedId } from './noted-id.ts'
 import { holdUntilClose, leaseOf } from './tenants/response.ts'
+import { retryAfter } from './tenants/retry-after.ts'
 import type { Identification } from './identification/identification.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -114,7 +115,7 @@ export class RequestHooks {
   #fail (cause: unknown, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     if (isRefusal(cause)) return this.#refuse(cause, request, reply, done)
     request.log.error({ err: cause }, 'identification strategy failed')
-    this.#refuse(new FST_TENANT_IDENTIFICATION_FAILED({ cause }), request, reply, done)
+    this.#refuse(retryAfter(new FST_TENANT_IDENTIFICATION_FAILED({ cause }), 1), request, reply, done)
   }
 
   /** With `order: 'first'` the hooks that the app registered before the plugin run first. */

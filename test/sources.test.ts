@@ -1,12 +1,14 @@
 import { mkdir, rm, symlink, utimes } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { pino } from 'pino'
 import t from 'tap'
 import { combinedSource } from '../lib/sources/combined.ts'
 import { directorySource } from '../lib/sources/directory.ts'
 import { objectSource } from '../lib/sources/object.ts'
 import { resolveSource } from '../lib/sources/resolve.ts'
-import type { TenantSource } from '../types/index.ts'
+import { TestSource } from './fixtures/test-source.ts'
+import type { LoadedTenant, TenantChange, TenantSource } from '../types/index.ts'
 
 const LONG_AGO = new Date('2020-01-01T00:00:00Z')
 const WRONG_OPTION = { name: 'FastifyError', code: 'FST_TENANT_OPTION_INVALID' }
@@ -185,12 +187,39 @@ t.test('several sources', async t => {
     t.same(asked, [])
   })
 
+  t.test('are each told of the tenants that they have, and of no others', async t => {
+    const told: Array<TenantChange | undefined> = []
+    const [first, bare, second] = [new TestSource(), spySource(['initech'], []), new TestSource()]
+    const heard: LoadedTenant[][] = []
+    const watched = (source: TestSource): TenantSource => Object.assign(source, {
+      watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]) {
+        heard.push(loaded())
+        return TestSource.prototype.watch.call(source, changed, loaded)
+      }
+    })
+    first.put({ id: 'acme' })
+    second.put({ id: 'globex' })
+    const source = combinedSource([watched(first), bare, watched(second)])
+    const loaded = await Promise.all(['acme', 'globex', 'initech'].map(async id => ({ id, version: (await source.get(id))?.version })))
+    t.equal(new Set(loaded.map(({ version }) => version)).size, 3, 'versions of two sources are not the same')
+    const stop = source.watch(change => told.push(change), () => loaded)
+    t.same(heard, [[{ id: 'acme', version: '1' }], [{ id: 'globex', version: '1' }]])
+
+    first.tell({ id: 'acme', version: '1' })
+    first.tell({ id: 'acme', active: false })
+    second.tell()
+    t.same(told, [loaded[0], { id: 'acme', active: false }, undefined])
+    stop()
+    first.tell()
+    t.equal(told.length, 3)
+  })
+
   t.test('are opened, and closed whatever happens', async t => {
     const events: string[] = []
     const bare = spySource([], [])
     const good = { ...bare, open: () => { events.push('open') }, close: () => { events.push('close') } }
     const bad = { ...bare, close: () => { throw new Error('stuck') } }
-    await combinedSource([bare, good]).open()
+    await combinedSource([bare, good]).open({ log: pino({ level: 'silent' }) })
     await combinedSource([bare, good]).close()
     t.same(events, ['open', 'close'])
     await t.rejects(combinedSource([bad, good]).close(), { name: 'AggregateError', errors: [{ message: 'stuck' }] })

@@ -44,7 +44,7 @@ export async function loadTenant (
   const plugins = readStandard(id, config)
   const index = folder === null ? null : await readIndex(folder)
   const services = new Map<string, unknown>()
-  const name = displayName(id, index, config)
+  const name = definition.name ?? displayName(id, index, config)
   fillIn(config, { id, name })
   const tenant = introduce({ name, config, services })
   const given: TenantPluginOptions = { tenant, config }

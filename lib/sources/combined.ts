@@ -1,4 +1,4 @@
-import type { TenantDefinition, TenantSource } from '../../types/index.ts'
+import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** Several sources as one: they are asked in turn, and the first that knows a tenant wins. */
 export class CombinedSource implements TenantSource {
@@ -12,15 +12,15 @@ export class CombinedSource implements TenantSource {
   }
 
   /** Throws what the first source that cannot be opened throws. */
-  async open (): Promise<void> {
-    for (const source of this.sources) await source.open?.()
+  async open (context: SourceContext): Promise<void> {
+    for (const source of this.sources) await source.open?.(context)
   }
 
   /** Throws what a source throws: those after it are not asked, since the tenant may be that source's. */
   async get (id: string): Promise<TenantDefinition | null> {
-    for (const source of this.sources) {
+    for (const [index, source] of this.sources.entries()) {
       const definition = await source.get(id)
-      if (definition !== null) return definition
+      if (definition !== null) return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
     }
     return null
   }
@@ -35,8 +35,15 @@ export class CombinedSource implements TenantSource {
     }
   }
 
-  watch (changed: () => void): () => void {
-    const stops = this.sources.map(source => source.watch?.(changed))
+  /** Each source is told only of the tenants that it has: of another's it would say that they are gone. */
+  watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
+    const stops = this.sources.map((source, index) => {
+      const prefix = `${index}:`
+      const of = ({ id, version }: LoadedTenant): LoadedTenant[] => version?.startsWith(prefix) === true ? [{ id, version: version.slice(prefix.length) }] : []
+      return source.watch?.(
+        change => changed(change?.version === undefined ? change : { ...change, version: prefix + change.version }),
+        () => loaded().flatMap(of))
+    })
     return () => stops.forEach(stop => stop?.())
   }
 

@@ -1,12 +1,12 @@
 import { FST_TENANT_ID_TAKEN } from '../errors.ts'
 import { CombinedSource } from './combined.ts'
-import type { TenantDefinition } from '../../types/index.ts'
+import type { SourceContext, TenantDefinition } from '../../types/index.ts'
 
 /** Several sources as one, none of which may have a tenant of another. */
 export class DistinctSource extends CombinedSource {
   /** Throws FST_TENANT_ID_TAKEN for an id that is there more than once, and what a source throws. */
-  override async open (): Promise<void> {
-    await super.open()
+  override async open (context: SourceContext): Promise<void> {
+    await super.open(context)
     const seen = new Set<string>()
     for (const source of this.sources) {
       for await (const id of source.list()) {

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
-import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
+import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { processCode } from '../loading/fresh-code.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { publish } from './channels.ts'
@@ -9,8 +9,8 @@ import { withDeadline } from './deadline.ts'
 import { Failures } from './failures.ts'
 import { Generation, UseClock } from './generation.ts'
 import { LoadContext } from './load-context.ts'
+import { RefusedIds } from './refused-ids.ts'
 import { retryAfter } from './retry-after.ts'
-import { UnknownIds } from './unknown.ts'
 import type { Residency } from './residency.ts'
 import type { Slot } from './slot.ts'
 import type { Watcher } from './watcher.ts'
@@ -32,7 +32,10 @@ export interface BuilderContext {
 
 /** Builds generations and takes them down, and remembers what could not be built. */
 export class Builder {
-  readonly unknown = new UnknownIds()
+  /** The ids that no source knows. */
+  readonly unknown = new RefusedIds()
+  /** The ids of tenants that their source has suspended. */
+  readonly suspended = new RefusedIds()
   readonly failures = new Failures()
   readonly context = new LoadContext()
   /** Counted since the start, failed ones included. */
@@ -44,7 +47,6 @@ export class Builder {
   readonly #watcher: Watcher | undefined
   readonly #clock = new UseClock()
   readonly #freshCode = processCode.open()
-  readonly #unwatch: (() => void) | undefined
   readonly #limit: LimitFunction
 
   constructor ({ options, log, createScope, isListening, watcher }: BuilderContext) {
@@ -54,10 +56,9 @@ export class Builder {
     this.#log = log
     this.#createScope = createScope
     this.#limit = pLimit(options.maxLoading)
-    this.#unwatch = this.#watchSource()
   }
 
-  /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
+  /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
   async build (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
     const event = slot.current === undefined ? 'load' : 'reload'
     try {
@@ -65,6 +66,7 @@ export class Builder {
       slot.lastError = undefined
       this.failures.forget(slot.id)
       this.unknown.forget(slot.id)
+      this.suspended.forget(slot.id)
       publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
       return generation
     } catch (error) {
@@ -84,9 +86,15 @@ export class Builder {
     }
   }
 
-  /** Stops reading code afresh, and watching. */
+  /** Forgets why a tenant was refused: it has changed. */
+  forget (id: string): void {
+    this.unknown.changed(id)
+    this.suspended.changed(id)
+    this.failures.forget(id)
+  }
+
+  /** Stops reading code afresh, and watching folders. */
   async close (): Promise<void> {
-    this.#unwatch?.()
     this.#freshCode.close()
     await this.#watcher?.close()
   }
@@ -131,17 +139,16 @@ export class Builder {
     return Object.assign(new FST_TENANT_NOT_FOUND(id), { cause })
   }
 
-  #watchSource (): (() => void) | undefined {
-    try {
-      return this.#options.source.watch?.(() => this.unknown.clear())
-    } catch (err) {
-      this.#log.warn({ err }, 'a new tenant may be found some seconds late: its source cannot be watched')
-      return undefined
-    }
+  #suspended (id: string, age: number): Error {
+    // The source may have been told since that the tenant is resumed.
+    if (age === this.suspended.age) this.suspended.add(id)
+    return new FST_TENANT_SUSPENDED(id)
   }
 
   async #load (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+    const { age } = this.suspended
     const definition = await this.define(slot.id)
+    if (definition.suspended === true) throw this.#suspended(slot.id, age)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
     return residency.place(slot, async () => {
       const generation = new Generation(slot.id, number, this.#createScope(slot.id), this.#clock)

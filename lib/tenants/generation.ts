@@ -27,6 +27,7 @@ export class Generation {
   readonly #clock: UseClock
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
+  #version: string | undefined
   #loadedAt: Date | null = null
   #loadMs = 0
   /** When the last request came, as a count of all requests: which of two tenants was used last is never a tie. */
@@ -56,6 +57,11 @@ export class Generation {
     return this.#tenant as Tenant
   }
 
+  /** The version of the definition that it was loaded from; `undefined` when its source has none. */
+  get version (): string | undefined {
+    return this.#version
+  }
+
   /** Whether it takes requests. */
   get active (): boolean {
     return this.#state === 'active'
@@ -83,6 +89,7 @@ export class Generation {
   /** Loads the tenant. When that fails, what was opened is still open: call `close()`. */
   async load (definition: TenantDefinition, options: LoadingOptions): Promise<void> {
     const started = performance.now()
+    this.#version = definition.version
     await this.scope.boot(`tenant ${this.id}`, instance => {
       return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents))
     })

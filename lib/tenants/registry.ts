@@ -90,6 +90,7 @@ export class TenantRegistry {
   async enter (id: string, holder: Holder): Promise<Lease> {
     this.#check(id)
     if (this.#builder.unknown.has(id)) throw new FST_TENANT_NOT_FOUND(id)
+    if (this.#builder.suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
     const pause = this.#builder.failures.pauseOf(id)
     if (pause > 0 && this.active(id) === undefined) throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause: this.#builder.failures.errorOf(id) }), pause)
     // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
@@ -107,7 +108,7 @@ export class TenantRegistry {
 
   /**
    * Builds a new generation beside the current one and swaps them.
-   * @throws as `enter`, and the current one keeps serving, unless the new config leaves the tenant out
+   * @throws as `enter`, and the current one keeps serving, unless the new config leaves the tenant out or its source has suspended it
    */
   async reload (id: string, code: boolean): Promise<Swap> {
     this.#check(id)
@@ -116,7 +117,7 @@ export class TenantRegistry {
       return await this.#builder.waitFor(id, () => slot.reload(code))
     } catch (error) {
       // Not waited for: the reload may be asked for by a request of the tenant.
-      if ((error as Error).cause instanceof InactiveTenantError) slot.clear()
+      if (error instanceof FST_TENANT_SUSPENDED || (error as Error).cause instanceof InactiveTenantError) slot.clear()
       this.#leave(slot)
       throw error
     }

@@ -4,9 +4,9 @@ const MAX_IDS = 10_000
 /** ms */
 const TTL = 5_000
 
-/** Remembers for a short while which ids are no tenant's, so that a flood of made-up ones does not reach the source. */
-export class UnknownIds {
-  /** Grows whenever tenants may have been added. */
+/** Remembers for a short while which ids a source refused, so that a flood of requests for them does not reach it. */
+export class RefusedIds {
+  /** Grows whenever what is remembered may be wrong from now on. */
   #age = 0
   readonly #ids = new LRUCache<string, true>({ max: MAX_IDS, ttl: TTL })
 
@@ -30,7 +30,13 @@ export class UnknownIds {
     this.#ids.delete(id)
   }
 
-  /** To be called when tenants may have been added. */
+  /** To be called when the tenant of this id may have changed. */
+  changed (id: string): void {
+    this.#age++
+    this.forget(id)
+  }
+
+  /** To be called when any tenant may have changed. */
   clear (): void {
     this.#age++
     this.#ids.clear()

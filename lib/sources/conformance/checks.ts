@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { isAbsolute } from 'node:path'
+import { ToldChanges } from './told-changes.ts'
+import type { TestedSource } from '../conformance.ts'
+import type { TenantDefinition, TenantSource } from '../../../types/index.ts'
+
+/** One of the tests. `patience`: how long a change may take to be told, in ms. */
+export type Check = (tested: TestedSource, patience: number) => Promise<void>
+
+const NOBODY = ['nobody', 'ACME', 'acme ', 'acme/', './acme', '../acme', '..', '.', '', 'acme\0', 'constructor', '__proto__', 'a'.repeat(300)]
+
+/** The tests by name. */
+export const checks: Record<string, Check> = {
+  'get() knows the tenants that there are, and no others': async ({ source, put }) => {
+    await put({ id: 'acme', config: { plan: 'pro' } })
+    await put({ id: 'globex', config: { plan: 'free' } })
+    for (const [id, plan] of [['acme', 'pro'], ['globex', 'free']] as const) {
+      const { dir = '/', config, ...definition } = await known(source, id)
+      assert.equal(definition.id, id)
+      assert.ok(isAbsolute(dir), 'dir is an absolute path')
+      if (typeof config === 'object') assert.deepEqual(config, { plan })
+    }
+    for (const id of NOBODY) assert.equal(await source.get(id), null, `get(${JSON.stringify(id)})`)
+  },
+
+  'list() and count() tell each tenant once': async ({ source, put }) => {
+    assert.deepEqual(await listed(source), [])
+    const ids = ['acme', 'globex', 'initech']
+    for (const id of ids) await put({ id })
+    assert.deepEqual((await listed(source)).sort(), ids)
+    // Who has seen enough may stop.
+    for await (const id of source.list()) if (ids.includes(id)) break
+    assert.equal(await source.count?.() ?? ids.length, ids.length)
+  },
+
+  'resolveHost() prefers the host itself, then the longest wildcard': async ({ source, put }) => {
+    if (source.resolveHost === undefined) return
+    await put({ id: 'acme', hosts: ['acme.example', '*.example'] })
+    await put({ id: 'globex', hosts: ['*.shop.example', 'www.acme.example'] })
+    const owners = { 'acme.example': 'acme', 'www.acme.example': 'globex', 'a.shop.example': 'globex', 'a.b.shop.example': 'globex', 'shop.example': 'acme' }
+    for (const [host, id] of Object.entries(owners)) assert.equal(await source.resolveHost(host), id, host)
+    for (const host of ['example', 'acme.example.org', '*.example.org', 'localhost', '[::1]']) assert.equal(await source.resolveHost(host), null, host)
+  },
+
+  'watch() tells of tenants that are added, changed and removed': async ({ source, put, remove }, patience) => {
+    const changes = new ToldChanges(source, patience)
+    if (changes.stop === undefined) return
+    await changes.after(() => put({ id: 'acme', config: { plan: 'free' } }), 'acme', true)
+    const { version } = await known(source, 'acme')
+    if (version === undefined) return changes.stop()
+    await changes.after(() => put({ id: 'acme', config: { plan: 'pro' } }), 'acme', true)
+    assert.notEqual((await known(source, 'acme')).version, version, 'another version for every change')
+    if (remove !== undefined) {
+      await changes.after(() => remove('acme'), 'acme', false)
+      assert.equal(await source.get('acme'), null)
+      await changes.after(() => put({ id: 'acme', config: { plan: 'free' } }), 'acme', true)
+      assert.notEqual((await known(source, 'acme')).version, version, 'a version never comes back')
+    }
+    changes.stop()
+  },
+
+  'a suspended tenant is told, and known as one': async ({ source, put, suspends = false }, patience) => {
+    if (!suspends) return
+    const changes = new ToldChanges(source, patience)
+    await changes.after(() => put({ id: 'acme' }), 'acme', true)
+    await changes.after(() => put({ id: 'acme', suspended: true }), 'acme', false)
+    assert.equal((await known(source, 'acme')).suspended, true)
+    await changes.after(() => put({ id: 'acme', suspended: false }), 'acme', true)
+    assert.equal((await known(source, 'acme')).suspended ?? false, false)
+    changes.stop?.()
+  },
+
+  'what cannot be known is an error, never "not found"': async ({ source, put, breakDown, repair }) => {
+    if (breakDown === undefined) return
+    await put({ id: 'acme' })
+    await breakDown()
+    await assert.rejects(async () => source.get('acme'), 'get() rejects')
+    await assert.rejects(async () => source.get('nobody'), 'get() of an unknown id rejects')
+    await assert.rejects(async () => listed(source), 'list() rejects')
+    if (source.resolveHost !== undefined) await assert.rejects(async () => source.resolveHost?.('acme.example'), 'resolveHost() rejects')
+    await repair?.()
+    assert.notEqual(await source.get('acme'), null)
+    assert.equal(await source.get('nobody'), null)
+  }
+}
+
+async function known (source: TenantSource, id: string): Promise<TenantDefinition> {
+  const definition = await source.get(id)
+  assert.notEqual(definition, null, `get('${id}')`)
+  return definition as TenantDefinition
+}
+
+async function listed (source: TenantSource): Promise<string[]> {
+  const ids: string[] = []
+  for await (const id of source.list()) ids.push(id)
+  return ids
+}

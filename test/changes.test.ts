@@ -1,0 +1,259 @@
+import t, { type Test } from 'tap'
+import { appWith, call, Door, Events, listen, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
+import { TestSource } from './fixtures/test-source.ts'
+import type { FastifyInstance } from 'fastify'
+import type { WantedTenant } from '../lib/sources/conformance.ts'
+import type { TenantDefinition } from '../types/index.ts'
+
+/** A source whose tenants answer with the plan in their config. */
+class Plans extends TestSource {
+  /** What each answer of the source waits for. */
+  before: () => Promise<void> = async () => {}
+  asked = 0
+
+  override async get (id: string): Promise<TenantDefinition | null> {
+    this.asked++
+    const definition = await super.get(id)
+    await this.before()
+    if (definition === null) return null
+    return {
+      ...definition,
+      plugin: async (app, { config }) => {
+        if (Reflect.get(config, 'plan') === 'broken') throw new Error('broken')
+        app.get('/', async () => Reflect.get(config, 'plan'))
+      }
+    }
+  }
+
+  set (id: string, plan: string, more: Partial<WantedTenant> = {}): void {
+    this.put({ id, config: { plan }, ...more })
+  }
+}
+
+interface Changing {
+  app: FastifyInstance
+  source: Plans
+  events: Events
+  log: LogLines
+}
+
+/** An app whose one tenant, acme, is loaded. */
+async function setUp (t: Test): Promise<Changing> {
+  const source = new Plans()
+  const events = new Events(t)
+  const log = new LogLines()
+  source.set('acme', 'free')
+  const app = appWith(t, source, {}, log.server)
+  t.equal((await send(app, 'acme')).body, 'free')
+  return { app, source, events, log }
+}
+
+t.test('a tenant that its source says has changed is reloaded', async t => {
+  const { app, source, events } = await setUp(t)
+  const reload = events.next('reload')
+  source.set('acme', 'pro')
+  t.match(await reload, { id: 'acme', generation: 2 })
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('one that has that version already is not', async t => {
+  const { source, events } = await setUp(t)
+  source.tell({ id: 'acme', version: '1' })
+  const reload = events.next('reload')
+  source.set('acme', 'pro')
+  await reload
+  source.tell({ id: 'acme', version: '2' })
+  const another = events.next('reload')
+  source.tell({ id: 'acme' })
+  t.match(await another, { generation: 3 }, 'without a version every change counts')
+  t.same(events.of('reload').map(({ generation }) => generation), [2, 3])
+})
+
+t.test('many changes at once are one reload, of the last', async t => {
+  const { app, source, events } = await setUp(t)
+  const reload = events.next('reload')
+  for (const plan of ['a', 'b', 'c', 'd']) source.set('acme', plan)
+  await reload
+  t.equal((await send(app, 'acme')).body, 'd')
+  t.equal(events.of('reload').length, 1)
+})
+
+t.test('a tenant that is not in memory stays out of it', async t => {
+  const { app, source } = await setUp(t)
+  source.set('globex', 'free')
+  source.set('globex', 'pro')
+  await app.multitenant.unload('acme')
+  source.set('acme', 'pro')
+  t.equal((await app.multitenant.stats()).active, 0)
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('one that leaves memory before its reload stays out of it', async t => {
+  const { app, source, events } = await setUp(t)
+  source.set('globex', 'free')
+  await send(app, 'globex')
+  source.set('acme', 'pro')
+  await app.multitenant.unload('acme')
+  // Changes of others, until the time of the first is certainly over.
+  for (let round = 0; round < 20; round++) {
+    const reload = events.next('reload')
+    source.set('globex', `${round}`)
+    await reload
+  }
+  t.equal(app.multitenant.get('acme'), null)
+})
+
+t.test('a tenant that is added is found at once, though it was unknown before', async t => {
+  const { app, source } = await setUp(t)
+  t.equal((await send(app, 'globex')).statusCode, 404)
+  const { asked } = source
+  t.equal((await send(app, 'globex')).statusCode, 404)
+  t.equal(source.asked, asked, 'it is remembered as unknown')
+  source.set('globex', 'pro')
+  t.equal((await send(app, 'globex')).body, 'pro')
+})
+
+t.test('an answer from before a change is not remembered after it', async t => {
+  const { app, source } = await setUp(t)
+  const door = new Door()
+  source.before = () => door.pass()
+  const early = send(app, 'globex')
+  await door.reached
+  source.set('globex', 'pro')
+  door.open()
+  t.equal((await early).statusCode, 404)
+  t.equal((await send(app, 'globex')).body, 'pro')
+})
+
+t.test('a change while the tenant is loaded is not lost', async t => {
+  const { app, source, events } = await setUp(t)
+  await app.multitenant.unload('acme')
+  const door = new Door()
+  source.before = () => door.pass()
+  const early = send(app, 'acme')
+  await door.reached
+  const reload = events.next('reload')
+  source.set('acme', 'pro')
+  door.open()
+  t.equal((await early).body, 'free')
+  await reload
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('a tenant that its source suspends is refused at every entry, until it is resumed', async t => {
+  const { app, source } = await setUp(t)
+  const url = await listen(app)
+  const tenant = app.multitenant.get('acme')!
+  source.set('acme', 'free', { suspended: true })
+
+  t.same(refusal(await send(app, 'acme')), [403, 'FST_TENANT_SUSPENDED'])
+  t.equal((await call(url, 'acme')).status, 403)
+  t.equal(tenant.active, false)
+  const suspended = { code: 'FST_TENANT_SUSPENDED' }
+  await t.rejects(app.multitenant.run('acme', () => 'ran'), suspended)
+  await t.rejects(app.multitenant.init('acme'), suspended)
+  await t.rejects(app.multitenant.reload('acme'), suspended)
+  t.not(await tenant.app.inject('/').then(({ statusCode }) => statusCode, () => 'refused'), 200)
+  await t.resolves(app.multitenant.suspend('acme'), 'may be suspended here as well')
+  app.multitenant.resume('acme')
+
+  const { asked } = source
+  t.equal((await send(app, 'acme')).statusCode, 403)
+  t.equal(source.asked, asked, 'the source is not asked again and again')
+  source.set('acme', 'pro')
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('what is resumed while the source answers is not remembered as suspended', async t => {
+  const { app, source } = await setUp(t)
+  source.set('acme', 'free', { suspended: true })
+  const door = new Door()
+  source.before = () => door.pass()
+  const early = send(app, 'acme')
+  await door.reached
+  source.set('acme', 'pro')
+  door.open()
+  t.equal((await early).statusCode, 403)
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('a reload that finds the tenant suspended takes it out of service', async t => {
+  const { app, source } = await setUp(t)
+  source.tenants.set('acme', { id: 'acme', suspended: true })
+  await t.rejects(app.multitenant.reload('acme'), { code: 'FST_TENANT_SUSPENDED' })
+  t.equal((await send(app, 'acme')).statusCode, 403)
+})
+
+t.test('a change that waits for its turn does not bring back what is suspended meanwhile', async t => {
+  const { app, source } = await setUp(t)
+  source.set('acme', 'pro')
+  source.set('acme', 'pro', { suspended: true })
+  t.equal((await send(app, 'acme')).statusCode, 403)
+  t.equal(app.multitenant.get('acme'), null)
+})
+
+t.test('a tenant that is deleted is gone, and its requests end first', async t => {
+  const { app, source } = await setUp(t)
+  source.remove('acme')
+  t.equal((await send(app, 'acme')).statusCode, 404)
+})
+
+t.test('the old one goes on when the new one cannot be loaded, and the log says why', async t => {
+  const { app, source, log, events } = await setUp(t)
+  const line = log.next('tenant not reloaded')
+  source.set('acme', 'broken')
+  t.match(await line, { level: 40, tenantId: 'acme', err: { code: 'FST_TENANT_LOAD_FAILED' } })
+  t.equal((await send(app, 'acme')).body, 'free')
+  const reload = events.next('reload')
+  source.set('acme', 'pro')
+  await reload
+  t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('a tenant that failed is tried again at once when it has changed', async t => {
+  const { app, source } = await setUp(t)
+  source.set('globex', 'broken')
+  t.equal((await send(app, 'globex')).statusCode, 503)
+  source.set('globex', 'pro')
+  t.equal((await send(app, 'globex')).body, 'pro')
+})
+
+t.test('when nobody knows what has changed, nothing is remembered as refused', async t => {
+  const { app, source } = await setUp(t)
+  source.set('initech', 'free', { suspended: true })
+  t.equal((await send(app, 'globex')).statusCode, 404)
+  t.equal((await send(app, 'initech')).statusCode, 403)
+  for (const id of ['globex', 'initech']) source.tenants.set(id, { id, config: { plan: 'pro' } })
+  source.tell()
+  t.equal((await send(app, 'globex')).body, 'pro')
+  t.equal((await send(app, 'initech')).body, 'pro')
+})
+
+t.test('a source may ask what is in memory, and in which version', async t => {
+  const { app, source } = await setUp(t)
+  source.set('globex', 'free')
+  const door = new Door()
+  source.before = () => door.pass()
+  const loading = send(app, 'globex')
+  await door.reached
+  t.same(source.loaded(), [{ id: 'acme', version: '1' }], 'what is still on its way is not in memory')
+  door.open()
+  await loading
+  t.same(source.loaded(), [{ id: 'acme', version: '1' }, { id: 'globex', version: '2' }])
+})
+
+t.test('nothing is heard or done after the app is closed', async t => {
+  const { app, source, log } = await setUp(t)
+  source.set('acme', 'pro')
+  await app.close()
+  source.set('acme', 'later')
+  t.equal(log.lines.filter(({ msg }) => String(msg).startsWith('tenant')).length, 0)
+})
+
+t.test('a name that the source gives is the one to show', async t => {
+  const source = new TestSource()
+  source.tenants.set('acme', { id: 'acme', name: 'Acme Inc.', config: { name: 'of the config' } })
+  const app = appWith(t, source)
+  await app.ready()
+  t.equal((await app.multitenant.init('acme')).name, 'Acme Inc.')
+})
