@@ -45,6 +45,10 @@ export const FST_TENANT_PACKAGE_INVALID = createError<[name: string, reason: str
 export const FST_TENANT_ID_TAKEN = createError<[id: string, places: string]>('FST_TENANT_ID_TAKEN', "Tenant '%s' is there more than once: %s", 500)
 /** 500: the hosts of the tenants are not fit to be told apart: one is no host, or is there twice. */
 export const FST_TENANT_HOSTS_INVALID = createError<[reason: string, options?: ErrorOptions]>('FST_TENANT_HOSTS_INVALID', 'The hosts of the tenants are not valid: %s', 500)
+/** 500: the table of tenants is not in the database: `migrate()` makes it. */
+export const FST_TENANT_TABLE_MISSING = createError<[table: string]>('FST_TENANT_TABLE_MISSING', 'There is no table %s: call migrate() first', 500)
+/** 500: the row of a tenant cannot be used. */
+export const FST_TENANT_ROW_INVALID = createError<[id: string, reason: string]>('FST_TENANT_ROW_INVALID', "The row of tenant '%s' is not valid: %s", 500)
 /** 500: `start()` of a server that has been started before, or whose app has been made ready or closed by itself; `cause` says how. */
 export const FST_TENANT_SERVER_STARTED = createError<[options?: ErrorOptions]>('FST_TENANT_SERVER_STARTED', 'A server is started once, and by start() alone; make a new one to start again', 500)
 /** 500: something that needs a server that has been started. */

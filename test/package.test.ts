@@ -51,7 +51,8 @@ t.test('package.json says what npm and its users need', async t => {
     license: 'MIT',
     description: /\w/,
     engines: { node: '>=20.19' },
-    peerDependencies: { fastify: /^\^5\./ }
+    peerDependencies: { fastify: /^\^5\./, pg: /^\^8\./ },
+    peerDependenciesMeta: { pg: { optional: true } }
   })
   for (const keyword of ['fastify', 'fastify-plugin', 'multitenant']) t.ok(manifest['keywords']?.includes(keyword), keyword)
   t.match(await readFile(join(ROOT, 'LICENSE'), 'utf8'), /^MIT License/)
@@ -76,7 +77,15 @@ t.test('what the code imports is a dependency, and nothing else is', async t => 
     for (const [, name] of source.matchAll(/\bfrom '((?:@[\w-]+\/)?[a-z][\w-]*)/g)) imported.add(name as string)
   }
   imported.delete('node')
-  t.strictSame([...imported].sort(), ['fastify', ...Object.keys(manifest['dependencies'] ?? {})].sort())
+  t.strictSame([...imported].sort(), [...Object.keys(manifest['peerDependencies'] ?? {}), ...Object.keys(manifest['dependencies'] ?? {})].sort())
+})
+
+t.test('what is an optional peer is loaded by those who ask for it alone', async t => {
+  const { files } = await npmPack('--dry-run')
+  for (const { path } of files.filter(({ path }) => path.endsWith('.js'))) {
+    const asked = /from 'pg'/.test(await readFile(join(ROOT, path), 'utf8'))
+    if (asked) t.match(path, /^dist\/lib\/sources\/postgres\//)
+  }
 })
 
 t.test('the changelog has a heading for the minor of this version', async t => {

@@ -1,11 +1,11 @@
 import { watch } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { isTenantId } from '../identification/tenant-id.ts'
 import { Fresh } from './fresh.ts'
 import { readHosts } from './hosts-file.ts'
+import { toPath } from './to-path.ts'
 import type { Dirent } from 'node:fs'
 import type { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../identification/tenant-id.ts'
@@ -24,7 +24,7 @@ export class DirectorySource implements TenantSource {
 
   /** A relative path starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
   constructor (dir: string | URL, isId: IdCheck = isTenantId) {
-    this.dir = toPath(dir)
+    this.dir = toPath(dir, 'tenants')
     this.#folders = new Fresh(this.dir, dir => readFolders(dir, isId))
     this.#hosts = new Fresh(join(this.dir, HOSTS_FILE), path => readHosts(path, isId))
   }
@@ -62,9 +62,9 @@ export class DirectorySource implements TenantSource {
   }
 
   watch (changed: () => void): () => void {
-    const watcher = watch(this.dir, { persistent: false }, changed)
+    const watcher = watch(this.dir, { persistent: false }, () => changed())
     // The folder went away: what is asked for next will say so.
-    watcher.on('error', changed)
+    watcher.on('error', () => changed())
     return () => watcher.close()
   }
 }
@@ -72,12 +72,6 @@ export class DirectorySource implements TenantSource {
 /** The source of the tenants that are folders in `dir`. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
 export function directorySource (dir: string | URL, isId?: IdCheck): DirectorySource {
   return new DirectorySource(dir, isId)
-}
-
-function toPath (dir: string | URL): string {
-  if (typeof dir === 'string' && dir !== '') return resolve(dir)
-  if (dir instanceof URL && dir.protocol === 'file:') return fileURLToPath(dir)
-  throw new FST_TENANT_OPTION_INVALID('tenants', 'the path or the file URL of a folder')
 }
 
 async function readFolders (dir: string, isId: IdCheck): Promise<Map<string, string>> {

@@ -1,0 +1,152 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { FST_TENANT_OPTION_INVALID, FST_TENANT_TABLE_MISSING } from '../errors.ts'
+import { createClient, createPool, queryOf } from './postgres/connections.ts'
+import { HostLookup } from './postgres/host-lookup.ts'
+import { Listener } from './postgres/listener.ts'
+import { migrate } from './postgres/migration.ts'
+import { resolvePostgresOptions } from './postgres/options.ts'
+import { TenantTable } from './postgres/table.ts'
+import type { PostgresPool } from './postgres/connections.ts'
+import type { Names } from './postgres/names.ts'
+import type { PostgresTenantsOptions } from './postgres/options.ts'
+import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../types/index.ts'
+
+export type { PostgresPool } from './postgres/connections.ts'
+export type { PostgresTenantsOptions } from './postgres/options.ts'
+
+/** What the trigger of the table tells of a row. */
+interface Message extends TenantChange {
+  /** Whether hosts have changed hands. */
+  hosts: boolean
+}
+
+/** How many tenants are compared by one query. */
+const COMPARED = 1_000
+
+/** Tenants that are rows of a table in PostgreSQL, which tells all processes of changes. */
+export class PostgresSource implements TenantSource {
+  readonly #names: Names
+  readonly #pool: PostgresPool
+  readonly #ownsPool: boolean
+  readonly #table: TenantTable
+  readonly #hosts: HostLookup
+  readonly #listener: Listener
+  #log: FastifyBaseLogger | undefined
+  #changed: ((change?: TenantChange) => void) | undefined
+  #loaded: () => LoadedTenant[] = () => []
+
+  /** Throws FST_TENANT_OPTION_INVALID. */
+  constructor (options: PostgresTenantsOptions) {
+    const { names, folders, connectionString, pool } = resolvePostgresOptions(options)
+    this.#names = names
+    this.#ownsPool = pool === undefined
+    this.#pool = pool ?? createPool(connectionString as string)
+    this.#table = new TenantTable(names, queryOf(this.#pool), folders)
+    this.#hosts = new HostLookup(hosts => this.#table.tenantsOf(hosts))
+    this.#listener = new Listener({
+      channel: names.channel,
+      connect: () => createClient(connectionString, pool),
+      onMessage: message => this.#onMessage(message),
+      compare: query => this.#compare(query),
+      onListening: () => this.#onListening(),
+      onLost: error => this.#onLost(error)
+    })
+    // Without a listener, an idle connection that breaks would end the process.
+    this.#pool.on('error', this.#onPoolError)
+  }
+
+  /** The full name of the table, quoted where it needs be. */
+  get table (): string {
+    return this.#names.tenants
+  }
+
+  /** Makes the table, or brings it up to date. Does nothing when it is; may be called by several processes at once. */
+  async migrate (): Promise<void> {
+    await migrate(queryOf(this.#pool), this.#names)
+  }
+
+  /** Throws FST_TENANT_TABLE_MISSING, FST_TENANT_OPTION_INVALID when the source is in use already, and what PostgreSQL or the connection throws. */
+  async open ({ log }: SourceContext): Promise<void> {
+    if (this.#log !== undefined) throw new FST_TENANT_OPTION_INVALID('tenants', 'a source of its own for each registration: this one is in use')
+    this.#log = log
+    if (!await this.#table.exists()) throw new FST_TENANT_TABLE_MISSING(this.#names.tenants)
+    await this.#listener.open()
+  }
+
+  /** Throws FST_TENANT_ROW_INVALID, and what PostgreSQL or the connection throws. */
+  async get (id: string): Promise<TenantDefinition | null> {
+    return this.#table.get(id)
+  }
+
+  /** Page by page, in the order of the ids. */
+  list (): AsyncIterable<string> {
+    return this.#table.list()
+  }
+
+  /** At once when the host was asked for a short while ago. */
+  resolveHost (host: string): string | null | Promise<string | null> {
+    return this.#hosts.resolve(host)
+  }
+
+  /** Exact up to 10,000; above that it is what PostgreSQL estimates. */
+  async count (): Promise<number> {
+    return this.#table.count()
+  }
+
+  watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
+    this.#changed = changed
+    this.#loaded = loaded
+    return () => { this.#changed = undefined }
+  }
+
+  /** Closes the connection that listens, and the pool unless it was given. */
+  async close (): Promise<void> {
+    await this.#listener.close()
+    // A pool that has ended may still hear from its connections.
+    if (this.#ownsPool) return this.#pool.end()
+    this.#pool.off('error', this.#onPoolError)
+  }
+
+  #onMessage (payload: string): void {
+    try {
+      const { id, version, active, hosts } = JSON.parse(payload) as Message
+      if (hosts) this.#hosts.changed()
+      this.#changed?.({ id, version, active })
+    } catch (err) {
+      // Whoever may connect to the database may send messages.
+      this.#log?.warn({ err }, 'a message on the channel of tenants is not of their table')
+    }
+  }
+
+  /** What was added meanwhile is told to nobody. */
+  #onListening (): void {
+    this.#hosts.trust(true)
+    this.#changed?.()
+    this.#log?.info('hears of changes of tenants')
+  }
+
+  /** Until it listens again, it knows of nothing new: what it does not know may be there. */
+  #onLost (err: Error): void {
+    this.#hosts.trust(false)
+    this.#changed?.()
+    this.#log?.warn({ err }, 'lost the connection that hears of changes of tenants; those in memory go on')
+  }
+
+  /** Tells how the tenants in memory are now, whatever was told of them. */
+  async #compare (query: ReturnType<typeof queryOf>): Promise<void> {
+    const loaded = this.#loaded().map(({ id }) => id)
+    // Asks even when there is nothing to compare: that shows whether the connection is alive.
+    do {
+      for (const change of await this.#table.changes(query, loaded.splice(0, COMPARED))) this.#changed?.(change)
+    } while (loaded.length > 0)
+  }
+
+  readonly #onPoolError = (err: Error): void => {
+    this.#log?.warn({ err }, 'lost an idle connection to the database of tenants')
+  }
+}
+
+/** The tenants of a table in PostgreSQL; `migrate()` makes it. Throws FST_TENANT_OPTION_INVALID. */
+export function postgresTenants (options: PostgresTenantsOptions): PostgresSource {
+  return new PostgresSource(options)
+}

@@ -1,0 +1,92 @@
+import { folderOf } from './folders.ts'
+import type { Query } from './connections.ts'
+import type { FolderColumns, TenantFolders } from './folders.ts'
+import type { Names } from './names.ts'
+import type { TenantChange, TenantDefinition } from '../../../types/index.ts'
+
+interface TenantRow extends FolderColumns {
+  name: string | null
+  hosts: string[]
+  active: boolean
+  config: object
+  version: string
+}
+
+/** How many ids are read by one query. */
+const PAGE = 1_000
+/** Up to here tenants are counted; above, the count is what PostgreSQL estimates. */
+const COUNTED = 10_000
+
+/** Reads the table of tenants. All its methods throw what PostgreSQL or the connection throws. */
+export class TenantTable {
+  readonly #names: Names
+  readonly #query: Query
+  readonly #folders: TenantFolders
+
+  constructor (names: Names, query: Query, folders: TenantFolders) {
+    this.#names = names
+    this.#query = query
+    this.#folders = folders
+  }
+
+  async exists (): Promise<boolean> {
+    const [row] = await this.#query<{ found: boolean }>('select to_regclass($1) is not null as found', [this.#names.tenants])
+    return row?.found === true
+  }
+
+  /** Throws FST_TENANT_ROW_INVALID. */
+  async get (id: string): Promise<TenantDefinition | null> {
+    // PostgreSQL takes no such text, and has no such tenant.
+    if (id.includes('\0')) return null
+    const [row] = await this.#query<TenantRow>(
+      `select id, name, hosts, active, config, dir, template, version::text from ${this.#names.tenants} where id = $1`, [id])
+    // What UTF-8 cannot tell arrives there as something else.
+    if (row === undefined || row.id !== id) return null
+    const { active, version, config, hosts } = row
+    if (!active) return { id, version, suspended: true }
+    const dir = folderOf(row, this.#folders)
+    return { id, version, config, hosts, ...(dir !== undefined && { dir }), ...(row.name !== null && { name: row.name }) }
+  }
+
+  async * list (): AsyncIterable<string> {
+    for (let last: string | undefined = ''; last !== undefined;) {
+      const page: Array<{ id: string }> = await this.#query(`select id from ${this.#names.tenants} where id > $1 order by id limit ${PAGE}`, [last])
+      for (const { id } of page) yield id
+      last = page.length < PAGE ? undefined : page.at(-1)?.id
+    }
+  }
+
+  async count (): Promise<number> {
+    const [row] = await this.#query<{ counted: number, estimated: number }>(
+      `select (select count(*)::int from (select from ${this.#names.tenants} limit ${COUNTED + 1}) as capped) as counted,
+        reltuples::float8 as estimated from pg_class where oid = to_regclass($1)`, [this.#names.tenants])
+    const { counted, estimated } = row as { counted: number, estimated: number }
+    return counted > COUNTED ? Math.max(counted, estimated) : counted
+  }
+
+  /** How these tenants are now. */
+  async changes (query: Query, ids: readonly string[]): Promise<TenantChange[]> {
+    const rows = await query<Required<TenantChange>>(`select id, version::text, active from ${this.#names.tenants} where id = any ($1)`, [ids])
+    const found = new Map(rows.map(row => [row.id, row]))
+    return ids.map(id => found.get(id) ?? { id, active: false })
+  }
+
+  /** The tenants that hosts belong to: of exactly that host, else of the longest wildcard that fits. */
+  async tenantsOf (hosts: readonly string[]): Promise<Map<string, string>> {
+    const asked = hosts.map(host => ({ host, candidates: candidatesOf(host) }))
+    const rows = await this.#query<{ host: string, tenant_id: string }>(
+      `select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [[...new Set(asked.flatMap(({ candidates }) => candidates))]])
+    const owners = new Map(rows.map(row => [row.host, row.tenant_id]))
+    return new Map(asked.flatMap(({ host, candidates }) => candidates.flatMap(candidate => {
+      const id = owners.get(candidate)
+      return id === undefined ? [] : [[host, id] as const]
+    }).slice(0, 1)))
+  }
+}
+
+/** What a row may call a host: `shop.acme.example`, `*.acme.example`, `*.example`. */
+function candidatesOf (host: string): string[] {
+  const candidates = [host]
+  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) candidates.push(`*${host.slice(dot)}`)
+  return candidates
+}

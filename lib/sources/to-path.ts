@@ -1,0 +1,10 @@
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
+
+/** The absolute path of a folder; a relative one starts at the working directory. Throws FST_TENANT_OPTION_INVALID naming `option` when it is none. */
+export function toPath (dir: string | URL, option: string): string {
+  if (typeof dir === 'string' && dir !== '') return resolve(dir)
+  if (dir instanceof URL && dir.protocol === 'file:') return fileURLToPath(dir)
+  throw new FST_TENANT_OPTION_INVALID(option, 'the path or the file URL of a folder')
+}

@@ -1,0 +1,362 @@
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { postgresTenants } from '../lib/sources/postgres.ts'
+import { Names } from '../lib/sources/postgres/names.ts'
+import { appWith, Events, LogLines, refusal, send, until } from './fixtures/lifecycle/app.ts'
+import { openDatabase } from './fixtures/postgres/database.ts'
+import type { FastifyInstance } from 'fastify'
+import type { PostgresSource, PostgresTenantsOptions } from '../lib/sources/postgres.ts'
+import type { MultitenantOptions, TenantSource } from '../types/index.ts'
+
+const APPLICATION = 'fastify-multitenant'
+const WRONG_OPTION = { code: 'FST_TENANT_OPTION_INVALID' }
+const ROUTES = "export default async (app, { tenant, config }) => app.get('/', async () => tenant.id + ' ' + config.plan)"
+const log = pino({ level: 'silent' })
+
+const database = await openDatabase(t)
+const { connectionString } = database
+
+/** A source whose table is there and empty. */
+async function makeSource (t: Test, options: Partial<PostgresTenantsOptions> = {}): Promise<PostgresSource> {
+  const source = postgresTenants({ connectionString, schema: database.newSchema(), ...options })
+  t.teardown(() => source.close())
+  await source.migrate()
+  return source
+}
+
+/** One process of several: what it has in memory is its own, the table is shared. */
+interface Node {
+  app: FastifyInstance
+  source: PostgresSource
+  log: LogLines
+}
+
+/** Closed by its app, and not by the test. */
+async function startNode (t: Test, schema: string, templates: string, options: MultitenantOptions = {}, more: Partial<PostgresTenantsOptions> = {}): Promise<Node> {
+  const source = postgresTenants({ connectionString, schema, templates, ...more })
+  await source.migrate()
+  const log = new LogLines()
+  const app = appWith(t, source, options, log.server)
+  await app.ready()
+  return { app, source, log }
+}
+
+/** Several nodes, in which acme is loaded. */
+async function startNodes (t: Test, count: number): Promise<{ nodes: Node[], table: string, events: Events }> {
+  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const schema = database.newSchema()
+  const events = new Events(t)
+  const nodes = await Promise.all(Array.from({ length: count }, () => startNode(t, schema, templates)))
+  const table = nodes[0]!.source.table
+  await put(table, 'acme', 'free')
+  for (const { app } of nodes) t.equal((await send(app, 'acme')).body, 'acme free')
+  return { nodes, table, events }
+}
+
+async function put (table: string, id: string, plan: string): Promise<void> {
+  await database.query(`insert into ${table} (id, template, config) values ($1, 'standard', $2) on conflict (id) do update set config = excluded.config`, [id, { plan }])
+}
+
+async function ids (source: TenantSource): Promise<string[]> {
+  const found: string[] = []
+  for await (const id of source.list()) found.push(id)
+  return found
+}
+
+t.test('options that are wrong are refused, by name', async t => {
+  const wrong = (options: object, name: string): void => {
+    t.throws(() => postgresTenants(options), { ...WRONG_OPTION, message: new RegExp(`'${name}'`) })
+  }
+  wrong({}, 'connectionString')
+  wrong({ connectionString: '' }, 'connectionString')
+  wrong({ connectionString, pool: {} }, 'pool')
+  wrong({ pool: null }, 'pool')
+  wrong({ connectionString, schema: '' }, 'schema')
+  wrong({ connectionString, schema: 'é'.repeat(32) }, 'schema')
+  wrong({ connectionString, schema: 'a\0' }, 'schema')
+  wrong({ connectionString, namespace: 'a'.repeat(41) }, 'namespace')
+  wrong({ connectionString, root: '' }, 'root')
+  wrong({ connectionString, templates: new URL('https://example.com') }, 'templates')
+  wrong({ connectionString, tables: 'tenants' }, 'tables')
+})
+
+t.test('migrate()', async t => {
+  t.test('may be called by many at once, and again', async t => {
+    const schema = database.newSchema()
+    const sources = Array.from({ length: 8 }, () => postgresTenants({ connectionString, schema }))
+    t.teardown(() => Promise.all(sources.map(source => source.close())))
+    await Promise.all(sources.map(source => source.migrate()))
+    await database.query(`insert into ${schema}.tenants (id) values ('acme')`)
+    await sources[0]?.migrate()
+    t.same(await ids(sources[1]!), ['acme'], 'and keeps what is there')
+  })
+
+  t.test('takes any names', async t => {
+    for (const [schema, namespace] of [['Test "quoted"; drop', 'it\'s "mine".x'], ['s'.repeat(63), 'n'.repeat(40)], ['é$$\\', undefined]] as const) {
+      const own = schema.slice(0, 63 - 20) + database.newSchema().slice(-12)
+      t.teardown(() => database.query(`drop schema ${pg.escapeIdentifier(own)} cascade`))
+      const source = await makeSource(t, { schema: own, ...(namespace !== undefined && { namespace }) })
+      await source.open({ log })
+      const changed = new Promise(resolve => source.watch(resolve, () => []))
+      await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
+      t.match(await changed, { id: 'acme', active: true }, source.table)
+      t.equal(await source.resolveHost('acme.example'), 'acme')
+    }
+  })
+
+  t.test('needs no right to make schemas where there is one', async t => {
+    const schema = database.newSchema()
+    const role = `role_of_${schema}`
+    await database.query(`create role ${role}; create schema ${schema} authorization ${role}`)
+    t.teardown(() => database.query(`drop owned by ${role} cascade; drop role ${role}`))
+    const pool = new pg.Pool({ connectionString, options: `-c role=${role}` })
+    t.teardown(() => pool.end())
+    await t.resolves(postgresTenants({ pool, schema }).migrate())
+  })
+
+  t.test('is asked for when the app boots without', async t => {
+    const source = postgresTenants({ connectionString, schema: database.newSchema() })
+    await t.rejects(async () => { await appWith(t, source).ready() }, { code: 'FST_TENANT_TABLE_MISSING', message: `There is no table ${source.table}: call migrate() first` })
+  })
+})
+
+t.test('a row', async t => {
+  const root = t.testdir({ acme: {}, templates: { standard: {} } })
+  const source = await makeSource(t, { root, templates: join(root, 'templates') })
+  const insert = (columns: string, values: string): Promise<unknown> => database.query(`insert into ${source.table} (${columns}) values (${values})`)
+
+  await insert('id', "'bare'")
+  t.match(await source.get('bare'), { id: 'bare', config: {}, hosts: [], version: /^\d+$/ })
+  t.notOk(Object.hasOwn(await source.get('bare') ?? {}, 'dir'))
+  await insert('id, name, hosts, config, dir', "'acme', 'Acme Inc.', '{acme.example, *.acme.example}', '{\"plan\":\"pro\"}', 'acme'")
+  t.match(await source.get('acme'), { id: 'acme', name: 'Acme Inc.', hosts: ['acme.example', '*.acme.example'], config: { plan: 'pro' }, dir: join(root, 'acme') })
+  await insert('id, template', "'globex', 'standard'")
+  t.match(await source.get('globex'), { dir: join(root, 'templates/standard') })
+  await insert('id, active, dir', "'gone', false, '/nowhere'")
+  t.strictSame(await source.get('gone').then(definition => definition?.suspended), true)
+
+  for (const [column, path] of [['dir', '/etc'], ['dir', '..'], ['dir', '.'], ['dir', ''], ['dir', '../elsewhere'], ['dir', 'acme/../..'], ['template', '../acme'], ['template', root]]) {
+    await insert(`id, ${column}`, `'wrong', '${path}'`)
+    const error = await source.get('wrong').then(() => null, (error: Error) => error)
+    t.match(error, { code: 'FST_TENANT_ROW_INVALID', message: new RegExp(`'wrong'.*${column} must be`) }, `${column} ${path}`)
+    t.notMatch(error?.message, root)
+    await database.query(`delete from ${source.table} where id = 'wrong'`)
+  }
+  await t.rejects(insert('id, dir, template', "'both', 'acme', 'standard'"), { code: '23514' })
+  await t.rejects(insert('id, config', "'list', '[]'"), { code: '23514' })
+  await t.rejects(insert('id, hosts', "'shouts', '{ACME.example}'"), { code: '23514' }, 'a host that no request could have')
+  await t.rejects(insert('id, hosts', "'thief', '{acme.example}'"), { code: '23505' }, 'a host belongs to one tenant')
+  t.equal(await source.get('\ud800'), null)
+})
+
+t.test('a version never comes back, and nothing changes without one', async t => {
+  const source = await makeSource(t)
+  const versions = new Set<string | undefined>()
+  for (const sql of ["insert into tenants (id) values ('acme')", "update tenants set name = 'a'", "update tenants set name = 'b', version = 1", 'delete from tenants', "insert into tenants (id) values ('acme')"]) {
+    await database.query(sql.replace('tenants', source.table))
+    versions.add((await source.get('acme'))?.version)
+  }
+  t.equal(versions.size, 5, 'four versions and none')
+  const { version } = await source.get('acme') ?? {}
+  await database.query(`update ${source.table} set name = name`)
+  t.equal((await source.get('acme'))?.version, version)
+})
+
+t.test('many rows are listed page by page, and counted without being read', async t => {
+  const source = await makeSource(t)
+  await database.query(`insert into ${source.table} (id) select 'tenant-' || n from generate_series(1, 2500) n`)
+  const listed = await ids(source)
+  t.same([listed.length, new Set(listed).size], [2500, 2500])
+  t.equal(await source.count(), 2500)
+  await database.query(`insert into ${source.table} (id) select 'more-' || n from generate_series(1, 10000) n`)
+  await database.query(`analyze ${source.table}`)
+  t.equal(await source.count(), 12_500, 'what PostgreSQL estimates')
+})
+
+t.test('a change reaches all processes', async t => {
+  const { nodes, table, events } = await startNodes(t, 3)
+  const all = async (change: () => Promise<unknown>): Promise<void> => {
+    const before = events.of('reload').length
+    await change()
+    await until(() => events.of('reload').length === before + nodes.length, Infinity)
+  }
+  const refusals = async (): Promise<unknown[]> => Promise.all(nodes.map(async ({ app }) => refusal(await send(app, 'acme'))))
+
+  await all(() => put(table, 'acme', 'pro'))
+  for (const { app } of nodes) t.equal((await send(app, 'acme')).body, 'acme pro')
+
+  await database.query(`update ${table} set active = false where id = 'acme'`)
+  await until(() => nodes.every(({ app }) => app.multitenant.get('acme') === null), Infinity)
+  t.same(await refusals(), nodes.map(() => [403, 'FST_TENANT_SUSPENDED']))
+
+  await database.query(`update ${table} set active = true where id = 'acme'`)
+  for (const { app } of nodes) await until(async () => (await send(app, 'acme')).body === 'acme pro', Infinity)
+
+  await database.query(`delete from ${table} where id = 'acme'`)
+  await until(() => nodes.every(({ app }) => app.multitenant.get('acme') === null), Infinity)
+  t.same(await refusals(), nodes.map(() => [404, 'FST_TENANT_NOT_FOUND']))
+
+  await put(table, 'acme', 'free')
+  for (const { app } of nodes) await until(async () => (await send(app, 'acme')).body === 'acme free', Infinity)
+
+  await database.query(`update ${table} set id = 'acme-new' where id = 'acme'`)
+  for (const { app } of nodes) await until(async () => (await send(app, 'acme-new')).body === 'acme-new free', Infinity)
+  t.same(await refusals(), nodes.map(() => [404, 'FST_TENANT_NOT_FOUND']))
+})
+
+t.test('what is evicted in one process stays in the others', async t => {
+  const { nodes: [one, other] } = await startNodes(t, 2)
+  await one?.app.multitenant.unload('acme')
+  t.ok(other?.app.multitenant.get('acme'))
+})
+
+t.test('environments in one database do not hear each other', async t => {
+  const schema = database.newSchema()
+  const heard: string[] = []
+  const sources = await Promise.all([{ schema }, { schema, namespace: 'staging' }, {}].map(options => makeSource(t, options)))
+  for (const source of sources) {
+    await source.open({ log })
+    source.watch(change => heard.push(`${sources.indexOf(source)} ${change?.id}`), () => [])
+  }
+  for (const [index, { table }] of sources.entries()) await database.query(`insert into ${table} (id) values ('of-${index}')`)
+  await until(() => heard.length >= 3, Infinity)
+  t.same(heard.sort(), ['0 of-0', '1 of-1', '2 of-2'])
+  t.same(await ids(sources[1]!), ['of-1'])
+
+  // The control: with one table, both hear.
+  const [first] = sources
+  const twin = await makeSource(t, { schema })
+  await twin.open({ log })
+  const both = Promise.all([first!, twin].map(source => new Promise(resolve => source.watch(resolve, () => []))))
+  await database.query(`insert into ${twin.table} (id) values ('shared')`)
+  t.match(await both, [{ id: 'shared' }, { id: 'shared' }])
+})
+
+t.test('a change that was missed for a lost connection is found out', async t => {
+  const { nodes, table, events } = await startNodes(t, 2)
+  await put(table, 'globex', 'free')
+  await put(table, 'initech', 'free')
+  for (const { app } of nodes) for (const id of ['globex', 'initech']) t.equal((await send(app, id)).statusCode, 200)
+  const lost = nodes.map(({ log }) => log.next('lost the connection that hears of changes of tenants; those in memory go on'))
+  // Told to nobody: those who listen are gone when the transaction ends.
+  await database.query(`
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = '${APPLICATION}';
+    update ${table} set config = '{"plan": "pro"}' where id = 'acme';
+    update ${table} set active = false where id = 'globex';
+    delete from ${table} where id = 'initech'`)
+  await Promise.all(lost)
+  await until(() => events.of('reload').length === nodes.length, Infinity)
+  for (const { app } of nodes) {
+    t.equal((await send(app, 'acme')).body, 'acme pro')
+    await until(async () => (await send(app, 'globex')).statusCode === 403, Infinity)
+    await until(async () => (await send(app, 'initech')).statusCode === 404, Infinity)
+  }
+})
+
+t.test('without PostgreSQL', async t => {
+  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const identify = (request: { host: string }): string | null | Promise<string | null> => source.resolveHost(request.host)
+  const events = new Events(t)
+  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: [identify, 'header'] })
+  const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
+  await put(source.table, 'acme', 'free')
+  await put(source.table, 'cold', 'free')
+  await database.query(`update ${source.table} set hosts = '{acme.example, *.acme.example}' where id = 'acme'`)
+  t.equal((await host('acme.example')).body, 'acme free')
+  t.equal((await host('www.acme.example')).body, 'acme free')
+  t.equal((await host('nobody.example')).statusCode, 404)
+
+  const lost = log.next('lost the connection that hears of changes of tenants; those in memory go on')
+  await database.stop()
+  await lost
+  for (const name of ['acme.example', 'www.acme.example']) t.equal((await host(name)).body, 'acme free', 'a tenant in memory goes on')
+  for (const id of ['cold', 'late']) {
+    const response = await app.inject({ url: '/', headers: { host: 'acme.example', 'x-tenant-id': id } })
+    t.equal(response.statusCode, 200, 'the host says whose it is')
+    const cold = await app.multitenant.init(id).then(() => null, (error: { headers: object }) => error)
+    t.match(cold, { code: 'FST_TENANT_LOAD_FAILED', statusCode: 503, headers: { 'retry-after': /^\d+$/ } })
+  }
+  for (const name of ['nobody.example', 'late.example']) {
+    const response = await host(name)
+    t.same([response.statusCode, response.headers['retry-after']], [503, '1'], 'what is not known is not "nobody"')
+  }
+  await t.rejects(app.multitenant.reload('acme'), { code: 'FST_TENANT_LOAD_FAILED' })
+  t.equal((await host('acme.example')).body, 'acme free')
+
+  const back = log.next('hears of changes of tenants')
+  await database.start()
+  await back
+  await put(source.table, 'late', 'pro')
+  await database.query(`update ${source.table} set hosts = '{late.example}' where id = 'late'`)
+  await until(async () => (await host('late.example')).body === 'late pro', Infinity)
+  await app.multitenant.init('cold')
+  const reload = events.next('reload', ({ id }) => id === 'acme')
+  await put(source.table, 'acme', 'pro')
+  await reload
+  t.equal((await host('acme.example')).body, 'acme pro')
+  await database.query(`update ${source.table} set hosts = '{}' where id = 'acme'`)
+  await until(async () => (await host('acme.example')).statusCode === 404, Infinity)
+})
+
+t.test('an app does not boot without PostgreSQL', async t => {
+  const source = await makeSource(t)
+  await database.stop()
+  t.teardown(() => database.start())
+  await t.rejects(source.open({ log }))
+})
+
+t.test('a pool that is given is used, and left as it was', async t => {
+  const schema = database.newSchema()
+  const pool = new pg.Pool({ connectionString, application_name: `pool of ${schema}` })
+  t.teardown(() => pool.end())
+  const source = postgresTenants({ pool, schema })
+  await source.migrate()
+  const log = new LogLines()
+  const app = appWith(t, source, {}, log.server)
+  await app.ready()
+  await database.query(`insert into ${source.table} (id) values ('acme')`)
+  t.equal((await app.multitenant.init('acme')).id, 'acme')
+  const lost = log.next('lost an idle connection to the database of tenants')
+  t.equal(await database.kill(`pool of ${schema}`), 1)
+  t.match(await lost, { level: 40 })
+  await app.close()
+  t.equal(pool.listenerCount('error'), 0)
+  t.equal((await pool.query('select 1 as one')).rows[0].one, 1)
+})
+
+t.test('beside a pool, a connectionString says where to listen', async t => {
+  const schema = database.newSchema()
+  const pool = new pg.Pool({ connectionString })
+  t.teardown(() => pool.end())
+  const elsewhere = new URL(connectionString)
+  elsewhere.searchParams.set('application_name', `listener of ${schema}`)
+  const source = postgresTenants({ pool, connectionString: elsewhere.href, schema })
+  t.teardown(() => source.close())
+  await source.migrate()
+  await source.open({ log })
+  t.equal(await database.kill(`listener of ${schema}`), 1)
+})
+
+t.test('a source is of one registration', async t => {
+  const source = await makeSource(t)
+  await source.open({ log })
+  await t.rejects(source.open({ log }), WRONG_OPTION)
+})
+
+t.test('a message that is not of the table does no harm', async t => {
+  const schema = database.newSchema()
+  const source = await makeSource(t, { schema })
+  const { channel } = new Names(schema, undefined)
+  const lines = new LogLines()
+  await source.open({ log: pino(lines.server.logger as never, (lines.server.logger as { stream: pino.DestinationStream }).stream) })
+  const client = new pg.Client(connectionString)
+  await client.connect()
+  t.teardown(() => client.end())
+  const changed = new Promise(resolve => source.watch(resolve, () => []))
+  for (const payload of ['', 'null', '{']) await client.query('select pg_notify($1, $2)', [channel, payload])
+  await database.query(`insert into ${source.table} (id) values ('acme')`)
+  t.match(await changed, { id: 'acme' })
+  t.equal(lines.of('a message on the channel of tenants is not of their table').length, 3)
+})
