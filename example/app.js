@@ -17,13 +17,15 @@ const note = {
   properties: { text: { type: 'string', minLength: 1 } }
 }
 
+const folders = new URL('./tenants', import.meta.url)
+
 /** The app, with what all tenants share; what is a tenant's own is in its folder below `tenants/`. */
-export function buildApp ({ connectionString, logger = false }) {
+export function buildApp ({ connectionString, logger = false, tenants = folders }) {
   const app = Fastify({ logger })
 
   app.register(postgres, { connectionString })
   app.register(multitenant, {
-    tenants: new URL('./tenants', import.meta.url),
+    tenants,
     configSchema,
     services: ({ app, tenant }) => [app.db, tenant.config]
   })

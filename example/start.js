@@ -1,7 +1,12 @@
-// Starts the example: PostgreSQL (unless DATABASE_URL names one), then the app. Ctrl-C ends both.
+// Starts the example: PostgreSQL (unless DATABASE_URL names one), then the app. Ctrl-C ends both. With --table the tenants are rows
+// of a table, and not just folders: `npm start -- --table`.
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { buildApp } from './app.js'
 import { startPostgres } from './postgres.js'
+import { tenantsTable } from './tenants-table.js'
+
+const { values: { table } } = parseArgs({ options: { table: { type: 'boolean', default: false } } })
 
 const dataDir = process.env.EXAMPLE_DATA ?? join(import.meta.dirname, '.data')
 const opened = []
@@ -15,9 +20,11 @@ started.then(printCurlLines, fail)
 async function start () {
   const port = readPort()
   const connectionString = process.env.DATABASE_URL ?? await openPostgres()
-  const app = buildApp({ connectionString, logger: true })
+  const tenants = table ? await tenantsTable(connectionString) : undefined
+  const app = buildApp({ connectionString, logger: true, tenants })
   opened.unshift(app)
-  return app.listen({ host: '127.0.0.1', port })
+  const url = await app.listen({ host: '127.0.0.1', port })
+  return { url, connectionString }
 }
 
 /** Looked at first: the database takes a while. */
@@ -64,8 +71,9 @@ async function close () {
   for (const resource of opened) await resource.close()
 }
 
-function printCurlLines (url) {
+function printCurlLines ({ url, connectionString }) {
   if (closingSince > 0) return
+  if (table) printTable(connectionString)
   console.log(`
 A route that all tenants share, and what each answers is its own:
   curl -i -H 'x-tenant-id: acme' ${url}/me
@@ -86,5 +94,13 @@ A POST that Acme checks with its own JSON schema, one that fits and one that doe
 
 A tenant that does not exist:
   curl -i -H 'x-tenant-id: umbrella' ${url}/me
+`)
+}
+
+function printTable (connectionString) {
+  console.log(`
+The tenants are rows in ${connectionString}. All processes follow what changes there:
+  update example.tenants set config = '{"plan": "free"}' where id = 'acme';
+  update example.tenants set active = false where id = 'initech';
 `)
 }

@@ -6,8 +6,10 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { json } from 'node:stream/consumers'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
+import pg from 'pg'
 import t, { type Test } from 'tap'
+import { until } from './fixtures/lifecycle/app.ts'
 
 const start = join(import.meta.dirname, '../example/start.js')
 const run = promisify(execFile)
@@ -17,6 +19,9 @@ interface Example {
   output: Interface
   /** The lines that were printed, in their order. */
   curl: string[]
+  /** What was printed of the table of tenants, where there is one. */
+  connectionString: string
+  sql: string[]
 }
 
 // tap measures the coverage of every process by NODE_OPTIONS. The example runs the built package, so it must not count.
@@ -27,12 +32,15 @@ function environment (dataDir: string, port: number): NodeJS.ProcessEnv {
   return { ...env, EXAMPLE_DATA: dataDir, PORT: String(port) }
 }
 
-async function startExample (t: Test, dataDir: string): Promise<Example> {
-  const example = spawn(...command, { env: environment(dataDir, 0), stdio: ['ignore', 'pipe', 'inherit'] })
+async function startExample (t: Test, dataDir: string, ...options: string[]): Promise<Example> {
+  const [env, parameters] = command
+  const example = spawn(env, [...parameters, ...options], { env: environment(dataDir, 0), stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => example.kill('SIGKILL'))
   const output = createInterface({ input: example.stdout })
   const lines = await linesUntil(output, line => line.includes('x-tenant-id: umbrella'))
-  return { process: example, output, curl: lines.filter(line => line.startsWith('  curl ')) }
+  const [connectionString = ''] = lines.flatMap(line => /^The tenants are rows in (\S+)\. /.exec(line)?.[1] ?? [])
+  const sql = lines.filter(line => line.startsWith('  update '))
+  return { process: example, output, connectionString, sql, curl: lines.filter(line => line.startsWith('  curl ')) }
 }
 
 /** The lines up to the first that fits; when the output ends before, the test fails. */
@@ -109,6 +117,20 @@ t.test('the example', async t => {
     t.equal(response.statusCode, 201)
     t.match(await json(response), { text: 'The last one' })
     t.strictSame(await exited, [0, null])
+  })
+
+  await t.test('runs on a table of tenants, and follows what is said there', async t => {
+    const example = await startExample(t, dataDir, '--table')
+    const [acme, initech] = example.curl as [string, string]
+    t.match(await curl(acme), { status: 200, body: { tenant: 'acme', plan: 'pro' } })
+    t.match(await curl(initech), { status: 200 })
+    const client = new pg.Client(example.connectionString)
+    await client.connect()
+    for (const sql of example.sql) await client.query(sql)
+    await client.end()
+    await until(async () => isDeepStrictEqual((await curl(acme)).body, { tenant: 'acme', name: 'Acme Inc.', plan: 'free' }), Infinity)
+    await until(async () => (await curl(initech)).status === 403, Infinity)
+    await stopExample(t, example)
   })
 
   await t.test('says so when the port is taken, and leaves nothing running', async t => {
