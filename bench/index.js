@@ -10,7 +10,7 @@ const { values: { quick }, positionals } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean', default: false } }
 })
-const all = ['request', 'identification', 'http', 'tenants', 'lifecycle']
+const all = ['request', 'identification', 'http', 'tenants', 'lifecycle', 'routing']
 const names = positionals.length > 0 ? positionals : all
 
 const figures = []
