@@ -215,7 +215,7 @@ t.test('what a client is told of an error is its code and no more', async t => {
   await app.multitenant.suspend('suspended')
 
   const told: Array<[string | undefined, number, string, string | undefined]> = [
-    [undefined, 503, 'FST_TENANT_IDENTIFICATION_FAILED', undefined],
+    [undefined, 503, 'FST_TENANT_IDENTIFICATION_FAILED', '1'],
     ['..', 400, 'FST_TENANT_INVALID_ID', undefined],
     ['suspended', 403, 'FST_TENANT_SUSPENDED', undefined],
     ['acme', 503, 'FST_TENANT_LOAD_FAILED', '1'],
