@@ -51,15 +51,21 @@ t.test('too many at once are refused, and none of them is remembered', async t =
   t.equal(await lookup.resolve('host-1199.example'), null)
 })
 
-t.test('when hosts change hands, all are asked for again', async t => {
-  const { lookup, owners } = lookIn({ 'acme.example': 'acme' })
-  await lookup.resolve('acme.example')
-  await lookup.resolve('globex.example')
-  Object.assign(owners, { 'acme.example': 'globex', 'globex.example': 'globex' })
+t.test('hosts that change hands are asked for again, and no others', async t => {
+  const { lookup, owners, asked } = lookIn({ 'acme.example': 'acme', 'shop.acme.example': 'acme' })
+  const hosts = ['acme.example', 'shop.acme.example', 'globex.example']
+  for (const host of hosts) await lookup.resolve(host)
+  Object.assign(owners, { 'acme.example': 'globex', 'shop.acme.example': 'globex' })
   t.equal(lookup.resolve('acme.example'), 'acme', 'the control: without being told')
-  lookup.changed()
+  lookup.changed(['acme.example', 'other.example'])
   t.equal(await lookup.resolve('acme.example'), 'globex')
-  t.equal(await lookup.resolve('globex.example'), 'globex')
+  t.equal(lookup.resolve('shop.acme.example'), 'acme')
+  lookup.changed(['*.acme.example'])
+  t.equal(await lookup.resolve('shop.acme.example'), 'globex', 'a wildcard concerns the hosts below it')
+  asked.length = 0
+  lookup.changed(null)
+  for (const host of hosts) await lookup.resolve(host)
+  t.same(asked.flat(), hosts, 'all, when nobody knows which')
 })
 
 t.test('an answer from before a change is not remembered after it', async t => {
@@ -69,7 +75,7 @@ t.test('an answer from before a change is not remembered after it', async t => {
   const early = lookup.resolve('acme.example')
   await door.reached
   owners['acme.example'] = 'globex'
-  lookup.changed()
+  lookup.changed(['acme.example'])
   const late = lookup.resolve('acme.example')
   door.open()
   t.equal(await early, 'acme')
@@ -124,7 +130,7 @@ t.test('while changes are not told', async t => {
   })
 
   t.test('but hosts that are known to have changed hands are nobody\'s until it answers', async t => {
-    lookup.changed()
+    lookup.changed(['acme.example'])
     control.failure = new Error('PostgreSQL is away')
     await t.rejects(async () => lookup.resolve('acme.example'), { message: 'PostgreSQL is away' })
   })

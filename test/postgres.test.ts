@@ -240,6 +240,27 @@ t.test('environments in one database do not hear each other', async t => {
   t.match(await both, [{ id: 'shared' }, { id: 'shared' }])
 })
 
+t.test('a host that changes hands is its new tenant\'s, however many do', async t => {
+  const source = await makeSource(t)
+  await source.open({ log })
+  await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}'), ('globex', default)`)
+  await until(async () => await source.resolveHost('acme.example') === 'acme', Infinity)
+  await database.query(`update ${source.table} set hosts = default where id = 'acme'; update ${source.table} set hosts = '{acme.example}' where id = 'globex'`)
+  await until(async () => await source.resolveHost('acme.example') === 'globex', Infinity)
+  await database.query(`update ${source.table} set hosts = (select array_agg('host-' || n || '.example') from generate_series(1, 1000) n) where id = 'globex'`)
+  await until(async () => await source.resolveHost('acme.example') === null, Infinity)
+  t.equal(await source.resolveHost('host-1000.example'), 'globex')
+  await database.query(`update ${source.table} set id = 'initech' where id = 'globex'`)
+  await until(async () => await source.resolveHost('host-1000.example') === 'initech', Infinity)
+  await database.query(`update ${source.table} set hosts = '{host-1.example}' where id = 'initech'`)
+  await until(async () => await source.resolveHost('host-1000.example') === null, Infinity)
+  t.equal(await source.resolveHost('host-1.example'), 'initech')
+  await database.query(`update ${source.table} set id = 'globex' where id = 'initech'`)
+  await until(async () => await source.resolveHost('host-1.example') === 'globex', Infinity)
+  await database.query(`delete from ${source.table} where id = 'globex'`)
+  await until(async () => await source.resolveHost('host-1.example') === null, Infinity)
+})
+
 t.test('a change that was missed for a lost connection is found out', async t => {
   const { nodes, table } = await startNodes(t, 2)
   await put(table, 'globex', 'free')
@@ -273,9 +294,12 @@ t.test('without PostgreSQL', async t => {
   const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
   await put(source.table, 'acme', 'free')
   await put(source.table, 'cold', 'free')
+  const heard = events.next('reload')
+  t.equal((await send(app, 'acme')).body, 'acme free')
   await database.query(`update ${source.table} set hosts = '{acme.example, *.acme.example}' where id = 'acme'`)
-  t.equal((await host('acme.example')).body, 'acme free')
-  t.equal((await host('www.acme.example')).body, 'acme free')
+  await heard
+  await until(async () => (await host('acme.example')).body === 'acme free', Infinity)
+  await until(async () => (await host('www.acme.example')).body === 'acme free', Infinity)
   t.equal((await host('nobody.example')).statusCode, 404)
 
   const lost = log.next('lost the connection that hears of changes of tenants; those in memory go on')

@@ -16,8 +16,8 @@ export type { PostgresTenantsOptions } from './postgres/options.ts'
 
 /** What the trigger of the table tells of a row. */
 interface Message extends TenantChange {
-  /** Whether hosts have changed hands. */
-  hosts: boolean
+  /** The hosts that have changed hands; `null` when they are too many to be told. */
+  hosts: string[] | null
 }
 
 /** How many tenants are compared by one query. */
@@ -110,7 +110,7 @@ export class PostgresSource implements TenantSource {
   #onMessage (payload: string): void {
     try {
       const { id, version, active, hosts } = JSON.parse(payload) as Message
-      if (hosts) this.#hosts.changed()
+      if (hosts === null || hosts.length > 0) this.#hosts.changed(hosts)
       this.#changed?.({ id, version, active })
     } catch (err) {
       // Whoever may connect to the database may send messages.

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { candidatesOf } from './candidates.ts'
 
 /** Finds the tenants of hosts; those that are nobody's are left out. */
 export type FindTenants = (hosts: readonly string[]) => Promise<ReadonlyMap<string, string>>
@@ -8,7 +9,6 @@ interface Answer {
   id: string | null
   /** ms since the epoch */
   at: number
-  age: number
 }
 
 /** Who waits to hear whose a host is. */
@@ -51,9 +51,13 @@ export class HostLookup {
     this.#trustedSince = Date.now()
   }
 
-  /** To be called when hosts have changed hands. */
-  changed (): void {
+  /** To be called when hosts, some of them wildcards, have changed hands; with `null` when nobody knows which. */
+  changed (hosts: readonly string[] | null): void {
     this.#age++
+    const concerned = new Set(hosts)
+    for (const host of [...this.#answers.keys()]) {
+      if (hosts === null || candidatesOf(host).some(candidate => concerned.has(candidate))) this.#answers.delete(host)
+    }
   }
 
   /** The id of the host's tenant, at once when it is remembered; `null` when it is nobody's. */
@@ -62,8 +66,7 @@ export class HostLookup {
     return answer !== undefined && this.#isFresh(answer) ? answer.id : this.#ask(host)
   }
 
-  #isFresh ({ id, at, age }: Answer): boolean {
-    if (age !== this.#age) return false
+  #isFresh ({ id, at }: Answer): boolean {
     if (!this.#trusted) return id !== null
     return at >= this.#trustedSince && Date.now() - at < (id === null ? UNKNOWN_TTL : TTL)
   }
@@ -74,8 +77,8 @@ export class HostLookup {
       return await promise
     } catch (error) {
       // As long as nothing else is known, a tenant's host is its own: without PostgreSQL, tenants go on.
-      const answer = this.#answers.get(host)
-      if (answer !== undefined && answer.id !== null && answer.age === this.#age) return answer.id
+      const id = this.#answers.get(host)?.id ?? null
+      if (id !== null) return id
       throw error
     }
   }
@@ -108,7 +111,7 @@ export class HostLookup {
       const found = await this.#find(batch.map(([host]) => host))
       for (const [host, { resolve }] of batch) {
         const id = found.get(host) ?? null
-        this.#answers.set(host, { id, at, age })
+        if (age === this.#age) this.#answers.set(host, { id, at })
         resolve(id)
       }
     } catch (error) {

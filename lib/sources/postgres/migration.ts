@@ -4,6 +4,8 @@ import type { Names } from './names.ts'
 
 /** What the tables are made by. It is noted in the database, so that a migration that has been done is not done again. */
 const VERSION = 'fastify-multitenant 1'
+/** Of more hosts than this it is not told which: a message holds 8,000 bytes. */
+const MAX_TOLD = 6_000
 /** A migration may wait for that of another process. In ms. */
 const TIMEOUT = 60_000
 
@@ -62,12 +64,19 @@ function functions ({ hosts, versions, setVersion, announce, channel }: Names): 
     create or replace function ${announce} () returns trigger language plpgsql set search_path = pg_catalog as ${pg.escapeLiteral(`
       declare
         before text[] := '{}';
+        concerned text[] := '{}';
       begin
         if tg_op <> 'INSERT' then
           before := old.hosts;
         end if;
-        if tg_op = 'DELETE' or tg_op = 'UPDATE' and old.id <> new.id then
-          ${tell("'id', old.id, 'active', false, 'hosts', before <> '{}'")}
+        if tg_op = 'DELETE' or before <> new.hosts or old.id <> new.id then
+          concerned := before || new.hosts;
+        end if;
+        if octet_length(array_to_string(concerned, ',')) > ${MAX_TOLD} then
+          concerned := null;
+        end if;
+        if tg_op = 'DELETE' or old.id <> new.id then
+          ${tell("'id', old.id, 'active', false, 'hosts', concerned")}
         end if;
         if tg_op = 'DELETE' then
           return null;
@@ -76,7 +85,7 @@ function functions ({ hosts, versions, setVersion, announce, channel }: Names): 
           delete from ${hosts} where tenant_id = new.id;
           insert into ${hosts} select distinct host, new.id from unnest(new.hosts) as host;
         end if;
-        ${tell("'id', new.id, 'version', new.version::text, 'active', new.active, 'hosts', before <> new.hosts")}
+        ${tell("'id', new.id, 'version', new.version::text, 'active', new.active, 'hosts', concerned")}
         return null;
       end`)};`
 }

@@ -1,3 +1,4 @@
+import { candidatesOf } from './candidates.ts'
 import { folderOf } from './folders.ts'
 import type { Query } from './connections.ts'
 import type { FolderColumns, TenantFolders } from './folders.ts'
@@ -82,11 +83,4 @@ export class TenantTable {
       return id === undefined ? [] : [[host, id] as const]
     }).slice(0, 1)))
   }
-}
-
-/** What a row may call a host: `shop.acme.example`, `*.acme.example`, `*.example`. */
-function candidatesOf (host: string): string[] {
-  const candidates = [host]
-  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) candidates.push(`*${host.slice(dot)}`)
-  return candidates
 }
