@@ -749,15 +749,21 @@ t.test('Recipes', async t => {
 /** Each limit that the README tells of. Where one falls, it can be told there. */
 const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> = {
   async 'A tenant is no sandbox.' (t) {
-    const dir = t.testdir({
-      'app.js': `
+    const program = (code: string): string => `
         import Fastify from 'fastify'
         import multitenant from 'fastify-multitenant'
         const app = Fastify()
-        app.register(multitenant, { tenants: { acme: { plugin: async () => process.exit(7) } } })
-        await app.inject({ url: '/', headers: { 'x-tenant-id': 'acme' } })`
+        app.register(multitenant, { tenants: { acme: { plugin: async () => { ${code} } } } })
+        await app.inject({ url: '/', headers: { 'x-tenant-id': 'acme' } })
+        await new Promise(resolve => setTimeout(resolve, 60_000))`
+    const dir = t.testdir({
+      'exit.js': program('process.exit(7)'),
+      'timer.js': program("setTimeout(() => { throw new Error('in a timer') })"),
+      'rejection.js': program("Promise.reject(new Error('for nobody'))")
     })
-    t.strictSame(await once(start(dir, 'app.js'), 'exit'), [7, null])
+    t.strictSame(await once(start(dir, 'exit.js'), 'exit'), [7, null])
+    t.strictSame(await once(start(dir, 'timer.js'), 'exit'), [1, null])
+    t.strictSame(await once(start(dir, 'rejection.js'), 'exit'), [1, null])
   },
 
   async 'Node keeps ES modules for ever.' (t, app) {

@@ -278,7 +278,7 @@ t.test('a reload that waits behind a load that fails is the one generation there
         acme.before = undefined
         throw new Error('broken')
       }
-      const failing = app.multitenant[first]('acme')
+      const failing: Promise<unknown> = app.multitenant[first]('acme')
       const reloading = app.multitenant.reload('acme')
       await t.rejects(failing, { code: 'FST_TENANT_LOAD_FAILED' })
       t.match(await reloading, { generation: 2 })

@@ -160,6 +160,15 @@ t.test('tenants that crowd for few places are all answered, one load each time t
   t.equal(evictions, loads - 4, 'each load but the first four took the place of one')
 })
 
+t.test('negative control: who takes no lease with the load finds the tenant evicted', async t => {
+  const app = appWith(t, tenants(['a', 'b']), { maxActive: 1 })
+  await app.ready()
+  const tenant = await app.multitenant.init('a')
+  await app.multitenant.init('b')
+  t.equal(tenant.active, false)
+  t.same(await loaded(app), ['b'])
+})
+
 t.test('a place is not lost when a response is closed twice', async t => {
   const door = new Door()
   let raw: NodeJS.EventEmitter | undefined
