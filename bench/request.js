@@ -2,51 +2,97 @@
  * How long does a request take inside the process?
  *
  * One GET request that answers with a small JSON object, from the server's `request` event to the response's `close`, in
- * microseconds. Request and response are fakes without socket, parser or kernel, so nothing hides what the plugin adds. The
- * apps of support/apps.js answer the same request, each in a process of its own: a plain route, a plain route behind a
- * hand-written tenant hook, the app's own route for a tenant, and a tenant's own route. The last comes twice, with one tenant
- * and with 100 that are asked in turn: code that serves many tenants alternately is slower in any Fastify app, because V8 can
- * specialize it for none of them. The rounds are interleaved; the median of them counts.
+ * microseconds. Request and response are fakes without socket, parser or kernel, so nothing hides what a way to serve tenants
+ * adds. The apps of support/apps.js answer the same request, each in a process of its own and with so many tenants, which are
+ * asked in turn: code that serves many scopes alternately is slower in any Fastify app, because V8 can specialize it for none
+ * of them, and the plain plugins with prefixes show by how much. What does not answer at once is awaited, one request after the
+ * other. The rounds are interleaved; medians count, and differences and ratios are taken within a round.
  */
 import { strict as assert } from 'node:assert'
-import { start } from './support/apps.js'
-import { request } from './support/fake-http.js'
+import { figures, start } from './support/apps.js'
+import { closed, request } from './support/fake-http.js'
 import { median } from './support/median.js'
 import { serve, startWorkers } from './support/workers.js'
 
-const REQUESTS = 5000
+/** ns that a round of an app takes, and requests between two looks at the clock. */
+const ROUND = 8_000_000
+const BATCH = 100
 
-/** The app and the number of its tenants. */
-const WORKERS = ['plain 1', 'hook 1', 'shared 1', 'tenant 1', 'tenant 100']
+/** Rounds before the first that counts. */
+const WARM_UP = 50
+
+/** The numbers of tenants that each app is measured with. */
+const TENANTS = {
+  plain: [1, 1000],
+  hook: [1, 1000],
+  shared: [1, 1000],
+  tenant: [1, 10, 100, 1000],
+  known: [100],
+  hooked: [1, 1000],
+  prefixes: [1, 10, 100, 1000],
+  constraints: [1, 30],
+  giogaspa: [1, 1000],
+  inject: [1, 10, 100, 1000],
+  threads: [1, 10]
+}
 
 if (process.send !== undefined) serve(await prepare(...process.argv[2].split(' ')))
 
 /** The figures as rows of the table. */
 export async function measure ({ quick }) {
-  const workers = await startWorkers(import.meta.filename, WORKERS)
-  const rounds = WORKERS.map(() => [])
-  for (let round = 0; round < (quick ? 100 : 600); round++) {
-    for (const [index, worker] of WORKERS.entries()) rounds[index].push(await workers.ask(worker))
+  const runs = Object.entries(TENANTS).flatMap(([app, counts]) => (quick ? ends(counts) : counts).map(count => ({ app, count, name: `${app} ${count}` })))
+  const workers = await startWorkers(import.meta.filename, runs.map(({ name }) => name))
+  const rounds = []
+  for (let round = 0; round < (quick ? 20 : 200); round++) {
+    const times = {}
+    for (const { name } of runs) times[name] = await workers.ask(name)
+    rounds.push(times)
   }
   workers.end()
 
-  const [plain, hook, shared, tenant, tenants] = rounds.map(median)
+  const more = name => median(rounds.map(times => times[name] - times['plain 1']))
+  const percent = (name, than) => median(rounds.map(times => times[name] / times[than])) * 100
   return [
-    { figure: 'plain Fastify', value: plain, unit: 'µs' },
-    { figure: 'plain Fastify with a hand-written tenant hook', value: hook - plain, unit: 'µs more' },
-    { figure: "the app's route for a tenant", value: shared - plain, unit: 'µs more' },
-    { figure: "a tenant's own route", value: tenant - plain, unit: 'µs more', target: 1.4 },
-    { figure: "a tenant's own route, 100 tenants in turn", value: tenants - plain, unit: 'µs more' }
+    ...runs.map(({ app, count, name }) => ({
+      figure: figures[app], tenants: count, value: median(rounds.map(times => times[name])), unit: 'µs'
+    })),
+    { figure: figures.hook, tenants: 1, value: more('hook 1'), unit: 'µs more than plain' },
+    { figure: figures.shared, tenants: 1, value: more('shared 1'), unit: 'µs more than plain', atMost: 0.4 },
+    { figure: figures.tenant, tenants: 1, value: more('tenant 1'), unit: 'µs more than plain', atMost: 1 },
+    { figure: figures.hooked, tenants: 1, value: more('hooked 1'), unit: 'µs more than plain' },
+    { figure: figures.tenant, tenants: 1000, value: percent('tenant 1000', 'tenant 1'), unit: '% of one tenant', atMost: 103 },
+    { figure: figures.prefixes, tenants: 1000, value: percent('prefixes 1000', 'prefixes 1'), unit: '% of one tenant' },
+    { figure: figures.plain, tenants: 1000, value: percent('plain 1000', 'plain 1'), unit: '% of one tenant' }
   ]
 }
 
 async function prepare (name, count) {
-  const { app, headers } = await start(name, Number(count))
-  for (const each of headers) assert.equal(request(app, '/hello', each).body, '{"hello":"world"}')
-
-  return () => {
-    const started = process.hrtime.bigint()
-    for (let index = 0; index < REQUESTS; index++) request(app, '/hello', headers[index % headers.length])
-    return Number(process.hrtime.bigint() - started) / 1000 / REQUESTS
+  const { app, requests } = await start(name, Number(count))
+  for (const { url, headers } of requests) {
+    const response = request(app, url, headers)
+    if (!response.writableEnded) await closed(response)
+    assert.equal(response.body, '{"hello":"world"}')
   }
+
+  let sent = 0
+  const measureRound = async () => {
+    const before = sent
+    const started = process.hrtime.bigint()
+    let elapsed
+    do {
+      for (let left = BATCH; left > 0; left--) {
+        const { url, headers } = requests[sent++ % requests.length]
+        const response = request(app, url, headers)
+        if (!response.writableEnded) await closed(response)
+      }
+      elapsed = Number(process.hrtime.bigint() - started)
+    } while (elapsed < ROUND)
+    return elapsed / 1000 / (sent - before)
+  }
+  for (let round = 0; round < WARM_UP; round++) await measureRound()
+  return measureRound
+}
+
+function ends (counts) {
+  return [...new Set([counts[0], counts.at(-1)])]
 }

@@ -1,107 +1,71 @@
 /*
- * What does a loaded tenant cost?
+ * How much memory does a loaded tenant take?
  *
- * KB of heap (after a forced garbage collection) and ms of boot per tenant, when 1,000 tenants of three routes each are loaded
- * one after the other. Once with tenants given in code and once with tenants read from folders, each of which has a config and
- * a module of routes. For comparison the same three routes in 1,000 prefixed plugins of one plain Fastify app, which is what
- * the routes cost without any tenants. Each in a process of its own.
+ * KB of heap and of resident memory per tenant, after a forced garbage collection, when so many tenants of three routes each are
+ * loaded one after the other: given in code, or read from folders each of which has a config and a module of routes. For comparison
+ * the same three routes in prefixed plugins of one plain Fastify app, which is what the routes cost without any tenants, in an app
+ * for each tenant, and in a worker thread for each, of which there are few because each takes megabytes. Each in a process of its
+ * own, which has loaded a few tenants before: what is loaded once for all is not counted.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
-import Fastify from 'fastify'
-import multitenant from 'fastify-multitenant'
+import { contents } from './support/folders.js'
+import { figures, homes, idsOf } from './support/homes.js'
 import { serve, startWorkers } from './support/workers.js'
 
-const ROUTES = `export default async function routes (app) {
-  app.get('/users', async () => [])
-  app.get('/users/:id', async request => ({ id: request.params.id }))
-  app.post('/users', async request => request.body)
+/** The numbers of tenants that each is measured with. */
+const TENANTS = {
+  plugins: [10, 100, 1000],
+  code: [10, 100, 1000],
+  folders: [10, 100, 1000],
+  apps: [10, 100, 1000],
+  threads: [3, 10, 30]
 }
-`
-const loads = { plain: loadPlain, code: loadFromCode, folders: loadFromFolders }
 
-if (process.send !== undefined) serve(loads[process.argv[2]])
+if (process.send !== undefined) serve(count => measureMemory(process.argv[2].split(' ')[0], count))
 
 /** The figures as rows of the table. */
 export async function measure ({ quick }) {
-  const count = quick ? 200 : 1000
-  const workers = await startWorkers(import.meta.filename, Object.keys(loads), ['--expose-gc'])
-  const plain = await workers.ask('plain', count)
-  const code = await workers.ask('code', count)
-  const folders = await workers.ask('folders', count)
+  const runs = Object.entries(TENANTS).flatMap(([home, counts]) =>
+    (quick ? counts.slice(0, 2) : counts).map(count => ({ home, count, name: `${home} ${count}` })))
+  const workers = await startWorkers(import.meta.filename, runs.map(({ name }) => name), ['--expose-gc'])
+  const rows = []
+  for (const { home, count, name } of runs) {
+    const memory = await workers.ask(name, count)
+    const target = ['code', 'folders'].includes(home) && count === Math.max(...TENANTS[home]) ? { atMost: 64 } : {}
+    rows.push(
+      { figure: figures[home], tenants: count, value: memory.heap, unit: 'KB of heap', ...target },
+      { figure: figures[home], tenants: count, value: memory.rss, unit: 'KB resident' })
+  }
   workers.end()
-
-  return [
-    { figure: 'three routes in a plain plugin', value: plain.kilobytes, unit: 'KB' },
-    { figure: 'three routes in a plain plugin', value: plain.milliseconds, unit: 'ms' },
-    { figure: 'a tenant given in code', value: code.kilobytes, unit: 'KB', target: 61 },
-    { figure: 'a tenant given in code', value: code.milliseconds, unit: 'ms', target: 2 },
-    { figure: 'a tenant from a folder', value: folders.kilobytes, unit: 'KB' },
-    { figure: 'a tenant from a folder', value: folders.milliseconds, unit: 'ms' }
-  ]
+  return rows
 }
 
-async function loadPlain (count) {
-  const routes = await importRoutes()
-  const app = Fastify()
-  return perTenant(count, async () => {
-    for (const id of ids(count)) app.register(routes, { prefix: id })
-    await app.ready()
-  })
+async function measureMemory (home, count) {
+  const few = await fill(home, 3)
+  const before = await memoryOf(few.threads)
+  const all = await fill(home, count)
+  const after = await memoryOf([...few.threads, ...all.threads])
+  return { heap: (after.heap - before.heap) / 1024 / count, rss: (after.rss - before.rss) / 1024 / count }
 }
 
-async function loadFromCode (count) {
-  const plugin = await importRoutes()
-  return loadTenants(Object.fromEntries(ids(count).map(id => [id, { plugin }])), count)
-}
-
-async function loadFromFolders (count) {
-  const tenants = await mkdtemp(join(tmpdir(), 'multitenant-bench-'))
-  for (const id of ids(count)) {
-    await mkdir(join(tenants, id, 'routes'), { recursive: true })
-    await writeFile(join(tenants, id, 'config.json'), '{ "plan": "free" }')
-    await writeFile(join(tenants, id, 'routes', 'users.mjs'), ROUTES)
-  }
-  try {
-    return await loadTenants(tenants, count)
-  } finally {
-    await rm(tenants, { recursive: true })
-  }
-}
-
-async function loadTenants (tenants, count) {
-  const app = Fastify()
-  app.register(multitenant, { tenants, maxActive: count })
-  await app.ready()
-  return perTenant(count, async () => {
-    for (const id of ids(count)) await app.multitenant.init(id)
-  })
-}
-
-async function perTenant (count, load) {
-  const heapBefore = await heap()
-  const started = performance.now()
-  await load()
-  const milliseconds = (performance.now() - started) / count
-  return { milliseconds, kilobytes: (await heap() - heapBefore) / 1024 / count }
+/** Loads so many tenants, and answers with what holds them. */
+async function fill (home, count) {
+  const ids = idsOf(count)
+  const filled = await homes[home](ids, contents.small)
+  for (const id of ids) await filled.load(id)
+  await filled.end()
+  if (filled.folder !== undefined) await rm(filled.folder, { recursive: true })
+  return { threads: [], ...filled }
 }
 
 /** Bytes in use when nothing is left to collect. */
-async function heap () {
+async function memoryOf (threads) {
   for (let time = 0; time < 3; time++) {
     globalThis.gc()
     await setImmediate()
   }
-  return process.memoryUsage().heapUsed
-}
-
-function ids (count) {
-  return Array.from({ length: count }, (_, index) => `tenant-${index}`)
-}
-
-async function importRoutes () {
-  const { default: routes } = await import(`data:text/javascript,${encodeURIComponent(ROUTES)}`)
-  return routes
+  const heaps = await Promise.all(threads.map(thread => thread.heap()))
+  const { heapUsed, rss } = process.memoryUsage()
+  return { heap: heaps.reduce((sum, heap) => sum + heap, heapUsed), rss }
 }

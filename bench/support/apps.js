@@ -1,10 +1,17 @@
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import identification, { headerIdentifierStrategy } from '@giogaspa/fastify-multitenant'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
+import hello, { handler } from './hello/routes/hello.js'
+import { plainApp } from './plain-folder.js'
+import { TenantThread } from './tenant-thread.js'
 
-const handler = (request, reply) => { reply.send({ hello: 'world' }) }
+const HELLO = fileURLToPath(new URL('hello', import.meta.url))
+const KNOWN = 10_000
 
 /** The same route, reached in different ways: each app answers `GET /hello` for all tenants with these ids. */
-export const apps = {
+const apps = {
   /** Nothing but the route. */
   plain: async () => Fastify().get('/hello', handler),
 
@@ -24,21 +31,94 @@ export const apps = {
   shared: async ids => withTenants(ids, async () => {}).get('/hello', handler),
 
   /** Each tenant has the route in its own scope. */
-  tenant: async ids => withTenants(ids, async scope => { scope.get('/hello', handler) })
+  tenant: async ids => withTenants(ids, hello),
+
+  /** The same, and thousands more that are not loaded. */
+  known: async ids => withTenants(idsOf(KNOWN), hello, ids.length),
+
+  /** The same through the plugin's hook, as where Fastify is given a server of one's own. */
+  hooked: async ids => withTenants(ids, hello, ids.length, { serverFactory: handler => createServer(handler) }),
+
+  /** A plugin with a prefix for each, in one plain app. */
+  prefixes: async ids => {
+    const app = Fastify()
+    for (const id of ids) app.register(hello, { prefix: id })
+    return app
+  },
+
+  /** A route for each host, of which Fastify allows 31. */
+  constraints: async ids => {
+    const app = Fastify()
+    for (const id of ids) app.get('/hello', { constraints: { host: hostOf(id) } }, handler)
+    return app
+  },
+
+  /** Another package: it names the tenant and keeps what belongs to it, and has no routes of a tenant. */
+  giogaspa: async ids => {
+    const tenants = new Map(ids.map(id => [id, { id }]))
+    const app = Fastify()
+    await app.register(identification, {
+      tenantIdentifierStrategies: [headerIdentifierStrategy('X-TENANT-ID')],
+      tenantConfigResolver: async id => tenants.get(id),
+      resources: {}
+    })
+    return app.get('/hello', handler)
+  },
+
+  /** An app for each, reached by `inject()` from one that listens. */
+  inject: ids => proxy(ids, () => plainApp(HELLO)),
+
+  /** A worker thread for each, reached by messages from an app that listens. */
+  threads: ids => proxy(ids, () => new TenantThread(HELLO).ready())
 }
 
-/** An app of `apps`, ready and with `count` tenants loaded, and the headers that name each of them. */
+/** What the apps are called in the tables. */
+export const figures = {
+  plain: 'plain Fastify',
+  hook: 'plain Fastify with a hand-written tenant hook',
+  shared: "the app's route for a tenant",
+  tenant: "a tenant's own route",
+  known: "a tenant's own route, 10,000 known",
+  hooked: "a tenant's own route, through the hook",
+  prefixes: 'plain plugins with prefixes',
+  constraints: 'plain routes with a host constraint',
+  giogaspa: '@giogaspa/fastify-multitenant (names the tenant only)',
+  inject: 'an app for each tenant, by inject()',
+  threads: 'a worker thread for each tenant'
+}
+
+/** An app of `apps`, ready and with `count` tenants loaded, and a request to each of them. */
 export async function start (name, count) {
-  const ids = Array.from({ length: count }, (_, index) => `tenant-${index}`)
+  const ids = idsOf(count)
   const app = await apps[name](ids)
   await app.ready()
-  if (app.hasDecorator('multitenant')) await Promise.all(ids.map(id => app.multitenant.init(id)))
-  return { app, headers: ids.map(id => ({ host: 'localhost', 'x-tenant-id': id })) }
+  if (app.hasPlugin('fastify-multitenant')) await Promise.all(ids.map(id => app.multitenant.init(id)))
+  const urlOf = id => name === 'prefixes' ? `/${id}/hello` : '/hello'
+  return { app, requests: ids.map(id => ({ url: urlOf(id), headers: { host: hostOf(id), 'x-tenant-id': id } })) }
 }
 
-function withTenants (ids, plugin) {
-  const app = Fastify()
+function withTenants (ids, plugin, maxActive = ids.length, options = {}) {
+  const app = Fastify(options)
   const tenants = Object.fromEntries(ids.map(id => [id, { plugin }]))
-  app.register(multitenant, { tenants, maxActive: ids.length })
+  app.register(multitenant, { tenants, maxActive })
   return app
+}
+
+async function proxy (ids, makeTenant) {
+  const tenants = new Map()
+  for (const id of ids) tenants.set(id, await makeTenant())
+  const app = Fastify()
+  app.all('/*', async ({ method, url, headers, body }, reply) => {
+    const response = await tenants.get(headers['x-tenant-id']).inject({ method, url, headers, payload: body })
+    return reply.code(response.statusCode).headers(response.headers).send(response.payload)
+  })
+  return app
+}
+
+function hostOf (id) {
+  return `${id}.example.com`
+}
+
+function idsOf (count) {
+  return Array.from({ length: count }, (_, index) => `tenant-${index}`)
 }

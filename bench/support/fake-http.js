@@ -50,3 +50,8 @@ export function request (app, url, headers, rawHeaders = []) {
   app.server.emit('request', req, res)
   return res
 }
+
+/** Resolves when a response has closed. */
+export function closed (response) {
+  return new Promise(resolve => response.once('close', resolve))
+}
