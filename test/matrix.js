@@ -1,9 +1,10 @@
 // Runs the tests on the oldest Fastify that is supported and on the newest, each on every Node that is: npm run test:matrix
 //   --short           the oldest Fastify on this Node, and of the tests those of what is built on Fastify's internals
 //   --fastify, --node one version in place of all
+//   files             these tests only
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -15,11 +16,13 @@ const NODES = ['20', '22', '24']
 const SHORT = ['contract', 'answer.test.ts', 'hand-over.test.ts', 'order.test.ts', 'prefix.test.ts', 'scope.test.ts']
 const NOT_COPIED = new Set(['.git', '.tap', 'dist'])
 
-const { values: { short, ...only } } = parseArgs({ options: { short: { type: 'boolean' }, fastify: { type: 'string' }, node: { type: 'string' } } })
+const { values: { short, ...only }, positionals } = parseArgs({ allowPositionals: true, options: { short: { type: 'boolean' }, fastify: { type: 'string' }, node: { type: 'string' } } })
 const fastifys = only.fastify ? [only.fastify] : short ? [oldest] : [oldest, peerDependencies.fastify]
 const nodes = only.node ? [only.node] : short ? [] : NODES
 
 const temp = await mkdtemp(join(tmpdir(), 'fastify-multitenant-'))
+// As root, the tests start PostgreSQL as another user, who has to reach it here.
+await chmod(temp, 0o755)
 try {
   process.exitCode = await runAll() ? 0 : 1
 } finally {
@@ -58,7 +61,7 @@ async function copyWith (fastify) {
 async function test (dir, bin) {
   const { version } = JSON.parse(await readFile(join(dir, 'node_modules/fastify/package.json'), 'utf8'))
   const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
-  const files = short ? SHORT.map(file => join('test', file)) : []
+  const files = short && positionals.length === 0 ? SHORT.map(file => join('test', file)) : positionals
   const node = nodes.length === 0 ? process.versions.node : basename(dirname(bin)).replace('node-', '')
   console.log(`# Fastify ${version}, Node ${node}`)
   const passed = await succeeds('npm', ['run', 'build'], dir, env) &&

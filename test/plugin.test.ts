@@ -209,7 +209,7 @@ t.test('what a client is told of an error is its code and no more', async t => {
   const app = appOf(t, {
     tenants: [folder, { suspended: {}, busy: {}, slow: { plugin: () => new Promise(() => {}) } }, { get: id => { throw new Error(`globex at ${folder}: ${id}`) }, async * list () { yield * [] } }],
     identify: ['header', () => { throw new Error('globex') }],
-    loadTimeout: 50
+    loadTimeout: 1_000
   })
   await app.ready()
   await app.multitenant.suspend('suspended')

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { candidatesOf } from './candidates.ts'
+import { hostPatterns } from '../../identification/canonical-host.ts'
 
 /** Finds the tenants of hosts; those that are nobody's are left out. */
 export type FindTenants = (hosts: readonly string[]) => Promise<ReadonlyMap<string, string>>
@@ -56,7 +56,7 @@ export class HostLookup {
     this.#age++
     const concerned = new Set(hosts)
     for (const host of [...this.#answers.keys()]) {
-      if (hosts === null || candidatesOf(host).some(candidate => concerned.has(candidate))) this.#answers.delete(host)
+      if (hosts === null || hostPatterns(host).some(candidate => concerned.has(candidate))) this.#answers.delete(host)
     }
   }
 

@@ -1,4 +1,4 @@
-import { candidatesOf } from './candidates.ts'
+import { hostPatterns } from '../../identification/canonical-host.ts'
 import { folderOf } from './folders.ts'
 import type { Query } from './connections.ts'
 import type { FolderColumns, TenantFolders } from './folders.ts'
@@ -74,7 +74,7 @@ export class TenantTable {
 
   /** The tenants that hosts belong to: of exactly that host, else of the longest wildcard that fits. */
   async tenantsOf (hosts: readonly string[]): Promise<Map<string, string>> {
-    const asked = hosts.map(host => ({ host, candidates: candidatesOf(host) }))
+    const asked = hosts.map(host => ({ host, candidates: hostPatterns(host) }))
     const rows = await this.#query<{ host: string, tenant_id: string }>(
       `select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [[...new Set(asked.flatMap(({ candidates }) => candidates))]])
     const owners = new Map(rows.map(row => [row.host, row.tenant_id]))
