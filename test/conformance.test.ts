@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { combinedSource } from '../lib/sources/combined.ts'
@@ -101,10 +101,14 @@ t.test('folders keep to the interface', async t => {
   const dir = t.testdir()
   testTenantSource((name, run) => t.test(name, run), async () => {
     await mkdir(dir, { recursive: true })
+    const known: Record<string, readonly string[]> = {}
     return {
       clean: () => rm(dir, { recursive: true }),
       source: directorySource(dir),
-      put: ({ id }) => mkdir(join(dir, id), { recursive: true }),
+      put: async ({ id, hosts = [] }) => {
+        await mkdir(join(dir, id), { recursive: true })
+        await writeFile(join(dir, 'hosts.json'), JSON.stringify(Object.assign(known, { [id]: hosts })))
+      },
       remove: id => rm(join(dir, id), { recursive: true }),
       breakDown: () => rm(dir, { recursive: true }),
       repair: () => mkdir(join(dir, 'acme'), { recursive: true })
