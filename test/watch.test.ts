@@ -120,20 +120,6 @@ t.test('files that are deleted are noticed', async t => {
   t.same((await send(app, 'acme', '/extra')).statusCode, 404)
 })
 
-t.test('a folder that is deleted and made again is watched again', async t => {
-  const { app, events, dir, write } = await setUp(t)
-  const failed = next(events, 'fail')
-  await rm(dir, { recursive: true })
-  await failed
-  for (const body of ['made again', 'written again']) {
-    const reloaded = next(events, 'reload')
-    await mkdir(join(dir, 'routes'), { recursive: true })
-    await write('routes/index.mjs', route(body))
-    await reloaded
-    t.equal((await send(app, 'acme')).body, body)
-  }
-})
-
 t.test('a tenant that is not loaded is not woken by its files', async t => {
   const { app, events, dir, write } = await setUp(t)
   await app.multitenant.unload('acme')

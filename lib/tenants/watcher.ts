@@ -23,7 +23,6 @@ export class Watcher {
     this.#log = log
     this.#watcher = watch([], { ignoreInitial: true, ignored: path => path.endsWith(`${sep}node_modules`) })
     this.#watcher.on('all', (_event, path) => this.#onChange(path))
-    this.#watcher.on('unlinkDir', path => this.#onDelete(path))
     this.#watcher.on('error', err => log.error({ err }, 'watching the folders of tenants failed'))
   }
 
@@ -47,11 +46,6 @@ export class Watcher {
     for (const [dir, tenants] of this.#tenants) {
       if (path === dir || path.startsWith(join(dir, sep))) tenants.forEach(id => this.#schedule(id))
     }
-  }
-
-  /** A folder that is deleted is watched no more: it may be made again. */
-  #onDelete (path: string): void {
-    if (this.#tenants.has(path)) this.#watcher.add(path)
   }
 
   #schedule (id: string): void {
