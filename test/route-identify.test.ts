@@ -112,3 +112,21 @@ t.test('a refusal of a strategy is answered as it is, and never with the default
     t.equal(await ask(app, {}), answer)
   }
 })
+
+t.test('the path of a tenant does not lead to a route that something else names the tenant of', async t => {
+  for (const order of ['first', 'registered'] as const) {
+    const app = appWith(t, { identify: 'path', order })
+    const handler = async ({ tenantId }: { tenantId: string | null }): Promise<string> => `answers ${tenantId}`
+    app.get('/billing', { config: { identify: 'query', tenant: 'required' } }, handler)
+    app.get('/open', handler)
+    app.get('/*', { config: { identify: 'path' } }, handler)
+
+    t.equal(await ask(app, { url: '/billing?tenant=globex' }), 'answers globex')
+    t.equal(await ask(app, { url: '/billing' }), 'FST_TENANT_REQUIRED')
+    t.equal(await ask(app, { url: '/acme/open' }), 'answers acme', 'others are reached')
+    t.equal(await ask(app, { url: '/acme/anything' }), 'answers acme', 'and one that asks the same')
+  }
+  const app = appWith(t, { identify: 'path' })
+  app.get('/billing', { config: { identify: 'query', tenant: 'required' } }, async ({ tenantId }) => `billing of ${tenantId}`)
+  for (const url of ['/acme/billing', '/acme/billing?tenant=globex']) t.equal(await ask(app, { url }), '404', url)
+})

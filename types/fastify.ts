@@ -19,7 +19,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** How this route stands to tenants; wins over the plugin's `required`. */
     tenant?: TenantRule
-    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app. */
+    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app, which have no other URL then: `/acme/hook` is not `/hook`. */
     identify?: Identify | readonly Identify[]
   }
 }

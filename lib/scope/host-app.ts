@@ -148,8 +148,7 @@ export class HostApp {
       return scope.routeFor(request, this.internals.contextOf(request))
     }
     this.#rewrite(request, url)
-    const found = findRoute(this.router, request.raw)
-    const appRoute = found === null || found.store === null ? found : { ...found, store: this.#reroute.contextOf(found.store) }
+    const appRoute = this.#appRouteFor(request)
     const route = scope.routeFor(request, appRoute?.store ?? null)
     return route instanceof Promise ? route.then(route => route ?? appRoute) : route ?? appRoute
   }
@@ -157,6 +156,18 @@ export class HostApp {
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
     this.#handOver.run(request, reply, route)
+  }
+
+  /**
+   * The app's route behind the tenant's part of the URL. One that says itself what names its tenant is not there for another
+   * strategy: a URL would do then where the route asks for a token.
+   */
+  #appRouteFor (request: FastifyRequest): RouteMatch | null {
+    const found = findRoute(this.router, request.raw)
+    if (found === null || found.store === null) return found
+    const { identify } = found.store.config
+    if (identify !== undefined && identify !== this.configOf(request).identify) return null
+    return { ...found, store: this.#reroute.contextOf(found.store) }
   }
 
   /** The routes that run the plugin's hooks. */
