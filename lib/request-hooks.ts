@@ -44,7 +44,8 @@ export class RequestHooks {
     let id
     try {
       const answer = this.#identification.answer(strategy, request)
-      id = isPromiseLike(answer) ? answer.then(answer => this.#check(answer)) : this.#check(answer)
+      // A `then` that is no promise's may return nothing, which would be taken for no answer.
+      id = isPromiseLike(answer) ? Promise.resolve(answer).then(answer => this.#check(answer)) : this.#check(answer)
     } catch (error) {
       return this.#fail(error, request, reply, done)
     }

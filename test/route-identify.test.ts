@@ -130,3 +130,10 @@ t.test('the path of a tenant does not lead to a route that something else names 
   app.get('/billing', { config: { identify: 'query', tenant: 'required' } }, async ({ tenantId }) => `billing of ${tenantId}`)
   for (const url of ['/acme/billing', '/acme/billing?tenant=globex']) t.equal(await ask(app, { url }), '404', url)
 })
+
+t.test('an answer that can only be waited for is never taken for none', async t => {
+  const bare = (id: string): IdentifyFunction => () => ({ then (resolve: (id: string) => void) { resolve(id) } }) as unknown as Promise<string>
+  for (const [id, answer] of [['globex', 'globex'], ['..', 'FST_TENANT_INVALID_ID']] as const) {
+    t.equal(await ask(appWith(t, { identify: bare(id), defaultTenant: 'acme' }), { url: '/who' }), answer)
+  }
+})
