@@ -36,7 +36,7 @@ if (process.send !== undefined) {
 export async function measure ({ quick }) {
   const workers = await startWorkers(import.meta.filename, RUNS)
   const rounds = []
-  for (let round = 0; round < (quick ? 1 : 12); round++) {
+  for (let round = 0; round < (quick ? 1 : 11); round++) {
     const loads = {}
     for (const run of RUNS) loads[run] = await load(await workers.ask(run), 1)
     rounds.push(loads)

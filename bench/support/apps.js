@@ -82,7 +82,7 @@ export const figures = {
   hooked: "a tenant's own route, through the hook",
   prefixes: 'plain plugins with prefixes',
   constraints: 'plain routes with a host constraint',
-  giogaspa: '@giogaspa/fastify-multitenant (names the tenant only)',
+  giogaspa: '@giogaspa/fastify-multitenant',
   inject: 'an app for each tenant, by inject()',
   threads: 'a worker thread for each tenant'
 }
