@@ -20,7 +20,7 @@ const SECTIONS = [
     bench: 'http',
     title: 'Requests over HTTP',
     about: 'The same request over a socket, by 50 connections that send as much as they can. The rounds are interleaved, and medians of the ratios within a round count. ' +
-      'The server shares the machine with the load generator. p99 is the time that 99 of 100 requests do not pass.',
+      'The server shares the machine with the load generator. The processor time is what the process of the server works for a request. p99 is the time that 99 of 100 requests do not pass.',
     plots: []
   },
   {
