@@ -1,4 +1,3 @@
-import { connect, type AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions, type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { FST_TENANT_INVALID_ID } from '../lib/errors.ts'
@@ -15,6 +14,7 @@ import { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
 import { SubdomainStrategy } from '../lib/identification/subdomain.ts'
 import { originForm } from '../lib/identification/target.ts'
 import { checkTenantId } from '../lib/identification/tenant-id.ts'
+import { bodyOverSocket } from './fixtures/identification/asking.ts'
 import type { IdentificationContext } from '../index.ts'
 
 const REFUSED = 'FST_TENANT_INVALID_ID'
@@ -59,14 +59,7 @@ async function seenBy (app: FastifyInstance, request: InjectOptions): Promise<Se
 
 /** What inject cannot send: the lines go over a socket as they are. */
 async function seenOverSocket (app: FastifyInstance, lines: string[]): Promise<Seen> {
-  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
-  const { port } = app.server.address() as AddressInfo
-  const socket = connect(port, '127.0.0.1')
-  socket.write([...lines, 'Connection: close', '', ''].join('\r\n'), 'latin1')
-  const chunks: Buffer[] = []
-  for await (const chunk of socket) chunks.push(chunk)
-  const response = Buffer.concat(chunks).toString()
-  return JSON.parse(response.slice(response.indexOf('\r\n\r\n')))
+  return JSON.parse(await bodyOverSocket(app, lines))
 }
 
 function mustNotBeAsked (): never {
