@@ -20,7 +20,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   await options.source.open?.({ log: app.log })
 
   decorateRequests(app)
-  const host = new HostApp(app, options.order)
+  const host = new HostApp(app)
   host.earlierChildren().forEach(decorateRequests)
   const builder: Builder = new Builder({
     options,
@@ -37,7 +37,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const manager: TenantManager = new TenantManager({ host, options, builder, registry, identification })
 
   app.decorate('multitenant', manager)
-  host.addHooks(hooks)
+  host.addHooks(hooks, options.order)
   app.addHook('onReady', async () => identification.open(host.routeConfigs()))
   app.addHook('onReady', async () => shortCut.open())
   app.addHook('onReady', () => preload(app, manager, options))

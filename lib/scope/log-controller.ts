@@ -31,7 +31,7 @@ export function unlessHandedOver (controller: LogController): LogController {
   })
 }
 
-/** A tenant's controller: its "request completed" line tells that the last onResponse hook is through. */
+/** A controller whose "request completed" line tells that the last onResponse hook is through. */
 export function withCompletion (controller: LogController): LogController {
   const changed = withIncomingRequest(controller, (request, reply) => writeIncoming(controller, request, reply))
   changed.requestCompleted = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
