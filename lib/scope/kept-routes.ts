@@ -1,3 +1,4 @@
+import type { FastifyContextConfig } from 'fastify'
 import type { RouteContext, Router } from './internals.ts'
 
 /** What begins a parameter or a wildcard in the URL of a route, or an encoded character. */
@@ -9,13 +10,19 @@ export class KeptRoutes {
 
   /** To be made when all routes of the app are known. */
   constructor ({ routes }: Router) {
-    this.#urls = routes.filter(({ store: { config } }) => config.tenant === 'ignore' || config.identify !== undefined).map(({ store }) => store.config.url as string)
+    const kept = routes.map(({ store }) => store.config).filter(config => config.tenant === 'ignore' || namesTenant(config))
+    this.#urls = kept.map(({ url }) => url as string)
   }
 
   /** Whether one of them may answer a request that a tenant's route matches too. Says yes where it is not sure. */
   mayTakeFrom ({ config }: RouteContext): boolean {
     return this.#urls.some(url => mayOverlap(url, config.url as string))
   }
+}
+
+/** Whether a route says itself what names the tenant of its requests. */
+export function namesTenant ({ identify }: FastifyContextConfig): boolean {
+  return identify !== undefined
 }
 
 /** Compares what comes before the first parameter, however the app's router reads case and slashes. */

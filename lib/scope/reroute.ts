@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { namesTenant } from './kept-routes.ts'
 import { outerId } from './outer.ts'
 import { findRoute } from './router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
@@ -38,8 +39,8 @@ export class Reroute {
   routeFor (request: FastifyRequest): RouteMatch | null {
     const found = findRoute(this.#host.router, request.raw)
     if (found === null || found.store === null) return found
-    const { identify } = found.store.config
-    if (identify !== undefined && identify !== this.#host.configOf(request).identify) return null
+    const { config } = found.store
+    if (namesTenant(config) && config.identify !== this.#host.configOf(request).identify) return null
     return { ...found, store: this.#contextOf(found.store) }
   }
 
