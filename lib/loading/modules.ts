@@ -4,7 +4,7 @@ import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { types } from 'node:util'
 import { isObject } from '../check.ts'
-import { dropCommonJs } from './fresh-code.ts'
+import { dropCommonJs } from './common-js.ts'
 import { noSuchFile } from './no-such-file.ts'
 
 const require = createRequire(import.meta.url)

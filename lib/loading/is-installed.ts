@@ -1,0 +1,6 @@
+import { sep } from 'node:path'
+
+/** Whether a path is of an installed package. */
+export function isInstalled (path: string): boolean {
+  return path.includes(`${sep}node_modules${sep}`)
+}
