@@ -39,7 +39,7 @@ export class ShortCut {
       noteId(raw, id)
       return false
     }
-    if (!holdUntilClose(generation.acquire(rawReply), rawReply)) return false
+    if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
     enterRoute(route, raw, rawReply, this.#host.app.log)
     return true
   }

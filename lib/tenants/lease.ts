@@ -28,7 +28,7 @@ export class Lease {
   release (): void {
     if (this.#released) return
     this.#released = true
-    this.generation.release(this)
+    this.generation.leases.release(this)
   }
 
   /** What a drain says of it when it did not end in time. */

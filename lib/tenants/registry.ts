@@ -47,9 +47,9 @@ export class TenantRegistry {
   }
 
   /** Whether as many requests of the tenant run as may. */
-  isFull ({ inFlight }: Generation): boolean {
+  isFull ({ leases }: Generation): boolean {
     const { maxInFlight } = this.#options
-    return maxInFlight > 0 && inFlight >= maxInFlight
+    return maxInFlight > 0 && leases.inFlight >= maxInFlight
   }
 
   /** To be called before a tenant's code is entered without a lease. @throws FST_TENANT_SUSPENDED */
@@ -79,7 +79,7 @@ export class TenantRegistry {
   claim (id: string, holder: Holder): Lease | Promise<Lease> {
     const generation = this.active(id)
     if (generation === undefined) return this.enter(id, holder)
-    return this.isFull(generation) ? Promise.reject(busy(id)) : generation.acquire(holder)
+    return this.isFull(generation) ? Promise.reject(busy(id)) : generation.leases.acquire(holder)
   }
 
   /**
@@ -96,7 +96,7 @@ export class TenantRegistry {
     // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
     return this.#join(id, generation => {
       if (this.isFull(generation)) throw busy(id)
-      return generation.acquire(holder)
+      return generation.leases.acquire(holder)
     })
   }
 

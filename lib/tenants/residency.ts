@@ -55,16 +55,16 @@ export class Residency {
   #sweep (): void {
     const before = Date.now() - this.#options.idleTimeout
     for (const slot of this.#slots.values()) {
-      if (isIdle(slot) && slot.current!.lastUsedAt <= before) this.#evict(slot)
+      if (isIdle(slot) && slot.current!.leases.lastUsedAt <= before) this.#evict(slot)
     }
   }
 }
 
 /** A tenant that is being reloaded is in use. */
 function isIdle (slot: Slot): boolean {
-  return slot.current !== undefined && slot.current.inFlight === 0 && !slot.building && slot.waiting === 0
+  return slot.current !== undefined && slot.current.leases.inFlight === 0 && !slot.building && slot.waiting === 0
 }
 
 function lastUse (slot: Slot): number {
-  return slot.current!.lastUse
+  return slot.current!.leases.lastUse
 }
