@@ -14,7 +14,7 @@ export const FST_TENANT_MISMATCH = createError<[]>('FST_TENANT_MISMATCH', 'This 
 /** 503: the identification strategy failed; `cause` says why. */
 export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOptions]>('FST_TENANT_IDENTIFICATION_FAILED', 'The tenant of this request could not be identified', 503)
 /** 404: no source knows the tenant, or its config leaves it out. */
-export const FST_TENANT_NOT_FOUND = createError<[id: string]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
+export const FST_TENANT_NOT_FOUND = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
 /** 503: the tenant could not be loaded; `cause` says why. */
 export const FST_TENANT_LOAD_FAILED = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
 /** 503: the tenant did not load within `loadTimeout`; `cause` says what it hung on, when that is known. */

@@ -7,9 +7,11 @@ import { RequestHooks } from './request-hooks.ts'
 import { HostApp } from './scope/host-app.ts'
 import { ShortCut } from './short-cut.ts'
 import { Builder } from './tenants/builder.ts'
+import { Definitions } from './tenants/definitions.ts'
 import { TenantManager } from './tenants/manager.ts'
 import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
+import { Retirement } from './tenants/retirement.ts'
 import { SourceWatch } from './tenants/source-watch.ts'
 import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -22,19 +24,23 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   decorateRequests(app)
   const host = new HostApp(app)
   host.earlierChildren().forEach(decorateRequests)
+  const definitions = new Definitions(options, app.log)
+  const retirement = new Retirement(options, app.log)
   const builder: Builder = new Builder({
     options,
     log: app.log,
+    definitions,
+    retirement,
     watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
-    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admit(id) }),
+    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admission.admit(id) }),
     isListening: () => app.server.listening
   })
-  const registry: TenantRegistry = new TenantRegistry(options, builder)
-  const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hostLookup(app, options, builder) })
+  const registry: TenantRegistry = new TenantRegistry({ options, definitions, builder, retirement })
+  const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hostLookup(app, options, definitions) })
   const hooks = new RequestHooks(options, identification, registry, host)
   const shortCut = new ShortCut(identification, registry, host)
-  const sourceWatch = new SourceWatch({ source: options.source, registry, builder, log: app.log })
-  const manager: TenantManager = new TenantManager({ host, options, builder, registry, identification })
+  const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, log: app.log })
+  const manager: TenantManager = new TenantManager({ host, options, definitions, builder, registry, identification })
 
   app.decorate('multitenant', manager)
   host.addHooks(hooks, options.order)
@@ -48,7 +54,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
 }
 
 /** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */
-function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions, { unknown }: Builder): IdentificationContext['resolveHost'] {
+function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions, { unknown }: Definitions): IdentificationContext['resolveHost'] {
   if (source.resolveHost === undefined) return undefined
   const resolveHost = source.resolveHost.bind(source)
   return new HostLookup({ resolveHost, age: () => unknown.age, timeout: loadTimeout, log: app.log }).find

@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import { FST_TENANT_LOAD_FAILED } from '../errors.ts'
+import { retryAfter } from './retry-after.ts'
 
 /** A tenant's failed loads, one after the other. */
 interface Failure {
@@ -32,6 +34,12 @@ export class Failures {
   pauseOf (id: string): number {
     const failure = this.#failures.get(id)
     return failure === undefined ? 0 : Math.max(0, Math.ceil((failure.retryAt - Date.now()) / 1000))
+  }
+
+  /** @throws FST_TENANT_LOAD_FAILED while the tenant is not to be tried again */
+  check (id: string): void {
+    const pause = this.pauseOf(id)
+    if (pause > 0) throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause: this.errorOf(id) }), pause)
   }
 
   add (id: string, error: unknown): void {

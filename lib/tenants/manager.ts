@@ -1,5 +1,6 @@
 import { statistics } from './statistics.ts'
 import type { Builder } from './builder.ts'
+import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { Tenant } from './tenant.ts'
 import type { Identification } from '../identification/identification.ts'
@@ -11,6 +12,7 @@ import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, Reloa
 export interface ManagerContext {
   host: HostApp
   options: ResolvedOptions
+  definitions: Definitions
   builder: Builder
   registry: TenantRegistry
   identification: Identification

@@ -1,4 +1,5 @@
 import { FST_TENANT_OVERLOADED } from '../errors.ts'
+import { publish } from './channels.ts'
 import { retryAfter } from './retry-after.ts'
 import type { Slot } from './slot.ts'
 
@@ -12,15 +13,19 @@ export interface ResidencyOptions {
 /** Says which tenants stay loaded: at most `maxActive`, and none that was idle for longer than `idleTimeout`. */
 export class Residency {
   readonly #options: ResidencyOptions
-  readonly #slots: ReadonlyMap<string, Slot>
-  readonly #evict: (slot: Slot) => void
+  readonly #slots: Iterable<Slot>
   readonly #sweeper: NodeJS.Timeout | undefined
+  #evictions = 0
 
-  constructor (options: ResidencyOptions, slots: ReadonlyMap<string, Slot>, evict: (slot: Slot) => void) {
+  constructor (options: ResidencyOptions, slots: Iterable<Slot>) {
     this.#options = options
     this.#slots = slots
-    this.#evict = evict
     if (options.idleTimeout > 0) this.#sweeper = setInterval(() => this.#sweep(), options.idleTimeout / 2).unref()
+  }
+
+  /** How many tenants it has unloaded, since the start. */
+  get evictions (): number {
+    return this.#evictions
   }
 
   /**
@@ -44,8 +49,14 @@ export class Residency {
     clearInterval(this.#sweeper)
   }
 
+  #evict (slot: Slot): void {
+    this.#evictions++
+    publish('evict', { id: slot.id, generation: slot.current!.number })
+    slot.clear()
+  }
+
   #makeRoom (): void {
-    const residents = [...this.#slots.values()].filter(slot => slot.resident)
+    const residents = [...this.#slots].filter(slot => slot.resident)
     if (residents.length < this.#options.maxActive) return
     const idle = residents.filter(isIdle)
     if (idle.length === 0) throw retryAfter(new FST_TENANT_OVERLOADED(), 1)
@@ -54,7 +65,7 @@ export class Residency {
 
   #sweep (): void {
     const before = Date.now() - this.#options.idleTimeout
-    for (const slot of this.#slots.values()) {
+    for (const slot of this.#slots) {
       if (isIdle(slot) && slot.current!.leases.lastUsedAt <= before) this.#evict(slot)
     }
   }

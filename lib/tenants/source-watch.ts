@@ -1,14 +1,16 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Stagger } from './stagger.ts'
 import type { Builder } from './builder.ts'
+import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { LoadedTenant, TenantChange, TenantSource } from '../../types/index.ts'
 
 /** Whose changes are followed, and what they change. */
 export interface SourceWatchContext {
   source: TenantSource
-  registry: TenantRegistry
+  definitions: Definitions
   builder: Builder
+  registry: TenantRegistry
   log: FastifyBaseLogger
 }
 
@@ -39,15 +41,15 @@ export class SourceWatch {
   }
 
   #onChange (change?: TenantChange): void {
-    const { builder, registry } = this.#context
-    if (change === undefined) return this.#onUnknownChange()
+    const { definitions, builder, registry } = this.#context
+    if (change === undefined) return definitions.clear()
     const { id, version, active = true } = change
-    const current = registry.active(id)
-    if (active && version !== undefined && version === current?.version) return
-    builder.forget(id)
+    if (active && version !== undefined && version === registry.active(id)?.version) return
+    definitions.changed(id)
+    builder.failures.forget(id)
     if (!active) return this.#unload(id)
     // What is being built may have been read before the change.
-    if (current !== undefined || registry.isBuilding(id)) this.#stagger.add(id, () => this.#reload(id))
+    if (this.#isWanted(id)) this.#stagger.add(id, () => this.#reload(id))
   }
 
   /** Its requests may run on for a while: nobody waits for them here. */
@@ -56,22 +58,22 @@ export class SourceWatch {
     this.#context.registry.unload(id)
   }
 
-  #onUnknownChange (): void {
-    const { builder } = this.#context
-    builder.unknown.clear()
-    builder.suspended.clear()
-  }
-
   /** The code stays as it is in memory: new code comes with a new process. A reload that fails is asked for again when the source next compares. */
   #reload (id: string): void {
     const { registry, log } = this.#context
-    if (registry.active(id) === undefined && !registry.isBuilding(id)) return
+    if (!this.#isWanted(id)) return
     registry.reload(id, false).then(
       () => log.info({ tenantId: id, version: registry.active(id)?.version }, 'tenant reloaded'),
       err => log.warn({ err, tenantId: id }, 'tenant not reloaded'))
   }
 
+  /** Whether the tenant is loaded, or about to be. */
+  #isWanted (id: string): boolean {
+    const slot = this.#context.registry.slots.get(id)
+    return slot?.current !== undefined || slot?.building === true
+  }
+
   #loaded (): LoadedTenant[] {
-    return [...this.#context.registry.slots].flatMap(({ current }) => current === undefined ? [] : { id: current.id, version: current.version })
+    return this.#context.registry.slots.generations().map(({ id, version }) => ({ id, version }))
   }
 }

@@ -1,31 +1,33 @@
 import type { Builder } from './builder.ts'
+import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { MultitenantStatistics, StatsOptions, TenantStatistics } from '../../types/index.ts'
 
 /** What there is to say of the tenants in memory. */
 export function statistics (
-  { builder, registry }: { builder: Builder, registry: TenantRegistry },
+  { builder, definitions, registry }: { builder: Builder, definitions: Definitions, registry: TenantRegistry },
   { limit = 100, after }: StatsOptions
 ): Omit<MultitenantStatistics, 'total' | 'inactive'> {
+  const { suspended } = registry.admission
   const slots = [...registry.slots]
   const active = slots.filter(slot => slot.current !== undefined).length
-  const ids = new Set([...slots.map(slot => slot.id), ...builder.failures.ids(), ...registry.suspended])
+  const ids = new Set([...slots.map(slot => slot.id), ...builder.failures.ids(), ...suspended])
   const listed = [...ids].sort().filter(id => after === undefined || id > after).slice(0, limit)
   return {
     active,
     loading: slots.filter(slot => slot.building).length,
     failed: builder.failures.size,
-    suspended: registry.suspended.size,
+    suspended: suspended.size,
     draining: slots.reduce((sum, slot) => sum + slot.draining, 0),
     ...builder.counts,
-    evictions: registry.evictions,
-    unknown: builder.unknown.size,
+    evictions: registry.residency.evictions,
+    unknown: definitions.unknown.size,
     tenants: listed.map(id => statisticsOf(id, builder, registry))
   }
 }
 
 function statisticsOf (id: string, builder: Builder, registry: TenantRegistry): TenantStatistics {
-  const error = registry.lastErrorOf(id) ?? builder.failures.errorOf(id)
+  const error = registry.slots.get(id)?.lastError ?? builder.failures.errorOf(id)
   const lastError = error === undefined ? null : messageOf(error)
   const loaded = registry.active(id)?.statistics()
   if (loaded !== undefined) return { ...loaded, lastError }
@@ -38,7 +40,7 @@ function messageOf (error: unknown): string {
 }
 
 function stateOf (id: string, error: unknown, registry: TenantRegistry): TenantStatistics['state'] {
-  if (registry.suspended.has(id)) return 'suspended'
-  if (registry.isBuilding(id)) return 'loading'
+  if (registry.admission.suspended.has(id)) return 'suspended'
+  if (registry.slots.get(id)?.building) return 'loading'
   return error === undefined ? 'draining' : 'failed'
 }
