@@ -99,6 +99,21 @@ t.test('migrate()', async t => {
     t.same(await ids(sources[1]!), ['acme'], 'and keeps what is there')
   })
 
+  t.test('brings what an older version made up to date, and leaves alone what a newer one did', async t => {
+    const source = await makeSource(t)
+    const functionName = source.table.replace('tenants', 'announce_tenant')
+    await database.query(`insert into ${source.table} (id) values ('acme')`)
+    const migratedOver = async (note: string): Promise<boolean> => {
+      await database.query(`comment on table ${source.table} is '${note}'; create or replace function ${functionName} () returns trigger language plpgsql as 'begin return null; end'`)
+      await source.migrate()
+      const [made] = await database.query<{ length: number }>(`select length(prosrc) from pg_proc where oid = '${functionName}'::regproc`)
+      return made!.length > 100
+    }
+    t.equal(await migratedOver('fastify-multitenant 999'), false)
+    for (const note of ['fastify-multitenant 0', '', 'of somebody else']) t.equal(await migratedOver(note), true, note)
+    t.same(await ids(source), ['acme'])
+  })
+
   t.test('takes any names', async t => {
     for (const [schema, namespace] of [['Test "quoted"; drop', 'it\'s "mine".x'], ['s'.repeat(63), 'n'.repeat(40)], ['é$$\\', undefined]] as const) {
       const own = schema.slice(0, 63 - 20) + database.newSchema().slice(-12)
@@ -153,6 +168,8 @@ t.test('a row', async t => {
   await t.rejects(insert('id, dir, template', "'both', 'acme', 'standard'"), { code: '23514' })
   await t.rejects(insert('id, config', "'list', '[]'"), { code: '23514' })
   await t.rejects(insert('id, hosts', "'shouts', '{ACME.example}'"), { code: '23514' }, 'a host that no request could have')
+  await t.rejects(insert('id, hosts', "'nobody', '{null}'"), { code: '23502' })
+  await t.rejects(insert('id, hosts', "'table', '{{a.example},{b.example}}'"), { code: '23514' }, 'hosts are a list')
   await t.rejects(insert('id, hosts', "'thief', '{acme.example}'"), { code: '23505' }, 'a host belongs to one tenant')
   t.equal(await source.get('\ud800'), null)
 })
@@ -250,6 +267,7 @@ t.test('a host that changes hands is its new tenant\'s, however many do', async 
   await database.query(`update ${source.table} set hosts = (select array_agg('host-' || n || '.example') from generate_series(1, 1000) n) where id = 'globex'`)
   await until(async () => await source.resolveHost('acme.example') === null, Infinity)
   t.equal(await source.resolveHost('host-1000.example'), 'globex')
+  await t.resolves(database.query(`insert into ${source.table} (id, hosts) select 'short', array_agg(n::text) from generate_series(1000, 2199) n`), 'a message holds 8,000 bytes')
   await database.query(`update ${source.table} set id = 'initech' where id = 'globex'`)
   await until(async () => await source.resolveHost('host-1000.example') === 'initech', Infinity)
   await database.query(`update ${source.table} set hosts = '{host-1.example}' where id = 'initech'`)

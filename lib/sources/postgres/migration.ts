@@ -2,23 +2,25 @@ import pg from 'pg'
 import type { Query } from './connections.ts'
 import type { Names } from './names.ts'
 
-/** What the tables are made by. It is noted in the database, so that a migration that has been done is not done again. */
-const VERSION = 'fastify-multitenant 1'
-/** Of more hosts than this it is not told which: a message holds 8,000 bytes. */
+/** Counts the ways in which the tables have been made. It is noted in the database, so that a migration is done once. */
+const VERSION = 1
+const NOTE = 'fastify-multitenant '
+/** Of hosts that take more bytes than this it is not told which: a message holds 8,000. */
 const MAX_TOLD = 6_000
 /** A migration may wait for that of another process. In ms. */
 const TIMEOUT = 60_000
 
 /** Makes the tables, in one transaction. Throws what PostgreSQL or the connection throws. */
 export async function migrate (query: Query, names: Names): Promise<void> {
-  const [{ schema, version } = { schema: false, version: null }] = await query<{ schema: boolean, version: string | null }>(
-    'select to_regnamespace($1) is not null as schema, obj_description(to_regclass($2)) as version', [names.schema, names.tenants])
-  if (version === VERSION) return
+  const [{ schema, note } = { schema: false, note: null }] = await query<{ schema: boolean, note: string | null }>(
+    'select to_regnamespace($1) is not null as schema, obj_description(to_regclass($2)) as note', [names.schema, names.tenants])
+  // A later version is left as it is: while new code is rolled out, old code may start once more.
+  if (note?.startsWith(NOTE) === true && Number(note.slice(NOTE.length)) >= VERSION) return
   // Who may make tables in a schema may not be allowed to make schemas, and is refused even where there is nothing to make.
   const createSchema = schema ? '' : `create schema if not exists ${names.schema};`
   // Several statements in one query are one transaction.
   await query(`${lock(names)} ${createSchema} ${tables(names)} ${functions(names)} ${triggers(names)}
-    comment on table ${names.tenants} is ${pg.escapeLiteral(VERSION)}`, [], TIMEOUT)
+    comment on table ${names.tenants} is ${pg.escapeLiteral(NOTE + VERSION)}`, [], TIMEOUT)
 }
 
 /** Several processes may migrate at once, and "if not exists" alone does not bear that. */
@@ -33,7 +35,7 @@ function tables ({ tenants, hosts, hostsIndex, versions }: Names): string {
     create table if not exists ${tenants} (
       id text collate "C" primary key check (length(id) between 1 and 255),
       name text,
-      hosts text[] not null default '{}',
+      hosts text[] not null default '{}' check (coalesce(array_ndims(hosts), 1) = 1),
       active boolean not null default true,
       config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
       dir text,
@@ -72,7 +74,7 @@ function functions ({ hosts, versions, setVersion, announce, channel }: Names): 
         if tg_op = 'DELETE' or before <> new.hosts or old.id <> new.id then
           concerned := before || new.hosts;
         end if;
-        if octet_length(array_to_string(concerned, ',')) > ${MAX_TOLD} then
+        if octet_length(array_to_json(concerned)::text) > ${MAX_TOLD} then
           concerned := null;
         end if;
         if tg_op = 'DELETE' or old.id <> new.id then
