@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { mock } from 'node:test'
 import t from 'tap'
 import { Listener, pauseAfter } from '../lib/sources/postgres/listener.ts'
-import { Door, turn } from './fixtures/lifecycle/app.ts'
+import { Door, latch, turn } from './fixtures/lifecycle/app.ts'
 import type pg from 'pg'
 import type { ListenerOptions } from '../lib/sources/postgres/listener.ts'
 
@@ -12,6 +12,8 @@ class FakeClient extends EventEmitter {
   connecting: () => Promise<void> = async () => {}
   ending: () => Promise<void> = async () => {}
   ended = 0
+  destroyed = latch()
+  readonly connection = { stream: { destroy: () => this.destroyed.resolve() } }
   readonly queries: string[] = []
 
   async connect (): Promise<void> {
@@ -142,6 +144,37 @@ t.test('a connection that cannot even be ended is forgotten', async t => {
   t.same(lost, ['cut'])
   t.equal(clients.length, 2)
   await listener.close()
+})
+
+t.test('a server that does not take leave is left', async t => {
+  const { listener, clients, control } = setUp()
+  control.next = client => { client.ending = () => client.destroyed.promise }
+  await listener.open()
+  const closing = listener.close()
+  await turn()
+  await pass(1_000)
+  await closing
+  t.equal(clients[0]?.ended, 1)
+})
+
+t.test('closed or lost while it compares, it does not compare again', async t => {
+  for (const lose of [false, true]) {
+    const door = new Door()
+    let compared = 0
+    const { listener, clients } = setUp({ compare: async () => { if (++compared === 2) await door.pass() } })
+    await listener.open()
+    await pass(10_000)
+    await door.reached
+    if (lose) clients[0]?.emit('error', new Error('cut'))
+    else await listener.close()
+    door.open()
+    await turn()
+    if (lose) await pass(100)
+    t.equal(compared, lose ? 3 : 2)
+    await pass(10_000)
+    t.equal(compared, lose ? 4 : 2, 'on the new connection alone')
+    await listener.close()
+  }
 })
 
 t.test('closed while it waits for another attempt, it makes none', async t => {

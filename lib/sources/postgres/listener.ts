@@ -21,6 +21,8 @@ const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 3_000
 /** How often it compares while nothing is wrong, in ms: that also finds a connection that is dead and does not say so. */
 const INTERVAL = 10_000
+/** How long a server may take to say goodbye, in ms. */
+const GRACE = 1_000
 
 /** How long to wait before another attempt to connect, in ms. By chance shorter, so that not all processes come back at once. */
 export function pauseAfter (failures: number): number {
@@ -50,7 +52,7 @@ export class Listener {
     clearTimeout(this.#timer)
     await this.#connecting
     clearTimeout(this.#timer)
-    await this.#client?.end()
+    if (this.#client !== undefined) await end(this.#client)
   }
 
   async #connect (): Promise<void> {
@@ -60,8 +62,9 @@ export class Listener {
     client.on('end', () => this.#drop(client, new Error('The connection was closed')))
     try {
       await client.connect()
-      await client.query(`listen "${this.#options.channel}"`)
-      await this.#options.compare(queryOf(client))
+      const query = queryOf(client)
+      await query(`listen "${this.#options.channel}"`)
+      await this.#options.compare(query)
     } catch (error) {
       this.#end(client)
       throw error
@@ -73,6 +76,8 @@ export class Listener {
   }
 
   #compareLater (client: pg.Client): void {
+    // It may have been closed or lost while it compared.
+    if (this.#closed || client !== this.#client) return
     this.#timer = setTimeout(() => {
       this.#options.compare(queryOf(client)).then(() => this.#compareLater(client), error => this.#drop(client, error))
     }, INTERVAL)
@@ -104,6 +109,16 @@ export class Listener {
 
   /** Nobody waits for the end of a connection that is of no more use: it may take long to notice, or fail in its turn. */
   #end (client: pg.Client): void {
-    client.end().catch(error => this.#drop(client, error))
+    end(client).catch(error => this.#drop(client, error))
+  }
+}
+
+/** A server that answers no more would keep the connection open, and whoever waits for its end, for ever. */
+async function end (client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => client.connection.stream.destroy(), GRACE)
+  try {
+    await client.end()
+  } finally {
+    clearTimeout(timer)
   }
 }
