@@ -15,11 +15,11 @@ import { Retirement } from './tenants/retirement.ts'
 import { SourceWatch } from './tenants/source-watch.ts'
 import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { IdentificationContext, MultitenantOptions } from '../types/index.ts'
+import type { IdentificationContext, MultitenantOptions, TenantSource } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const options = resolveOptions(opts, app.prefix)
-  await options.source.open?.({ log: app.log })
+  await openSource(app, options.source)
 
   decorateRequests(app)
   const host = new HostApp(app)
@@ -51,6 +51,17 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.addHook('preClose', () => registry.preClose())
   app.addHook('onClose', () => registry.close())
   app.addHook('onClose', async () => sourceWatch.close())
+}
+
+async function openSource (app: FastifyInstance, source: TenantSource): Promise<void> {
+  try {
+    await source.open?.({ log: app.log })
+  } catch (error) {
+    // Of several sources, those before the one that failed are open: a connection would keep the process from its end.
+    const closing = (async () => source.close?.())()
+    await closing.catch(err => app.log.error({ err }, 'the source of tenants failed to close'))
+    throw error
+  }
 }
 
 /** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */

@@ -7,6 +7,7 @@ import { combinedSource } from '../lib/sources/combined.ts'
 import { directorySource } from '../lib/sources/directory.ts'
 import { objectSource } from '../lib/sources/object.ts'
 import { resolveSource } from '../lib/sources/resolve.ts'
+import { appWith, LogLines } from './fixtures/lifecycle/app.ts'
 import { TestSource } from './fixtures/test-source.ts'
 import type { LoadedTenant, TenantChange, TenantSource } from '../types/index.ts'
 
@@ -212,6 +213,23 @@ t.test('several sources', async t => {
     stop()
     first.tell()
     t.equal(told.length, 3)
+  })
+
+  t.test('are closed when one of them cannot be opened', async t => {
+    for (const stuck of [false, true]) {
+      let closed = 0
+      const closable = (): TenantSource => Object.assign(new TestSource(), {
+        close () {
+          closed++
+          if (stuck) throw new Error('stuck')
+        }
+      })
+      const lines = new LogLines()
+      const app = appWith(t, [closable(), closable(), '/nowhere'], {}, lines.server)
+      await t.rejects(async () => { await app.ready() }, WRONG_OPTION, 'the app says why it cannot boot')
+      t.equal(closed, 2)
+      t.equal(lines.of('the source of tenants failed to close').length, stuck ? 1 : 0)
+    }
   })
 
   t.test('are opened, and closed whatever happens', async t => {

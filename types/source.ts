@@ -94,6 +94,6 @@ export interface TenantSource {
   watch?(changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void
   /** Called once, when the app boots. What it throws ends the boot. */
   open?(context: SourceContext): void | Promise<void>
-  /** Called once, when the app closes. */
+  /** Called once, when the app closes, or when `open` has thrown. */
   close?(): void | Promise<void>
 }

@@ -32,6 +32,7 @@ export class PostgresSource implements TenantSource {
   readonly #hosts: HostLookup
   readonly #listener: Listener
   #log: FastifyBaseLogger | undefined
+  #closing: Promise<void> | undefined
   #changed: ((change?: TenantChange) => void) | undefined
   #loaded: () => LoadedTenant[] = () => []
 
@@ -99,8 +100,13 @@ export class PostgresSource implements TenantSource {
     return () => { this.#changed = undefined }
   }
 
-  /** Closes the connection that listens, and the pool unless it was given. */
-  async close (): Promise<void> {
+  /** Closes the connection that listens, and the pool unless it was given. A second time is of no account. */
+  close (): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close (): Promise<void> {
     await this.#listener.close()
     // A pool that has ended may still hear from its connections.
     if (this.#ownsPool) return this.#pool.end()
