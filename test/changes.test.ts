@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { appWith, call, Door, Events, listen, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
 import { TestSource } from './fixtures/test-source.ts'
@@ -48,6 +49,15 @@ async function setUp (t: Test): Promise<Changing> {
   return { app, source, events, log }
 }
 
+/** Changes of globex, until the time of those that were told before is certainly over. */
+async function othersChange (source: Plans, events: Events): Promise<void> {
+  for (let round = 0; round < 20; round++) {
+    const reload = events.next('reload', ({ id }) => id === 'globex')
+    source.set('globex', `${round}`)
+    await reload
+  }
+}
+
 t.test('a tenant that its source says has changed is reloaded', async t => {
   const { app, source, events } = await setUp(t)
   const reload = events.next('reload')
@@ -94,12 +104,7 @@ t.test('one that leaves memory before its reload stays out of it', async t => {
   await send(app, 'globex')
   source.set('acme', 'pro')
   await app.multitenant.unload('acme')
-  // Changes of others, until the time of the first is certainly over.
-  for (let round = 0; round < 20; round++) {
-    const reload = events.next('reload')
-    source.set('globex', `${round}`)
-    await reload
-  }
+  await othersChange(source, events)
   t.equal(app.multitenant.get('acme'), null)
 })
 
@@ -208,6 +213,50 @@ t.test('the old one goes on when the new one cannot be loaded, and the log says 
   source.set('acme', 'pro')
   await reload
   t.equal((await send(app, 'acme')).body, 'pro')
+})
+
+t.test('a change that cannot be followed is tried again after growing pauses, however often it is told', async t => {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  t.teardown(() => mock.timers.reset())
+  const { app, source, log, events } = await setUp(t)
+  source.set('globex', 'free')
+  await send(app, 'globex')
+  let line = log.next('tenant not reloaded')
+  source.set('acme', 'broken')
+  await line
+  const { version } = await source.get('acme') as { version: string }
+  for (const [pause, attempts] of [[1_000, 2], [2_000, 3], [4_000, 4]] as const) {
+    mock.timers.tick(pause - 1)
+    source.tell({ id: 'acme', version })
+    await othersChange(source, events)
+    t.equal(events.of('fail').length, attempts - 1)
+    mock.timers.tick(1)
+    line = log.next('tenant not reloaded')
+    source.tell({ id: 'acme', version })
+    await line
+    t.equal(events.of('fail').length, attempts)
+  }
+  const reload = events.next('reload')
+  source.set('acme', 'pro')
+  await reload
+  t.equal((await send(app, 'acme')).body, 'pro', 'another version is tried at once')
+})
+
+t.test('a source that failed is asked again at once, and without a version every change counts', async t => {
+  const { source, log, events } = await setUp(t)
+  const again = async (tell: () => void): Promise<void> => {
+    const line = log.next('tenant not reloaded')
+    tell()
+    await line
+  }
+  source.broken = true
+  await again(() => source.set('acme', 'broken'))
+  await again(() => source.tell({ id: 'acme', version: '2' }))
+  source.broken = false
+  await again(() => source.tell({ id: 'acme', version: '2' }))
+  await again(() => source.tell({ id: 'acme' }))
+  await again(() => source.tell({ id: 'acme' }))
+  t.equal(events.of('fail').length, 5)
 })
 
 t.test('a tenant that failed is tried again at once when it has changed', async t => {

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { Failures } from './failures.ts'
 import { Stagger } from './stagger.ts'
 import type { Builder } from './builder.ts'
 import type { Definitions } from './definitions.ts'
@@ -18,6 +19,8 @@ export interface SourceWatchContext {
 export class SourceWatch {
   readonly #context: SourceWatchContext
   readonly #stagger = new Stagger()
+  /** The versions that tenants in memory could not be reloaded in. */
+  readonly #failures = new Failures()
   readonly #stop: (() => void) | undefined
 
   constructor (context: SourceWatchContext) {
@@ -44,12 +47,14 @@ export class SourceWatch {
     const { definitions, builder, registry } = this.#context
     if (change === undefined) return definitions.clear()
     const { id, version, active = true } = change
-    if (active && version !== undefined && version === registry.active(id)?.version) return
+    const current = registry.active(id)
+    if (active && version !== undefined && version === current?.version) return
+    if (active && current !== undefined && this.#isPaused(id, version)) return
     definitions.changed(id)
     builder.failures.forget(id)
     if (!active) return this.#unload(id)
     // What is being built may have been read before the change.
-    if (this.#isWanted(id)) this.#stagger.add(id, () => this.#reload(id))
+    if (this.#isWanted(id)) this.#stagger.add(id, () => this.#reload(id, version))
   }
 
   /** Its requests may run on for a while: nobody waits for them here. */
@@ -58,13 +63,22 @@ export class SourceWatch {
     this.#context.registry.unload(id)
   }
 
-  /** The code stays as it is in memory: new code comes with a new process. A reload that fails is asked for again when the source next compares. */
-  #reload (id: string): void {
+  /** A source that compares tells of a change until it is followed: one that cannot be is tried again after growing pauses. */
+  #isPaused (id: string, version: string | undefined): boolean {
+    return version !== undefined && this.#failures.pauseOf(keyOf(id, version)) > 0
+  }
+
+  /** The code stays as it is in memory: new code comes with a new process. */
+  #reload (id: string, version: string | undefined): void {
     const { registry, log } = this.#context
     if (!this.#isWanted(id)) return
     registry.reload(id, false).then(
       () => log.info({ tenantId: id, version: registry.active(id)?.version }, 'tenant reloaded'),
-      err => log.warn({ err, tenantId: id }, 'tenant not reloaded'))
+      err => {
+        // What a source failed with may be over as soon as it answers, and is no fault of this version.
+        if (err.cause === registry.lastErrorOf(id)) this.#failures.add(keyOf(id, version), err)
+        log.warn({ err, tenantId: id }, 'tenant not reloaded')
+      })
   }
 
   /** Whether the tenant is loaded, or about to be. */
@@ -76,4 +90,9 @@ export class SourceWatch {
   #loaded (): LoadedTenant[] {
     return this.#context.registry.slots.generations().map(({ id, version }) => ({ id, version }))
   }
+}
+
+/** Another version may be mended: it has pauses of its own. */
+function keyOf (id: string, version: string | undefined): string {
+  return JSON.stringify([id, version])
 }
