@@ -134,6 +134,15 @@ t.test('folders and packages', async t => {
     t.equal((await server.initTenant('globex')).id, 'globex')
   })
 
+  t.test('may have hosts, which are all in the file beside the folders', async t => {
+    const root = project(t, { 't-acme': {} }, { src: { tenants: { globex: {}, 'hosts.json': '{ "acme": ["acme.example"], "globex": ["*.globex.example"] }' } } })
+    const { app } = await start(t, { root, tenants: { npmPattern: 't-*' }, multitenant: { identify: 'host', required: true } })
+    for (const [host, id] of [['acme.example', 'acme'], ['www.globex.example', 'globex']] as const) {
+      await app.inject({ url: '/', headers: { host } })
+      t.equal(app.multitenant.get(id)?.id, id)
+    }
+  })
+
   t.test('must not have a tenant in common', async t => {
     const root = project(t, { 't-acme': {} }, { src: { tenants: { acme: {} } } })
     const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, tenants: { npmPattern: 't-*' } })

@@ -32,6 +32,7 @@ export interface MultitenantStatistics {
   loading: number
   /** Tenants whose last load failed. */
   failed: number
+  /** Tenants that `suspend()` refuses in this process. Those that their source suspends are among the inactive. */
   suspended: number
   /** Generations that are at their last requests. */
   draining: number
