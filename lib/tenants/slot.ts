@@ -32,6 +32,8 @@ export class Slot {
   #building: Promise<Swap> | undefined
   #next: Promise<Swap> | undefined
   #builds = 0
+  /** The number of the last build that was on its way when the tenant was taken out of service. */
+  #unwanted = 0
   /** Whether the next generation reads its modules afresh. */
   #freshCode = false
 
@@ -79,14 +81,15 @@ export class Slot {
     return this.#next
   }
 
-  /** Takes the tenant out of service at once, what is being built as soon as it is; `null` when there is nothing to end. */
+  /** Takes the tenant out of service at once. What is on its way takes no requests, and ends as soon as it is built; `null` when there is nothing to end. */
   async clear (): Promise<DrainReport | null> {
-    let ending = this.#take()
-    while (this.building) {
-      await this.#afterBuilding()
-      ending = this.#take() ?? ending
-    }
-    return ending ?? null
+    const ending = this.#take()
+    const last = this.#next ?? this.#building
+    if (last === undefined) return ending ?? null
+    this.#unwanted = this.#builds + (this.#next === undefined ? 0 : 1)
+    // Its failure is told to those who asked for it.
+    const [built] = await Promise.allSettled([last])
+    return built.status === 'fulfilled' ? built.value.drain : ending ?? null
   }
 
   /** Waits for the generations that end. */
@@ -110,7 +113,12 @@ export class Slot {
   async #swap (): Promise<Swap> {
     const freshCode = this.#freshCode
     this.#freshCode = false
-    const generation = await this.#make(this, ++this.#builds, freshCode)
+    const number = ++this.#builds
+    const generation = await this.#make(this, number, freshCode)
+    if (number <= this.#unwanted) {
+      this.resident = false
+      return { generation, drain: this.#end(generation) }
+    }
     const old = this.current
     this.current = generation
     return { generation, drain: old === undefined ? Promise.resolve(null) : this.#end(old) }
