@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -12,6 +13,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import multitenant from '../index.ts'
 import { appWith, call, Door, Events, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import type { FastifyInstance } from 'fastify'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
 /** A tenant that answers with its name. */
@@ -413,6 +415,62 @@ t.test('a tenant that is suspended while it is loaded takes none of those who wa
   for (const response of await Promise.all(responses)) t.same(refusal(response), [403, 'FST_TENANT_SUSPENDED'])
   await suspended
   t.equal(app.multitenant.get('acme'), null)
+})
+
+t.test('what is built while the tenant is taken out of service takes no request, not even in between', async t => {
+  const build = async (asked: (app: FastifyInstance) => unknown): Promise<{ app: FastifyInstance, seen: () => number }> => {
+    const doors: Door[] = []
+    const app = appWith(t, {
+      acme: {
+        plugin: async () => {
+          const door = new Door()
+          doors.push(door)
+          await door.pass()
+        }
+      }
+    })
+    await app.ready()
+    let seen = 0
+    const look = async (): Promise<void> => {
+      for (let turns = 0; turns < 50; turns++) {
+        if (app.multitenant.get('acme') !== null) seen++
+        await null
+      }
+    }
+    for (const event of ['load', 'reload']) {
+      subscribe(`fastify-multitenant:${event}`, look)
+      t.teardown(() => unsubscribe(`fastify-multitenant:${event}`, look))
+    }
+    const asking = Promise.allSettled([app.multitenant.init('acme'), app.multitenant.reload('acme')])
+    await until(() => doors.length === 1)
+    const ending = asked(app)
+    doors[0]?.open()
+    await until(() => doors.length === 2)
+    doors[1]?.open()
+    await asking
+    await ending
+    return { app, seen: () => seen }
+  }
+  const suspended = await build(app => app.multitenant.suspend('acme'))
+  t.equal(suspended.seen(), 0)
+  t.equal(suspended.app.multitenant.get('acme'), null)
+  t.same(refusal(await send(suspended.app, 'acme')), [403, 'FST_TENANT_SUSPENDED'])
+  const control = await build(() => {})
+  t.ok(control.seen() > 0, 'the control: otherwise it is seen at once')
+})
+
+t.test('a tenant that takes itself out of service while it is loaded is told at once that it waits for itself', async t => {
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        for (const end of ['unload', 'suspend', 'reload'] as const) {
+          await t.rejects(async () => { await scope.multitenant[end]('acme') }, { code: 'FST_TENANT_LOAD_FAILED', cause: { message: 'Loading this tenant waits for itself' } }, end)
+        }
+        scope.get('/', async () => 'acme')
+      }
+    }
+  })
+  t.equal((await send(app, 'acme')).body, 'acme', 'what was refused has no effect')
 })
 
 t.test('only a tenant that exists can be suspended', async t => {

@@ -42,6 +42,11 @@ export class Admission {
   admitToLoad (id: string): void {
     if (this.#closed) throw new FST_TENANT_CLOSED(id)
     this.admit(id)
+    this.refuseItself(id)
+  }
+
+  /** To be called before a load is waited for. @throws FST_TENANT_LOAD_FAILED when that load waits for the caller's */
+  refuseItself (id: string): void {
     if (this.#context.waitsForCaller(id)) throw new FST_TENANT_LOAD_FAILED(id, { cause: new Error('Loading this tenant waits for itself') })
   }
 

@@ -57,14 +57,18 @@ export class TenantManager {
     return { generation: generation.number, drain }
   }
 
-  /** Unloads the tenant after its requests are over, at most `drainTimeout` ms later; `null` when it is not loaded. */
+  /**
+   * Unloads the tenant after its requests are over, at most `drainTimeout` ms later; `null` when it is not loaded.
+   * @throws FST_TENANT_LOAD_FAILED when the tenant's own load asks for it
+   */
   async unload (id: string): Promise<DrainReport | null> {
+    this.#context.registry.admission.refuseItself(id)
     return this.#context.registry.unload(id)
   }
 
   /**
    * Refuses the tenant's requests and jobs with FST_TENANT_SUSPENDED from now on, and unloads it.
-   * @throws FST_TENANT_NOT_FOUND
+   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails, or the tenant's own load asks for it
    */
   async suspend (id: string): Promise<DrainReport | null> {
     return this.#context.registry.suspend(id)

@@ -83,13 +83,14 @@ export class TenantRegistry {
     }
   }
 
-  /** Unloads the tenant when its requests are over; `null` when it is not loaded. */
+  /** Unloads the tenant when its requests are over; `null` when it is not loaded. Not to be awaited by the tenant's own load. */
   async unload (id: string): Promise<DrainReport | null> {
     return this.slots.get(id)?.clear() ?? null
   }
 
-  /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
+  /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails, or its own load asks for it */
   async suspend (id: string): Promise<DrainReport | null> {
+    this.admission.refuseItself(id)
     if (this.active(id) === undefined) await this.#context.definitions.get(id)
     this.admission.suspend(id)
     return this.unload(id)

@@ -76,7 +76,7 @@ export class SourceWatch {
       () => log.info({ tenantId: id, version: registry.active(id)?.version }, 'tenant reloaded'),
       err => {
         // What a source failed with may be over as soon as it answers, and is no fault of this version.
-        if (err.cause === registry.lastErrorOf(id)) this.#failures.add(keyOf(id, version), err)
+        if (err.cause === registry.slots.get(id)?.lastError) this.#failures.add(keyOf(id, version), err)
         log.warn({ err, tenantId: id }, 'tenant not reloaded')
       })
   }
