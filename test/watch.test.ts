@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { appWith, Events, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
+import { Watcher } from '../lib/tenants/watcher.ts'
+import { appWith, Events, LogLines, refusal, send, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Message } from './fixtures/lifecycle/app.ts'
 
@@ -118,6 +120,69 @@ t.test('files that are deleted are noticed', async t => {
   await rm(join(dir, 'routes', 'extra'), { recursive: true })
   await reloaded
   t.same((await send(app, 'acme', '/extra')).statusCode, 404)
+})
+
+t.test('a folder that is deleted and made again is watched again', async t => {
+  const { app, events, dir, write } = await setUp(t)
+  for (const round of [1, 2]) {
+    const failed = next(events, 'fail')
+    await rm(dir, { recursive: true })
+    await failed
+    t.equal((await send(app, 'acme')).statusCode, 200, 'the tenant in memory goes on')
+    await mkdir(join(dir, 'routes'), { recursive: true })
+    await write('routes/index.mjs', route(`made ${round}`))
+    await until(async () => (await send(app, 'acme')).body === `made ${round}`, Infinity)
+    await watched(events, 'acme', join(dir, 'notes.txt'))
+    const again = next(events, 'reload')
+    await write('routes/index.mjs', route(`written ${round}`))
+    await again
+    await until(async () => (await send(app, 'acme')).body === `written ${round}`, Infinity)
+  }
+})
+
+t.test('so is one that another takes the place of, and a folder that was not there at first', async t => {
+  const { app, events, dir, write } = await setUp(t)
+  await rename(dir, `${dir}-old`)
+  await mkdir(join(`${dir}-new`, 'routes'), { recursive: true })
+  await writeFile(join(`${dir}-new`, 'routes', 'index.mjs'), route('replaced'))
+  await rename(`${dir}-new`, dir)
+  await until(async () => (await send(app, 'acme')).body === 'replaced', Infinity)
+  await watched(events, 'acme', join(dir, 'notes.txt'))
+  await rm(dir, { recursive: true })
+  await app.multitenant.unload('acme')
+  t.equal((await send(app, 'acme')).statusCode, 503)
+  await mkdir(join(dir, 'routes'), { recursive: true })
+  await write('routes/index.mjs', route('late'))
+  await until(async () => (await send(app, 'acme')).body === 'late', Infinity)
+})
+
+t.test('folders of tenants that are gone are forgotten', async t => {
+  const dir = t.testdir({ acme: {}, globex: {}, initech: {} })
+  const known = new Set(['acme', 'globex', 'initech'])
+  const watcher = new Watcher(async () => {}, id => known.has(id), pino({ level: 'silent' }))
+  t.teardown(() => watcher.close())
+  for (const id of known) watcher.add(id, join(dir, id))
+  watcher.add('other', join(dir, 'initech'))
+  t.equal(watcher.size, 3)
+  for (const id of ['acme', 'globex']) await rm(join(dir, id), { recursive: true })
+  known.delete('globex')
+  known.delete('initech')
+  const looked = (): boolean => {
+    watcher.add('other', join(dir, 'initech'))
+    return watcher.size < 3
+  }
+  await until(looked, Infinity)
+  t.equal(watcher.size, 2, 'one that is in memory may come back, one that is there may be loaded again')
+  known.delete('acme')
+  looked()
+  t.equal(watcher.size, 1)
+})
+
+t.test('a folder that cannot be watched is said', async t => {
+  const lines = new LogLines()
+  const app = appWith(t, { acme: { dir: join(t.testdir({}), 'nothing', 'acme') } }, { watch: true }, lines.server)
+  t.equal((await send(app, 'acme')).statusCode, 503)
+  t.match(lines.of('watching the folders of tenants failed'), [{ level: 50, err: { code: 'ENOENT' } }])
 })
 
 t.test('a tenant that is not loaded is not woken by its files', async t => {

@@ -1,19 +1,21 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { join, sep } from 'node:path'
-import { watch } from 'chokidar'
-import type { FSWatcher } from 'chokidar'
+import { WatchedFolder } from './watched-folder.ts'
 
 /** How long a folder must be quiet before its tenant is reloaded, in ms: editors and deployments write more than one file. */
 const SETTLE = 100
+
+/** A folder, and the tenants that were loaded from it: several may share one. */
+interface Watched {
+  folder: WatchedFolder
+  tenants: Set<string>
+}
 
 /** Calls for a reload of the tenants whose folders change. */
 export class Watcher {
   readonly #reload: (id: string) => Promise<unknown>
   readonly #isKnown: (id: string) => boolean
   readonly #log: FastifyBaseLogger
-  readonly #watcher: FSWatcher
-  /** The tenants of each folder; several may share one. */
-  readonly #tenants = new Map<string, Set<string>>()
+  readonly #watched = new Map<string, Watched>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
 
   /** @param isKnown whether a tenant is loaded, or failed to */
@@ -21,31 +23,44 @@ export class Watcher {
     this.#reload = reload
     this.#isKnown = isKnown
     this.#log = log
-    this.#watcher = watch([], { ignoreInitial: true, ignored: path => path.endsWith(`${sep}node_modules`) })
-    this.#watcher.on('all', (_event, path) => this.#onChange(path))
-    this.#watcher.on('error', err => log.error({ err }, 'watching the folders of tenants failed'))
+  }
+
+  /** How many folders are watched. */
+  get size (): number {
+    return this.#watched.size
   }
 
   /** Watches a tenant's folder from now on, whether the tenant can be loaded or not. */
   add (id: string, dir: string): void {
-    const tenants = this.#tenants.get(dir)
-    if (tenants !== undefined) {
-      tenants.add(id)
-      return
-    }
-    this.#tenants.set(dir, new Set([id]))
-    this.#watcher.add(dir)
+    this.#forgetGone()
+    const { tenants } = this.#watched.get(dir) ?? this.#watch(dir)
+    tenants.add(id)
   }
 
   async close (): Promise<void> {
     for (const timer of this.#timers.values()) clearTimeout(timer)
-    await this.#watcher.close()
+    await Promise.all([...this.#watched.values()].map(({ folder }) => folder.close()))
   }
 
-  #onChange (path: string): void {
-    for (const [dir, tenants] of this.#tenants) {
-      if (path === dir || path.startsWith(join(dir, sep))) tenants.forEach(id => this.#schedule(id))
+  #watch (dir: string): Watched {
+    const tenants = new Set<string>()
+    const folder = new WatchedFolder(dir, () => tenants.forEach(id => this.#schedule(id)), this.#onError)
+    const watched = { folder, tenants }
+    this.#watched.set(dir, watched)
+    return watched
+  }
+
+  /** Folders that were deleted, of tenants that are not in memory any more. */
+  #forgetGone (): void {
+    for (const [dir, { folder, tenants }] of this.#watched) {
+      if (!folder.gone || [...tenants].some(id => this.#isKnown(id))) continue
+      this.#watched.delete(dir)
+      folder.close().catch(this.#onError)
     }
+  }
+
+  readonly #onError = (err: unknown): void => {
+    this.#log.error({ err }, 'watching the folders of tenants failed')
   }
 
   #schedule (id: string): void {
