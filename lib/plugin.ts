@@ -15,7 +15,7 @@ import { Retirement } from './tenants/retirement.ts'
 import { SourceWatch } from './tenants/source-watch.ts'
 import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { IdentificationContext, MultitenantOptions, TenantSource } from '../types/index.ts'
+import type { MultitenantOptions, TenantSource } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const options = resolveOptions(opts, app.prefix)
@@ -36,10 +36,11 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
     isListening: () => app.server.listening
   })
   const registry: TenantRegistry = new TenantRegistry({ options, definitions, builder, retirement })
-  const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hostLookup(app, options, definitions) })
+  const hosts = hostLookup(app, options)
+  const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })
   const hooks = new RequestHooks(options, identification, registry, host)
   const shortCut = new ShortCut(identification, registry, host)
-  const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, log: app.log })
+  const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, hosts, log: app.log })
   const manager: TenantManager = new TenantManager({ host, options, definitions, builder, registry, identification })
 
   app.decorate('multitenant', manager)
@@ -65,10 +66,9 @@ async function openSource (app: FastifyInstance, source: TenantSource): Promise<
 }
 
 /** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */
-function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions, { unknown }: Definitions): IdentificationContext['resolveHost'] {
+function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions): HostLookup | undefined {
   if (source.resolveHost === undefined) return undefined
-  const resolveHost = source.resolveHost.bind(source)
-  return new HostLookup({ resolveHost, age: () => unknown.age, timeout: loadTimeout, log: app.log }).find
+  return new HostLookup({ resolveHost: source.resolveHost.bind(source), timeout: loadTimeout, log: app.log })
 }
 
 function decorateRequests (app: FastifyInstance): void {

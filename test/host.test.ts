@@ -7,6 +7,7 @@ import { combinedSource } from '../lib/sources/combined.ts'
 import { directorySource } from '../lib/sources/directory.ts'
 import { objectSource } from '../lib/sources/object.ts'
 import { appWith, ask, askOverSocket, pair } from './fixtures/identification/asking.ts'
+import { Door, turn } from './fixtures/lifecycle/app.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantSource } from '../index.ts'
 
@@ -199,18 +200,17 @@ t.test('a host that was nobody\'s is found as soon as its source tells of a chan
 interface Asked { lookup: HostLookup, asked: string[], warnings: object[], now (ms: number): void }
 
 /** A lookup whose source is a function, and whose clock stands still until it is told the time. */
-function lookupWith (t: Test, resolveHost: (host: string) => string | null | Promise<string | null>, age = (): number => 0, timeout = 60_000): Asked {
+function lookupWith (t: Test, resolveHost: (host: string) => string | null | Promise<string | null>, timeout = 60_000): Asked {
   const asked: string[] = []
   const warnings: object[] = []
   let time = 0
-  t.capture(Date, 'now', () => time)
+  t.capture(performance, 'now', () => time)
   const log = { warn: (line: object) => { warnings.push(line) } } as FastifyBaseLogger
   const lookup = new HostLookup({
     resolveHost: host => {
       asked.push(host)
       return resolveHost(host)
     },
-    age,
     timeout,
     log
   })
@@ -238,29 +238,36 @@ t.test('what the source said of a host', async t => {
 
   t.test('is forgotten when tenants may have been added', async t => {
     let id: string | null = null
-    let age = 0
-    const { lookup } = lookupWith(t, () => id, () => age)
+    const { lookup } = lookupWith(t, () => id)
     t.equal(await lookup.find('acme.example'), null)
     id = 'acme'
     t.equal(await lookup.find('acme.example'), null)
-    age++
+    lookup.doubt()
     t.equal(await lookup.find('acme.example'), 'acme', 'a new host')
     id = 'globex'
-    age++
+    lookup.doubt()
     t.equal(await lookup.find('acme.example'), 'globex', 'one that moved')
     id = null
-    age++
+    lookup.doubt()
     t.equal(await lookup.find('acme.example'), null, 'one that is gone')
   })
 
   t.test('counts for nothing when tenants were added while it was asked', async t => {
-    let age = 0
+    const door = new Door()
+    let id: string | null = null
     const { lookup, asked } = lookupWith(t, async () => {
-      age++
-      return null
-    }, () => age)
-    await lookup.find('acme.example')
-    await lookup.find('acme.example')
+      const answer = id
+      await door.pass()
+      return answer
+    })
+    const early = lookup.find('acme.example')
+    await door.reached
+    id = 'acme'
+    lookup.doubt()
+    const late = lookup.find('acme.example')
+    door.open()
+    t.strictSame([await early, await late], [null, 'acme'], 'who asks after the change does not share the answer')
+    t.equal(lookup.find('acme.example'), 'acme')
     t.equal(asked.length, 2)
   })
 })
@@ -297,10 +304,102 @@ t.test('a source that fails', async t => {
     t.equal(await lookup.find('acme.example'), 'acme')
   })
 
+  t.test('is not waited for by the hosts that it named before, as long as it fails', async t => {
+    let answer: () => Promise<string | null> = async () => 'acme'
+    const { lookup, asked, warnings, now } = lookupWith(t, () => answer())
+    await lookup.find('acme.example')
+    let fail = (_error: Error): void => {}
+    answer = () => new Promise((_resolve, reject) => { fail = reject })
+    now(5_000)
+    t.equal(await lookup.find('acme.example'), 'acme', 'after a second')
+    now(10_000)
+    t.equal(lookup.find('acme.example'), 'acme', 'at once')
+    t.equal(asked.length, 2, 'the question from before is still on its way')
+    fail(new Error('no database'))
+    await turn()
+    now(15_000)
+    t.equal(lookup.find('acme.example'), 'acme')
+    fail(new Error('no database'))
+    await turn()
+    t.equal(lookup.find('acme.example'), 'acme')
+    t.equal(asked.length, 3, 'it is asked once in a while')
+    t.equal(warnings.length, 1, 'and that is said once')
+
+    answer = async () => 'globex'
+    now(20_000)
+    t.equal(lookup.find('acme.example'), 'acme')
+    await turn()
+    t.equal(lookup.find('acme.example'), 'globex')
+  })
+
+  t.test('is waited for when something was told', async t => {
+    let fails = false
+    let id = 'acme'
+    const { lookup, now } = lookupWith(t, async () => {
+      if (fails) throw new Error('no database')
+      return id
+    })
+    await lookup.find('acme.example')
+    fails = true
+    now(5_000)
+    t.equal(await lookup.find('acme.example'), 'acme')
+    fails = false
+    id = 'globex'
+    t.equal(lookup.find('acme.example'), 'acme', 'the control: the host keeps its tenant')
+    lookup.doubt()
+    t.equal(await lookup.find('acme.example'), 'globex')
+  })
+
+  t.test('leaves hosts that are known to have changed hands with nobody', async t => {
+    const hosts = ['acme.example', 'www.acme.example', 'a.b.acme.example', 'globex.example']
+    const patterns = [['acme.example'], ['*.acme.example'], ['*.b.acme.example', 'www.acme.example'], [], null]
+    const forgotten = [[0], [1, 2], [1, 2], [], [0, 1, 2, 3]]
+    for (const [index, told] of patterns.entries()) {
+      let fails = false
+      const { lookup } = lookupWith(t, async () => {
+        if (fails) throw new Error('no database')
+        return 'acme'
+      })
+      for (const host of hosts) await lookup.find(host)
+      fails = true
+      lookup.forget(told!)
+      for (const [at, host] of hosts.entries()) {
+        const found = await Promise.resolve(lookup.find(host)).catch(() => null)
+        t.equal(found, forgotten[index]?.includes(at) === true ? null : 'acme', `${host}, told of ${told}`)
+      }
+    }
+  })
+
+  t.test('also while they are asked about', async t => {
+    let fails = false
+    const door = new Door()
+    const { lookup, now } = lookupWith(t, async () => {
+      if (!fails) return 'acme'
+      await door.pass()
+      throw new Error('no database')
+    })
+    for (const host of ['acme.example', 'globex.example']) await lookup.find(host)
+    fails = true
+    now(5_000)
+    const asking = ['acme.example', 'globex.example'].map(host => Promise.resolve(lookup.find(host)).catch(() => null))
+    lookup.forget(['acme.example'])
+    door.open()
+    t.strictSame(await Promise.all(asking), [null, 'acme'])
+  })
+
   t.test('is not waited for longer than a load', async t => {
-    const { lookup } = lookupWith(t, () => new Promise(() => {}), undefined, 50)
+    const { lookup } = lookupWith(t, () => new Promise(() => {}), 50)
     await t.rejects(async () => lookup.find('acme.example'), { message: 'The source of tenants does not answer' })
   })
+})
+
+t.test('many wildcards at once are looked for in one go', async t => {
+  const { lookup } = lookupWith(t, async () => 'acme')
+  const hosts = Array.from({ length: 1_500 }, (_, index) => `www.shop-${index}.example`)
+  for (const host of hosts) await lookup.find(host)
+  lookup.forget(hosts.slice(0, 1_200).map(host => host.replace('www', '*')))
+  const kept = hosts.filter(host => lookup.find(host) === 'acme')
+  t.equal(kept.length, 300)
 })
 
 t.test('a flood of made-up hosts', async t => {

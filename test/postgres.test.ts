@@ -306,9 +306,8 @@ t.test('a change that was missed for a lost connection is found out', async t =>
 
 t.test('without PostgreSQL', async t => {
   const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
-  const identify = (request: { host: string }): string | null | Promise<string | null> => source.resolveHost(request.host)
   const events = new Events(t)
-  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: [identify, 'header'] })
+  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: ['host', 'header'] })
   const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
   await put(source.table, 'acme', 'free')
   await put(source.table, 'cold', 'free')
@@ -350,6 +349,26 @@ t.test('without PostgreSQL', async t => {
   t.equal((await host('acme.example')).body, 'acme pro')
   await database.query(`update ${source.table} set hosts = '{}' where id = 'acme'`)
   await until(async () => (await host('acme.example')).statusCode === 404, Infinity)
+})
+
+t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL cannot say whose it is', async t => {
+  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const events = new Events(t)
+  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: 'host' })
+  const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
+  await put(source.table, 'acme', 'free')
+  await put(source.table, 'globex', 'free')
+  await database.query(`update ${source.table} set hosts = array[id || '.example', '*.' || id || '.example']`)
+  for (const name of ['acme.example', 'www.acme.example', 'globex.example']) await until(async () => (await host(name)).statusCode === 200, Infinity)
+  const reload = events.next('reload', ({ id }) => id === 'acme')
+  await database.query(`update ${source.table} set hosts = '{}' where id = 'acme'`)
+  await reload
+  const lost = log.next('lost the connection that hears of changes of tenants; those in memory go on')
+  await database.stop()
+  t.teardown(() => database.start())
+  await lost
+  for (const name of ['acme.example', 'www.acme.example']) t.equal((await host(name)).statusCode, 503, name)
+  t.equal((await host('globex.example')).body, 'globex free', 'the control: other hosts keep their tenants')
 })
 
 t.test('an app does not boot without PostgreSQL', async t => {

@@ -61,6 +61,11 @@ export interface TenantChange {
   version?: string | undefined
   /** `false` when it is suspended or deleted: it is unloaded at once. Else it is reloaded if it is loaded. Default: `true`. */
   active?: boolean
+  /**
+   * The hosts that were given to the tenant or taken from it, for a source with `resolveHost`; `null` when they are too many to be told.
+   * Left out when the source does not know: then it is asked about every host once more.
+   */
+  hosts?: readonly string[] | null
 }
 
 /** A tenant in memory, and the version of the definition that it was built from. */

@@ -1,45 +1,35 @@
-import { LRUCache } from 'lru-cache'
 import pLimit from 'p-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import { withDeadline } from '../tenants/deadline.ts'
+import { HostAnswers } from './host-answers.ts'
 import type { IdentificationContext, TenantSource } from '../../types/index.ts'
 
-const MAX_HOSTS = 10_000
-/** How long an answer counts, in ms. */
-const TTL = 5_000
 /** How many hosts that were not known before the source is asked about at a time, and how many more may wait for that. */
 const MAX_ASKING = 10
 const MAX_WAITING = 1_000
-
-/** What the source said of a host. */
-interface Answer {
-  id: string | null
-  /** What `age` was when the source was asked. */
-  age: number
-  /** ms since the epoch */
-  until: number
-}
+/** How long a host that has a tenant waits for the source, in ms. */
+const PATIENCE = 1_000
 
 /** What hosts are looked up with. */
 export interface HostLookupContext {
   resolveHost: NonNullable<TenantSource['resolveHost']>
-  /** Grows whenever tenants may have been added. */
-  age: () => number
   /** How long the source may take, in ms. */
   timeout: number
   log: FastifyBaseLogger
 }
 
-/**
- * Asks the source whose a host is, and remembers the answer for a short while. A flood of made-up hosts reaches the source a few at
- * a time, and neither pushes out the hosts that tenants have, nor keeps them waiting when they are asked about again.
- */
+/** One for all requests that wait for the same answer. */
+interface Question {
+  answer: Promise<string | null>
+  /** How many changes had been told when it was asked. */
+  changes: number
+}
+
+/** Knows whose hosts are: asks the source, a few hosts at a time however many are made up, and remembers what it says. */
 export class HostLookup {
   readonly #context: HostLookupContext
-  readonly #tenants = new LRUCache<string, Answer>({ max: MAX_HOSTS })
-  readonly #nobodys = new LRUCache<string, Answer>({ max: MAX_HOSTS })
-  /** One question for all requests that wait for the same answer. */
-  readonly #asking = new Map<string, Promise<string | null>>()
+  readonly #answers = new HostAnswers()
+  readonly #questions = new Map<string, Question>()
   readonly #limit = pLimit(MAX_ASKING)
 
   constructor (context: HostLookupContext) {
@@ -48,24 +38,63 @@ export class HostLookup {
 
   /** Rejects with what the source throws, which is never remembered, unless the host had a tenant before: it keeps it. */
   readonly find: NonNullable<IdentificationContext['resolveHost']> = host => {
-    const answer = this.#tenants.get(host) ?? this.#nobodys.get(host)
-    if (answer !== undefined && this.#counts(answer)) return answer.id
-    const asking = this.#asking.get(host) ?? this.#begin(host, answer?.id ?? null)
-    return asking
+    const answer = this.#answers.get(host)
+    if (answer !== undefined && this.#answers.counts(answer)) return answer.id
+    const before = answer?.id ?? null
+    const question = this.#questionOf(host, before)
+    if (before === null) return question.answer
+    // As long as the source fails, nobody waits for it.
+    return answer?.kept === true && !this.#answers.isDoubted(answer) ? before : this.#answerOf(host, question)
   }
 
-  #counts ({ age, until }: Answer): boolean {
-    return age === this.#context.age() && until > Date.now()
+  /** To be called when any host may have changed hands: the source is asked before an answer counts again. */
+  doubt (): void {
+    this.#answers.doubt()
   }
 
-  async #begin (host: string, before: string | null): Promise<string | null> {
-    const asking = before === null ? this.#askInTurn(host) : this.#askAgain(host, before)
-    this.#asking.set(host, asking)
+  /** To be called when these hosts have changed hands; with `null` when nobody knows which. They do not keep their tenants when the source fails. */
+  forget (hosts: readonly string[] | null): void {
+    this.#answers.forget(hosts)
+  }
+
+  /** Who asks after a change was told does not share a question from before it. */
+  #questionOf (host: string, before: string | null): Question {
+    const asked = this.#questions.get(host)
+    if (asked?.changes === this.#answers.changes) return asked
+    const question = { answer: before === null ? this.#askInTurn(host) : this.#ask(host), changes: this.#answers.changes }
+    this.#questions.set(host, question)
+    this.#remember(host, question)
+    return question
+  }
+
+  /** Never rejects: who asked is told. */
+  async #remember (host: string, question: Question): Promise<void> {
     try {
-      return await asking
-    } finally {
-      this.#asking.delete(host)
+      const id = await question.answer
+      if (question.changes === this.#answers.changes) this.#answers.set(host, id, false)
+    } catch (err) {
+      this.#keep(host, question, err)
     }
+    if (this.#questions.get(host) === question) this.#questions.delete(host)
+  }
+
+  /** A source that fails, or takes long, has not said that the host is somebody else's now. */
+  async #answerOf (host: string, question: Question): Promise<string | null> {
+    try {
+      return await withDeadline(question.answer, PATIENCE, noAnswer)
+    } catch (err) {
+      this.#keep(host, question, err)
+      const id = this.#answers.get(host)?.id ?? null
+      if (id === null) throw err
+      return id
+    }
+  }
+
+  #keep (host: string, { changes }: Question, err: unknown): void {
+    const answer = this.#answers.get(host)
+    if (answer === undefined || answer.id === null || changes !== this.#answers.changes) return
+    if (!answer.kept) this.#context.log.warn({ err, host, tenantId: answer.id }, 'the source of tenants failed: the host keeps its tenant')
+    this.#answers.set(host, answer.id, true)
   }
 
   async #askInTurn (host: string): Promise<string | null> {
@@ -73,30 +102,13 @@ export class HostLookup {
     return this.#limit(() => this.#ask(host))
   }
 
-  /** A source that fails has not said that the host is somebody else's now. */
-  async #askAgain (host: string, id: string): Promise<string | null> {
-    const { age, log } = this.#context
-    try {
-      return await this.#ask(host)
-    } catch (err) {
-      log.warn({ err, host, tenantId: id }, 'the source of tenants failed: the host keeps its tenant')
-      this.#remember(host, id, age())
-      return id
-    }
-  }
-
   async #ask (host: string): Promise<string | null> {
-    const { resolveHost, age, timeout } = this.#context
-    const asked = age()
+    const { resolveHost, timeout } = this.#context
     const answer = (async () => resolveHost(host))()
-    const id = await withDeadline(answer, timeout, () => new Error('The source of tenants does not answer')) ?? null
-    this.#remember(host, id, asked)
-    return id
+    return await withDeadline(answer, timeout, noAnswer) ?? null
   }
+}
 
-  #remember (host: string, id: string | null, age: number): void {
-    const [to, from] = id === null ? [this.#nobodys, this.#tenants] : [this.#tenants, this.#nobodys]
-    from.delete(host)
-    to.set(host, { id, age, until: Date.now() + TTL })
-  }
+function noAnswer (): Error {
+  return new Error('The source of tenants does not answer')
 }

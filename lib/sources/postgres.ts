@@ -1,7 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_TABLE_MISSING } from '../errors.ts'
 import { createClient, createPool, queryOf } from './postgres/connections.ts'
-import { HostLookup } from './postgres/host-lookup.ts'
 import { Listener } from './postgres/listener.ts'
 import { migrate } from './postgres/migration.ts'
 import { resolvePostgresOptions } from './postgres/options.ts'
@@ -14,12 +13,6 @@ import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, Tenan
 export type { PostgresPool } from './postgres/connections.ts'
 export type { PostgresTenantsOptions } from './postgres/options.ts'
 
-/** What the trigger of the table tells of a row. */
-interface Message extends TenantChange {
-  /** The hosts that have changed hands; `null` when they are too many to be told. */
-  hosts: string[] | null
-}
-
 /** How many tenants are compared by one query. */
 const COMPARED = 1_000
 
@@ -29,7 +22,6 @@ export class PostgresSource implements TenantSource {
   readonly #pool: PostgresPool
   readonly #ownsPool: boolean
   readonly #table: TenantTable
-  readonly #hosts: HostLookup
   readonly #listener: Listener
   #log: FastifyBaseLogger | undefined
   #closing: Promise<void> | undefined
@@ -43,7 +35,6 @@ export class PostgresSource implements TenantSource {
     this.#ownsPool = pool === undefined
     this.#pool = pool ?? createPool(connectionString as string)
     this.#table = new TenantTable(names, queryOf(this.#pool), folders)
-    this.#hosts = new HostLookup(hosts => this.#table.tenantsOf(hosts))
     this.#listener = new Listener({
       channel: names.channel,
       connect: () => createClient(connectionString, pool),
@@ -84,9 +75,9 @@ export class PostgresSource implements TenantSource {
     return this.#table.list()
   }
 
-  /** At once when the host was asked for a short while ago. */
-  resolveHost (host: string): string | null | Promise<string | null> {
-    return this.#hosts.resolve(host)
+  /** Throws what PostgreSQL or the connection throws. */
+  async resolveHost (host: string): Promise<string | null> {
+    return this.#table.tenantOf(host)
   }
 
   /** Exact up to 10,000; above that it is what PostgreSQL estimates. */
@@ -115,9 +106,8 @@ export class PostgresSource implements TenantSource {
 
   #onMessage (payload: string): void {
     try {
-      const { id, version, active, hosts } = JSON.parse(payload) as Message
-      if (hosts === null || hosts.length > 0) this.#hosts.changed(hosts)
-      this.#changed?.({ id, version, active })
+      const { id, version, active, hosts }: TenantChange = JSON.parse(payload)
+      this.#changed?.({ id, version, active, hosts })
     } catch (err) {
       // Whoever may connect to the database may send messages.
       this.#log?.warn({ err }, 'a message on the channel of tenants is not of their table')
@@ -126,14 +116,12 @@ export class PostgresSource implements TenantSource {
 
   /** What was added meanwhile is told to nobody. */
   #onListening (): void {
-    this.#hosts.trust(true)
     this.#changed?.()
     this.#log?.info('hears of changes of tenants')
   }
 
   /** Until it listens again, it knows of nothing new: what it does not know may be there. */
   #onLost (err: Error): void {
-    this.#hosts.trust(false)
     this.#changed?.()
     this.#log?.warn({ err }, 'lost the connection that hears of changes of tenants; those in memory go on')
   }

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Failures } from './failures.ts'
 import { Stagger } from './stagger.ts'
+import type { HostLookup } from '../identification/host-lookup.ts'
 import type { Builder } from './builder.ts'
 import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
@@ -12,6 +13,8 @@ export interface SourceWatchContext {
   definitions: Definitions
   builder: Builder
   registry: TenantRegistry
+  /** Where hosts are looked up; `undefined` when the source knows none. */
+  hosts: HostLookup | undefined
   log: FastifyBaseLogger
 }
 
@@ -44,14 +47,16 @@ export class SourceWatch {
   }
 
   #onChange (change?: TenantChange): void {
-    const { definitions, builder, registry } = this.#context
-    if (change === undefined) return definitions.clear()
+    const { definitions, builder, hosts, registry } = this.#context
+    if (change === undefined) return this.#onUnknownChange()
     const { id, version, active = true } = change
+    if (change.hosts !== undefined) hosts?.forget(change.hosts)
     const current = registry.active(id)
     if (active && version !== undefined && version === current?.version) return
     if (active && current !== undefined && this.#isPaused(id, version)) return
     definitions.changed(id)
     builder.failures.forget(id)
+    if (change.hosts === undefined) hosts?.doubt()
     if (!active) return this.#unload(id)
     // What is being built may have been read before the change.
     if (this.#isWanted(id)) this.#stagger.add(id, () => this.#reload(id, version))
@@ -61,6 +66,12 @@ export class SourceWatch {
   #unload (id: string): void {
     this.#stagger.drop(id)
     this.#context.registry.unload(id)
+  }
+
+  #onUnknownChange (): void {
+    const { definitions, hosts } = this.#context
+    hosts?.doubt()
+    definitions.clear()
   }
 
   /** A source that compares tells of a change until it is followed: one that cannot be is tried again after growing pauses. */

@@ -72,15 +72,11 @@ export class TenantTable {
     return ids.map(id => found.get(id) ?? { id, active: false })
   }
 
-  /** The tenants that hosts belong to: of exactly that host, else of the longest wildcard that fits. */
-  async tenantsOf (hosts: readonly string[]): Promise<Map<string, string>> {
-    const asked = hosts.map(host => ({ host, candidates: hostPatterns(host) }))
-    const rows = await this.#query<{ host: string, tenant_id: string }>(
-      `select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [[...new Set(asked.flatMap(({ candidates }) => candidates))]])
+  /** The tenant that has exactly this host, else the longest wildcard that fits; `null` when it is nobody's. */
+  async tenantOf (host: string): Promise<string | null> {
+    const patterns = hostPatterns(host)
+    const rows = await this.#query<{ host: string, tenant_id: string }>(`select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [patterns])
     const owners = new Map(rows.map(row => [row.host, row.tenant_id]))
-    return new Map(asked.flatMap(({ host, candidates }) => candidates.flatMap(candidate => {
-      const id = owners.get(candidate)
-      return id === undefined ? [] : [[host, id] as const]
-    }).slice(0, 1)))
+    return owners.get(patterns.find(pattern => owners.has(pattern)) ?? '') ?? null
   }
 }
