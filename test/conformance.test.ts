@@ -38,7 +38,7 @@ t.test('a source that does everything right passes, and so does one that does li
 })
 
 t.test('each fault is found', async t => {
-  const [GET, LIST, HOST, WATCH, SUSPENDED, BROKEN] = [/get/, /list/, /resolveHost/, /watch/, /suspended/, /never "not found"/]
+  const [GET, LIST, HOST, WATCH, NAMES, SUSPENDED, BROKEN] = [/get/, /list/, /resolveHost/, /watch/, /names hosts/, /suspended/, /never "not found"/]
   const faults: Array<[what: string, found: RegExp[], faulty: () => TestSource]> = [
     ['ids in any case', [GET], () => new class extends TestSource {
       override get (id: string): TenantDefinition | null { return super.get(id.toLowerCase()) as TenantDefinition | null }
@@ -67,6 +67,9 @@ t.test('each fault is found', async t => {
         return found === null ? null : { ...found, version: '1' }
       }
     }()],
+    ['hosts that are given up in secret', [NAMES], () => new class extends TestSource {
+      override tell (change?: TenantChange): void { super.tell(change && { ...change, hosts: this.tenants.get(change.id)?.hosts ?? [] }) }
+    }()],
     ['a suspension that nobody sees', [SUSPENDED], () => new class extends TestSource {
       override get (id: string): TenantDefinition | null { return { ...super.get(id) as TenantDefinition, suspended: false } }
     }()],
@@ -87,14 +90,14 @@ t.test('a source need not say which tenant is new, but which is gone', async t =
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (): void { super.tell() }
   }()), { patience: 1 })
-  t.strictSame(found.map(name => name.split(' ')[0]), ['watch()', 'a'])
+  t.strictSame(found, ['watch() tells of tenants that are added, changed and removed', 'a suspended tenant is told, and known as one'])
 })
 
 t.test('a change that is not told is found', async t => {
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (_change?: TenantChange): void {}
   }()), { patience: 1 })
-  t.strictSame(found.map(name => name.split(' ')[0]), ['watch()', 'a'])
+  t.strictSame(found.map(name => name.split(' ').slice(0, 2).join(' ')), ['watch() tells', 'a change', 'a suspended'])
 })
 
 t.test('folders keep to the interface', async t => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isAbsolute } from 'node:path'
 import { ToldChanges } from './told-changes.ts'
 import type { TestedSource } from '../conformance.ts'
-import type { TenantDefinition, TenantSource } from '../../../types/index.ts'
+import type { TenantChange, TenantDefinition, TenantSource } from '../../../types/index.ts'
 
 /** One of the tests. `patience`: how long a change may take to be told, in ms. */
 export type Check = (tested: TestedSource, patience: number) => Promise<void>
@@ -56,6 +56,20 @@ export const checks: Record<string, Check> = {
       await changes.after(() => put({ id: 'acme', config: { plan: 'free' } }), 'acme', true)
       assert.notEqual((await known(source, 'acme')).version, version, 'a version never comes back')
     }
+    changes.stop()
+  },
+
+  'a change that names hosts names all that change hands': async ({ source, put, remove }, patience) => {
+    const changes = new ToldChanges(source, patience)
+    if (source.resolveHost === undefined || changes.stop === undefined) return
+    const named = (change: TenantChange | undefined, ...hosts: string[]): boolean => {
+      const told = change?.hosts ?? hosts
+      for (const host of hosts) assert.ok(told.includes(host), `${host} has changed hands`)
+      return change?.hosts !== undefined
+    }
+    named(await changes.after(() => put({ id: 'acme', hosts: ['acme.example', '*.acme.example'] }), 'acme', true), 'acme.example', '*.acme.example')
+    const told = named(await changes.after(() => put({ id: 'acme', hosts: ['acme.example'] }), 'acme', true), '*.acme.example')
+    if (told && remove !== undefined) named(await changes.after(() => remove('acme'), 'acme', false), 'acme.example')
     changes.stop()
   },
 

@@ -15,15 +15,18 @@ export class ToldChanges {
     this.stop = source.watch?.(change => this.#onChange(change), () => [])
   }
 
-  /** Does something, and waits until it is told of this tenant. That any tenant may have changed will do where one is added or changed. */
-  async after (work: () => unknown, id: string, active: boolean): Promise<void> {
-    const told = new Promise<void>(resolve => {
+  /**
+   * Does something, and waits until it is told of this tenant; answers with what was told. That any tenant may have changed will do
+   * where one is added or changed.
+   */
+  async after (work: () => unknown, id: string, active: boolean): Promise<TenantChange | undefined> {
+    const told = new Promise<TenantChange | undefined>(resolve => {
       this.#onChange = change => {
-        if (change === undefined ? active : change.id === id && (change.active ?? true) === active) resolve()
+        if (change === undefined ? active : change.id === id && (change.active ?? true) === active) resolve(change)
       }
     })
     await work()
     const vain = `In vain waited until ${id} is told as ${active ? 'changed' : 'not active'}`
-    await withDeadline(told, this.#patience, () => new assert.AssertionError({ message: vain }))
+    return withDeadline(told, this.#patience, () => new assert.AssertionError({ message: vain }))
   }
 }
