@@ -64,6 +64,44 @@ t.test('A table of tenants', async t => {
   await until(async () => await code403() === 'FST_TENANT_NOT_FOUND', Infinity)
 })
 
+t.test('Rights', async t => {
+  const schema = database.newSchema()
+  const [app, admin] = [`app_of_${schema}`, `admin_of_${schema}`]
+  const as = (role: string): { connectionString: string, options: string } => ({ connectionString: database.connectionString, options: `-c role=${role}` })
+  const write = async (role: string): Promise<unknown> => {
+    const client = new pg.Client(as(role))
+    await client.connect()
+    try {
+      for (const sql of ["insert into $.tenants (id, hosts) values ('acme', '{acme.example}')", "update $.tenants set hosts = '{www.acme.example}'", 'delete from $.tenants', "insert into $.tenants (id) values ('globex')"]) {
+        await client.query(sql.replace('$', schema))
+      }
+    } finally {
+      await client.end()
+    }
+    return 'written'
+  }
+  const owner = postgresTenants({ connectionString: database.connectionString, schema })
+  await owner.migrate()
+  await owner.close()
+  await database.query(`create role ${app}; create role ${admin}`)
+  t.teardown(() => database.query(`drop owned by ${app}, ${admin}; drop role ${app}, ${admin}`))
+  await t.rejects(write(admin), { code: '42501' }, 'the control: without rights')
+  await database.query(codeOf('Rights', 'sql').replaceAll('multitenant', schema).replaceAll('to app', `to ${app}`).replaceAll('to admin', `to ${admin}`))
+  t.equal(await write(admin), 'written')
+  await t.rejects(write(app), { code: '42501' })
+
+  const pool = new pg.Pool(as(app))
+  t.teardown(() => pool.end())
+  const source = postgresTenants({ pool, schema })
+  await source.migrate()
+  const server = Fastify()
+  t.teardown(() => server.close())
+  server.register(multitenant, { tenants: source, identify: 'host' })
+  await server.ready()
+  t.equal((await server.multitenant.init('globex')).id, 'globex')
+  t.equal(await source.resolveHost('acme.example'), null)
+})
+
 t.test('Routing', async t => {
   codeOf('Routing', 'nginx')
   const { measure } = await import(pathToFileURL(join(ROOT, 'bench/routing.js')).href) as { measure (options: object): Promise<Array<{ value: number }>> }
@@ -85,12 +123,15 @@ t.test('Deploys', async t => {
   t.strictSame((await app.inject(path)).json(), { ready: true })
 })
 
-/** An app whose tenants acme and globex have the recipe's plugin, and one route, which answers with what a query shows them. */
+/** An id as long as ids may be. */
+const LONG = 'x'.repeat(63)
+
+/** An app whose tenants acme, globex and one with a long id have the recipe's plugin, and one route, which answers with what a query shows them. */
 async function withRecipe (t: Test, heading: string, query: string, configs: Record<string, object> = {}): Promise<FastifyInstance> {
   const dir = t.testdir()
   const [block] = sectionOf(heading).blocks.filter(({ language }) => language === 'js') as [Block]
   const code = codeOf(heading, 'js')
-  for (const id of ['acme', 'globex']) {
+  for (const id of ['acme', 'globex', LONG]) {
     const file = join(dir, (block.path as string).replace('tenants/acme', id))
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, code)
@@ -128,6 +169,7 @@ t.test('A schema per tenant', async t => {
   const app = await withRecipe(t, 'A schema per tenant', "'select body from ' + app.db.table('notes')")
   await app.register(postgres, { connectionString: database.connectionString, max: 1 })
   for (const id of ['acme', 'globex', 'acme']) t.strictSame((await send(app, id)).json(), [{ body: `of ${id}` }])
+  await t.rejects(app.multitenant.init(LONG), { cause: { message: /The id is too long/ } }, 'whose schema another could have')
 
   await app.pg.query('set search_path = tenant_acme')
   t.strictSame((await app.pg.query('select body from notes')).rows, [{ body: 'of acme' }], 'the control: a search_path is met by whoever comes next')
