@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { errorCodes } from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import type { ConstraintStrategy, Internals, RouteContext, RouteMatch, Router } from './internals.ts'
@@ -44,7 +43,7 @@ export function findRoute (router: Router, raw: IncomingMessage): RouteMatch | n
 export function findRouteLater (router: Router, raw: IncomingMessage): Promise<RouteMatch | null> {
   return new Promise((resolve, reject) => {
     router.constrainer.deriveConstraints(raw, undefined, (error, constraints) => {
-      if (error !== null) return reject(Object.assign(new errorCodes.FST_ERR_ASYNC_CONSTRAINT(), { cause: error }))
+      if (error !== null) return reject(error)
       resolve(router.find(raw.method, raw.url, constraints))
     })
   })

@@ -67,7 +67,7 @@ export class Scope {
     if (this.#router.constrainer.asyncStrategiesInUse.size === 0) {
       return this.#choose(findRoute(this.#router, request.raw), request, appContext)
     }
-    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext))
+    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext), () => this.#wayIn())
   }
 
   /**
@@ -80,16 +80,16 @@ export class Scope {
     return found !== null && found.store !== null && this.#first.has(found.store) ? found : null
   }
 
-  /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged. */
-  async onListen (instance: FastifyInstance = this.#root): Promise<void> {
-    for (const hook of this.#takeHooks('onListen', instance)) {
-      try {
-        await runHook(hook, instance)
-      } catch (err) {
-        instance.log.error(err)
-      }
+  /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged, and no plugin waits for those of another. */
+  onListen (instance: FastifyInstance = this.#root): void {
+    const hooks = this.#takeHooks('onListen', instance).values()
+    const next = (error?: unknown): void => {
+      if (error) instance.log.error(error)
+      const { value: hook } = hooks.next()
+      if (hook !== undefined) return startHook(hook, instance, next)
+      for (const child of this.#host.internals.get(instance, 'children')) this.onListen(child)
     }
-    for (const child of this.#host.internals.get(instance, 'children')) await this.onListen(child)
+    next()
   }
 
   /** Runs the tenant's preClose hooks, which end what would stay open for ever: its WebSockets, say. */
@@ -111,6 +111,11 @@ export class Scope {
     return taken
   }
 
+  /** Where a constraint fails, the tenant's router asks it once more and answers as Fastify does, with `frameworkErrors` say. */
+  #wayIn (): RouteMatch {
+    return { handler: (raw, rawReply) => this.#root.routing(raw, rawReply), params: {}, store: null, searchParams: {} }
+  }
+
   #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
     const appUrl = appContext?.config.url
     if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
@@ -118,14 +123,18 @@ export class Scope {
   }
 }
 
-type ApplicationHook = (this: FastifyInstance, done: (error?: Error | null) => void) => unknown
+type ApplicationHook = (this: FastifyInstance, done: (error?: unknown) => void) => unknown
 
 async function runHook (hook: ApplicationHook, instance: FastifyInstance): Promise<void> {
-  if (hook.length === 0) {
-    await hook.call(instance, () => {})
-    return
+  await new Promise<void>((resolve, reject) => startHook(hook, instance, error => error ? reject(error) : resolve()))
+}
+
+/** Calls `done` when the hook is through: at once, where the hook does. */
+function startHook (hook: ApplicationHook, instance: FastifyInstance, done: (error?: unknown) => void): void {
+  try {
+    const answer = hook.call(instance, done)
+    if (hook.length === 0) Promise.resolve(answer).then(() => done(), done)
+  } catch (error) {
+    done(error)
   }
-  await new Promise<void>((resolve, reject) => {
-    hook.call(instance, error => error ? reject(error) : resolve())
-  })
 }

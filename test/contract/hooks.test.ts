@@ -206,6 +206,25 @@ const application: Record<string, Contract> = {
     },
     ask: ['/own']
   },
+  'onListen hooks of plugins, which wait for none of another': {
+    program: async (scope, note) => {
+      scope.addHook('onListen', done => {
+        note('first')
+        done()
+      })
+      for (const name of ['one', 'two']) {
+        await scope.register(async child => {
+          child.addHook('onListen', done => {
+            note(name)
+            if (name === 'two') done()
+          })
+          child.addHook('onListen', async () => note(`${name}, when its first is through`))
+        })
+      }
+      scope.get('/own', async () => ({ ok: true }))
+    },
+    ask: ['/own']
+  },
   'onReady that fails': {
     program: scope => { scope.addHook('onReady', async () => { throw Object.assign(new Error('not ready'), { code: 'NOT_READY' }) }) },
     fails: 'NOT_READY'

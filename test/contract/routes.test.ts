@@ -18,6 +18,18 @@ function byHeader (name: string, mustMatchWhenDerived = false): object {
   }
 }
 
+/** One that answers later, or fails then. */
+function byHeaderLater (name: string): object {
+  const strategy = byHeader(name) as { deriveConstraint: (raw: object) => unknown }
+  return {
+    ...strategy,
+    deriveConstraint: (raw: { headers: object }, _context: unknown, done: (error: Error | null, value?: unknown) => void) => {
+      const value = strategy.deriveConstraint(raw)
+      process.nextTick(done, value === 'fails' ? new Error('derived wrongly') : null, value)
+    }
+  }
+}
+
 function version (version: string, status = 200): Asked {
   return { url: '/own', headers: { 'accept-version': version }, status }
 }
@@ -69,6 +81,20 @@ const constraints: Record<string, Contract> = {
       scope.get('/own', async () => 'any')
     },
     ask: [{ url: '/own', headers: { 'x-plan': 'gold' } }, '/own']
+  },
+  'by a strategy that answers later, or fails': {
+    options: { routerOptions: { constraints: { plan: byHeaderLater('plan') } } } as FastifyServerOptions,
+    program: scope => { scope.get('/own', { constraints: { plan: 'gold' } }, async () => 'gold') },
+    // Fastify counts no request whose constraint fails.
+    ask: [{ url: '/own', headers: { 'x-plan': 'gold' } }, { url: '/own', status: 404 }, { url: '/own', headers: { 'x-plan': 'fails' }, status: 500 }]
+  },
+  'by one that fails, where the app answers for the framework': {
+    options: {
+      routerOptions: { constraints: { plan: byHeaderLater('plan') } },
+      frameworkErrors: ({ code }, _request, reply) => { (reply as FastifyReply).code(400).send({ code }) }
+    } as FastifyServerOptions,
+    program: scope => { scope.get('/own', { constraints: { plan: 'gold' } }, async () => 'gold') },
+    ask: [{ url: '/own', headers: { 'x-plan': 'fails' }, status: 400 }]
   },
   'a strategy that nobody has': {
     program: scope => { scope.get('/own', { constraints: { plan: 'gold' } }, async () => 'gold') },
