@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { unannounced } from './unannounced.ts'
 import { InertServer } from './inert-server.ts'
 import { outerId } from './outer.ts'
+import { withOwnLevels } from './own-levels.ts'
 import { customStrategies } from './router.ts'
 import type { HostApp } from './host-app.ts'
 import type { HookLists } from './internals.ts'
@@ -67,6 +68,7 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
 }
 
 function own (root: FastifyInstance, { app, internals, logController }: HostApp, { hooks, admit }: Scion): void {
+  root.log = withOwnLevels(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']
   root.inject = admitted(root.inject as Inject, admit) as FastifyInstance['inject']
   const { bodyless, bodywith } = internals.get(app, 'methods')

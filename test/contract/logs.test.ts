@@ -33,6 +33,22 @@ const lines: Record<string, Contract> = {
     },
     ask: ['/own']
   },
+  'what the logger has as its own, as @fastify/bearer-auth asks': {
+    program: (scope, note) => {
+      note(['error', 'debug', 'none'].map(level => [Object.hasOwn(scope.log, level), typeof Reflect.get(scope.log, level)]))
+      writing(scope, '/debug', { logLevel: 'debug' })
+      writing(scope)
+    },
+    ask: ['/own', '/debug']
+  },
+  'a level that changes later': {
+    app: app => { app.get('/of/the/app', async () => { app.log.level = 'debug' }) },
+    program: scope => {
+      writing(scope)
+      scope.get('/of/the/program', async () => { scope.log.level = 'warn' })
+    },
+    ask: ['/own', '/of/the/app', '/own', '/of/the/program', '/own']
+  },
   'logLevel of a plugin and of a route': {
     program: async scope => {
       await scope.register(async child => {
