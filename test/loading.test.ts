@@ -194,6 +194,12 @@ t.test('config', async t => {
     t.same(three.config, { limits: { list: [] } })
   })
 
+  t.test('and other JSON may begin with a byte order mark', async t => {
+    const { config, scope } = await load(t, folder(t, { 'config.json': '\uFEFF{ "plan": "gold" }', schemas: { 'user.json': '\uFEFF{ "type": "object" }' } }))
+    t.equal(config['plan'], 'gold')
+    t.match(scope.getSchema('user'), { $id: 'user' })
+  })
+
   t.test('has no way to a prototype', async t => {
     const { config } = await load(t, folder(t, { 'config.json': '{ "__proto__": { "admin": true }, "deep": { "__proto__": { "admin": true } } }' }))
     t.equal(config['admin'], undefined)
@@ -206,7 +212,9 @@ t.test('config', async t => {
         code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: config.json must be an object, or a function that answers with one'
       })
     }
-    t.match(await fail(t, folder(t, { 'config.mjs': "export const plan = 'gold'" })), { code: 'FST_TENANT_CONFIG_INVALID' })
+    t.match(await fail(t, folder(t, { 'config.mjs': "export const plan = 'gold'" })), {
+      code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: the default export of config.mjs must be an object, or a function that answers with one'
+    })
     t.match(await fail(t, { config: () => [] }), { code: 'FST_TENANT_CONFIG_INVALID', message: /the tenant's own config must be an object/ })
   })
 
@@ -395,7 +403,8 @@ t.test('schemas', async t => {
     const wrong = async (name: string, content: string, message: RegExp | string): Promise<void> => {
       t.match(await fail(t, folder(t, { schemas: { [name]: content } })), { message })
     }
-    const noSchema = ': This is no JSON schema: it needs a type or another keyword'
+    const noSchema = ": 'user' is no JSON schema: it needs a type or another keyword"
+    const noOther = noSchema.replace('user', 'other')
     await wrong('user.json', '{', /^schemas\/user\.json: /)
     await wrong('user.json', '{}', `schemas/user.json${noSchema}`)
     await wrong('user.json', '{ "title": "User", "$id": "user" }', `schemas/user.json${noSchema}`)
@@ -403,7 +412,7 @@ t.test('schemas', async t => {
     await wrong('user.json', '"object"', `schemas/user.json${noSchema}`)
     await wrong('user.json', '[1]', `schemas/user.json${noSchema}`)
     await wrong('user.mjs', "export default { user: { type: 'object' }, other: 1 }", `schemas/user.mjs${noSchema}`)
-    await wrong('user.mjs', "export default { type: 'object' }\nexport const other = 1", `schemas/user.mjs${noSchema}`)
+    await wrong('user.mjs', "export default { type: 'object' }\nexport const other = 1", `schemas/user.mjs${noOther}`)
     await wrong('user.mjs', 'const internal = 1', 'schemas/user.mjs: It exports no schema')
     await wrong('user.mjs', "export default [{ type: 'string' }, { $id: 'b', type: 'string' }]", 'schemas/user.mjs: Every schema of an array needs an $id')
     await wrong('user.mjs', 'export default {', /^schemas\/user\.mjs: Unexpected/)
@@ -447,6 +456,19 @@ t.test('files that are not loaded are named in the log', async t => {
   t.match(log.of('this file is not loaded: a service is a module'), [{ level: 40, file: 'services/data.json' }])
 })
 
+t.test('what seems to be meant for a part of the folder is told of', async t => {
+  const told = async (content: FixtureDirContent): Promise<unknown[]> => {
+    const log = new LogLines()
+    const app = Fastify(log.server)
+    t.teardown(() => app.close())
+    await load(t, folder(t, content), {}, app)
+    return log.lines.filter(({ msg }) => String(msg).startsWith('this is not loaded: what the tenant has of ')).map(({ file }) => file).sort()
+  }
+  const misnamed = { route: {}, Schemas: {}, 'plugins.js': '', views: {}, 'server.mjs': '', services: {} }
+  t.same(await told(misnamed), ['Schemas', 'plugins.js', 'route'])
+  t.same(await told({ ...misnamed, 'index.mjs': '' }), ['Schemas', 'route'], 'the index may import the file')
+})
+
 t.test('services', async t => {
   t.test('may be written in several ways', async t => {
     const app = makeApp(t).decorate('db', 'db')
@@ -487,10 +509,29 @@ t.test('services', async t => {
     await wrong('Mail.mjs', "export default async () => { throw new Error('no smtp') }", { message: 'services/Mail.mjs: no smtp' })
     await wrong('Mail.mjs', 'export default () => {}', { message: 'services/Mail.mjs: The factory returned no service' })
     await wrong('Mail.mjs', 'export default class {', { message: /^services\/Mail\.mjs: / })
-    await wrong('Mail.mjs', 'const internal = 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are none" })
-    await wrong('Mail.mjs', 'export default 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are default" })
-    await wrong('Mail.mjs', 'export class A {}\nexport class B {}\nexport function c () {}', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are A, B, c" })
-    await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: Nothing here is the service 'Mail': the exports are a, b" })
+    await wrong('Mail.mjs', 'const internal = 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are none" })
+    await wrong('Mail.mjs', 'export default 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are default" })
+    await wrong('Mail.mjs', 'export class A {}\nexport class B {}\nexport function c () {}', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are A, B, c" })
+    await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are a, b" })
+  })
+
+  t.test('have the name of their folder when they are its index', async t => {
+    const mail = 'export default class { name = "mail" }'
+    const { tenant } = await load(t, folder(t, { services: { mail: { 'index.mjs': mail, 'smtp.cjs': 'module.exports = { port: 25 }' }, sms: { 'index.mjs': mail } } }))
+    t.same(tenant.listServices(), ['mail', 'sms', 'smtp'])
+    t.match(await fail(t, folder(t, { services: { 'index.mjs': 'export class A {}\nexport class B {}' } })), { message: /^services\/index\.mjs: Nothing here is the service 'index'/ })
+  })
+
+  t.test('are found by their name among other classes, however it is written', async t => {
+    const others = 'class MailError extends Error {}\nclass MailServiceTest {}\n'
+    const { tenant } = await load(t, folder(t, {
+      services: {
+        'mail-service.mjs': `${others}export { MailError, MailServiceTest }\nexport class MailService { is = 'by name' }`,
+        'mailer.cjs': `${others}module.exports = { MailError, MailServiceTest, Mailer: class { is = 'a property' }, mailer: 1 }`
+      }
+    }))
+    t.match(tenant.getService('mail-service'), { is: 'by name' })
+    t.match(tenant.getService('mailer'), { is: 'a property' })
   })
 
   t.test('are refused when two have the same name', async t => {
@@ -587,9 +628,8 @@ t.test('routes', async t => {
         'c.mjs': "export default { method: 'GET', url: '/c', handler: async request => ({ by: request.by }) }"
       }
     })
-    const autoload = { plugins: {}, routes: { autoHooks: true, cascadeHooks: true } }
-    for (let round = 0; round < 2; round++) {
-      const { app } = await load(t, dir, { autoload })
+    for (const routes of [{}, { cascadeHooks: true }]) {
+      const { app } = await load(t, dir, { autoload: { plugins: {}, routes } })
       t.same(await get(app, '/a'), { by: 'hook', auto: 1 })
       t.same(await get(app, '/c'), { by: 'hook' })
     }

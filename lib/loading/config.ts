@@ -7,7 +7,7 @@ import type { ConfigChecker } from './config-checker.ts'
 import type { TenantFolder } from './folder.ts'
 import type { ConfigContext, TenantConfig, TenantDefinition } from '../../types/index.ts'
 
-const CONFIG_FILES = ['config.js', 'config.mjs', 'config.cjs', 'config.ts', 'config.json']
+const CONFIG_FILES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map(extension => `config.${extension}`)
 
 /**
  * A tenant's config: its folder's, the definition's own over it, key by key, and both checked when there is a `configSchema`.
@@ -31,7 +31,7 @@ async function readFolderConfig (folder: TenantFolder, context: ConfigContext): 
   const file = await folder.one(CONFIG_FILES)
   if (file === undefined) return {}
   const config = await folder.inFile(file, async () => answerOf((await importChanged(file))['default'], context))
-  return checkObject(config, folder.nameOf(file))
+  return checkObject(config, file.endsWith('.json') ? folder.nameOf(file) : `the default export of ${folder.nameOf(file)}`)
 }
 
 function answerOf (config: unknown, context: ConfigContext): unknown {

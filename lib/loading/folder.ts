@@ -8,7 +8,7 @@ export class TenantFileError extends Error {
 
 /** Declarations and tests lie beside the code that they are about. */
 const NO_CODE = /\.d\.[cm]?ts$|\.(?:test|spec)\.[^.]+$/
-const CODE_OR_JSON = /\.(?:[cm]?js|ts|json)$/
+const CODE_OR_JSON = /\.(?:[cm]?[jt]s|json)$/
 
 /** A tenant's folder. */
 export class TenantFolder {
@@ -54,8 +54,8 @@ export class TenantFolder {
 
   /** The one file of the folder that has one of these names. Throws an Error naming them when there are several. */
   async one (names: readonly string[]): Promise<string | undefined> {
-    const entries = new Set(await readdir(this.dir))
-    const found = names.filter(name => entries.has(name))
+    const entries = await this.entries()
+    const found = names.filter(name => entries.includes(name))
     if (found.length > 1) throw new Error(`Only one of ${found.join(' and ')} may exist`)
     return found[0] === undefined ? undefined : this.path(found[0])
   }
@@ -73,8 +73,12 @@ export class TenantFolder {
 
   /** Whether there is such a sub-folder. */
   async has (name: string): Promise<boolean> {
-    const entries = await readdir(this.dir)
-    return entries.includes(name)
+    return (await this.entries()).includes(name)
+  }
+
+  /** The names of what is directly in the folder. */
+  async entries (): Promise<string[]> {
+    return readdir(this.dir)
   }
 
   #isHidden (file: string): boolean {

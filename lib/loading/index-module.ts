@@ -13,7 +13,7 @@ export interface IndexModule {
   plugin: PluginFunction | undefined
 }
 
-const INDEX_FILES = ['index.mjs', 'index.js', 'index.cjs', 'index.ts']
+const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extension => `index.${extension}`)
 
 /**
  * The index module of a tenant's folder, or its module `main`; `null` when there is none.

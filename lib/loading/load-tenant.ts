@@ -1,6 +1,7 @@
 import { readConfig } from './config.ts'
 import { TenantFolder } from './folder.ts'
 import { displayName, readIndex } from './index-module.ts'
+import { warnOfMisnamed } from './misnamed.ts'
 import { guardRegister, unencapsulated } from './plugin-function.ts'
 import { autoloadFolder } from './plugins.ts'
 import { addSchemas } from './schemas.ts'
@@ -49,6 +50,7 @@ export async function loadTenant (
   const tenant = introduce({ name, config, services })
   const given: TenantPluginOptions = { tenant, config }
 
+  if (folder !== null) await warnOfMisnamed(scope.log, folder, index !== null)
   if (folder !== null) await addSchemas(scope, folder)
   if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
   await register(scope, definition.plugin as PluginFunction | undefined, given)
@@ -67,7 +69,7 @@ async function loadFolders (
   const { plugins, routes } = autoload
   await autoloadFolder(scope, folder, 'plugins', { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
   await loadServices(scope.log, folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
-  await autoloadFolder(scope, folder, 'routes', { ...routes, options: { ...routes.options, ...given } })
+  await autoloadFolder(scope, folder, 'routes', { autoHooks: true, ...routes, options: { ...routes.options, ...given } })
 }
 
 async function register (scope: FastifyInstance, plugin: PluginFunction | undefined, options: TenantPluginOptions): Promise<void> {

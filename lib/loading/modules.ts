@@ -1,4 +1,4 @@
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -6,6 +6,7 @@ import { types } from 'node:util'
 import { isObject } from '../check.ts'
 import { dropCommonJs } from './common-js.ts'
 import { noSuchFile } from './no-such-file.ts'
+import { readJson } from './read-json.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -20,7 +21,7 @@ const ADDED = new Set(['default', 'module.exports', '__esModule'])
  * (its value is the default export). Throws what the module throws.
  */
 export async function importModule (file: string): Promise<ModuleExports> {
-  if (file.endsWith('.json')) return { default: JSON.parse(await readFile(file, 'utf8')) }
+  if (file.endsWith('.json')) return { default: await readJson(file) }
   return exportsOf(await isCommonJs(file) ? namespaceOf(require(file)) : await import(pathToFileURL(file).href))
 }
 
@@ -49,8 +50,8 @@ async function isCommonJs (file: string): Promise<boolean> {
 }
 
 async function holdsCommonJs (dir: string): Promise<boolean> {
-  const text = await readFile(join(dir, 'package.json'), 'utf8').catch(noSuchFile)
-  if (text !== undefined) return (JSON.parse(text) as { type?: string }).type !== 'module'
+  const manifest = await readJson(join(dir, 'package.json')).catch(noSuchFile) as { type?: string } | undefined
+  if (manifest !== undefined) return manifest.type !== 'module'
   return dir === dirname(dir) || holdsCommonJs(dirname(dir))
 }
 

@@ -62,7 +62,7 @@ function toSchemas (name: string, exported: unknown): Schema[] {
 function toSchema (name: string, exported: unknown): Schema {
   // What schema builders export says by `valueOf()` what it is; plain objects say themselves.
   const schema: unknown = exported?.valueOf()
-  if (!isSchema(schema)) throw new Error('This is no JSON schema: it needs a type or another keyword')
+  if (!isSchema(schema)) throw new Error(`'${name}' is no JSON schema: it needs a type or another keyword`)
   // A copy, since the module may serve other tenants.
   return { ...schema, $id: (schema['$id'] as string | undefined) ?? name }
 }

@@ -1,4 +1,4 @@
-import { parse } from 'node:path'
+import { basename, dirname, parse } from 'node:path'
 import { isObject } from '../check.ts'
 import { importModule, namedExports } from './modules.ts'
 import type { FastifyBaseLogger } from 'fastify'
@@ -36,12 +36,19 @@ function isJson (file: string): boolean {
 function byName (folder: TenantFolder, files: string[]): Map<string, string> {
   const names = new Map<string, string>()
   for (const file of files) {
-    const { name } = parse(file)
+    const name = nameOf(file, folder)
     const other = names.get(name)
     if (other !== undefined) throw new Error(`Two services '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
     names.set(name, file)
   }
   return names
+}
+
+/** As in Node, a folder is what its index file is. */
+function nameOf (file: string, folder: TenantFolder): string {
+  const { name } = parse(file)
+  const dir = dirname(file)
+  return name === 'index' && dir !== folder.path('services') ? basename(dir) : name
 }
 
 async function loadService (file: string, name: string, args: readonly unknown[]): Promise<unknown> {
@@ -53,20 +60,33 @@ async function loadService (file: string, name: string, args: readonly unknown[]
   return service
 }
 
-/** The default export, else the one named as the file, else the only class, else the only function. */
+/** The default export, else the one named as the file, however that is written, else the only class, else the only function. */
 function pickExport (module: ModuleExports, name: string): unknown {
   const exported = module['default']
   // `module.exports = { UserService }`
-  if (isObject(exported) && Object.hasOwn(exported, name)) return exported[name]
+  const property = isObject(exported) ? namedAs(Object.entries(exported), name) : undefined
+  if (property !== undefined) return property
   if (isService(exported)) return exported
-  if (isService(module[name])) return module[name]
-
   const named = namedExports(module)
+  const own = namedAs(named, name)
+  if (own !== undefined) return own
+
   const functions = named.map(([, value]) => value).filter(isFunction)
   const classes = functions.filter(isClass)
   const [only, ...more] = classes.length > 0 ? classes : functions
   if (only !== undefined && more.length === 0) return only
-  throw new Error(`Nothing here is the service '${name}': the exports are ${Object.keys(module).join(', ') || 'none'}`)
+  throw new Error(`Nothing here is the service '${name}': export it as default or by that name; the exports are ${Object.keys(module).join(', ') || 'none'}`)
+}
+
+/** What has the name, else what has it but for case and hyphens: `MailService` for `mail-service`. */
+function namedAs (exports: Array<[name: string, value: unknown]>, name: string): unknown {
+  const services = exports.filter(([, value]) => isService(value))
+  const [, found] = services.find(([key]) => key === name) ?? services.find(([key]) => plain(key) === plain(name)) ?? []
+  return found
+}
+
+function plain (name: string): string {
+  return name.replace(/[-_.]/g, '').toLowerCase()
 }
 
 function isService (value: unknown): boolean {

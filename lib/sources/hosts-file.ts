@@ -1,12 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import { FST_TENANT_HOSTS_INVALID } from '../errors.ts'
+import { readJson } from '../loading/read-json.ts'
 import { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../identification/tenant-id.ts'
 
 /** Reads a JSON file that gives the hosts of each tenant, by its id. Throws FST_TENANT_HOSTS_INVALID, and what the file system throws. */
 export async function readHosts (path: string, isId: IdCheck): Promise<HostIndex> {
   const index = new HostIndex()
-  for (const [id, hosts] of Object.entries(parse(await readFile(path, 'utf8'), path))) {
+  for (const [id, hosts] of Object.entries(await readObject(path))) {
     if (!isId(id)) throw new FST_TENANT_HOSTS_INVALID(`'${id}', in ${path}, is no tenant id`)
     if (!isHosts(hosts)) throw new FST_TENANT_HOSTS_INVALID(`those of ${id}, in ${path}, must be an array of hosts`)
     index.add(id, hosts)
@@ -19,13 +19,10 @@ export function isHosts (value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(host => typeof host === 'string')
 }
 
-function parse (text: string, path: string): object {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch (cause) {
-    throw new FST_TENANT_HOSTS_INVALID(`${path} is no JSON`, { cause })
-  }
+async function readObject (path: string): Promise<object> {
+  const parsed = await readJson(path).catch((cause: unknown) => {
+    throw cause instanceof SyntaxError ? new FST_TENANT_HOSTS_INVALID(`${path} is no JSON`, { cause }) : cause
+  })
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
   throw new FST_TENANT_HOSTS_INVALID(`${path} must have an object of arrays by tenant id`)
 }

@@ -1,10 +1,11 @@
-import { readFile, realpath } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve } from 'import-meta-resolve'
 import picomatch from 'picomatch'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PACKAGE_INVALID } from '../errors.ts'
+import { readJson } from '../loading/read-json.ts'
 
 /** What is read of a package.json. */
 interface Manifest {
@@ -93,7 +94,7 @@ function openPart (regex: RegExp, name: string): string | null {
 /** `null` when there is none. Throws FST_TENANT_PACKAGE_INVALID when it cannot be read. */
 async function readManifest (dir: string): Promise<Manifest | null> {
   try {
-    return JSON.parse(await readFile(join(dir, 'package.json'), 'utf8'))
+    return await readJson(join(dir, 'package.json')) as Manifest
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw new FST_TENANT_PACKAGE_INVALID(dir, 'has a package.json that cannot be read', { cause })

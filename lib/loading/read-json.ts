@@ -1,0 +1,7 @@
+import { readFile } from 'node:fs/promises'
+
+/** The value in a JSON file, which may begin with a byte order mark as editors on Windows write it. Throws a SyntaxError, and what the file system throws. */
+export async function readJson (file: string): Promise<unknown> {
+  const text = await readFile(file, 'utf8')
+  return JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text)
+}
