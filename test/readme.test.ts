@@ -807,11 +807,14 @@ const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> =
     const seen: string[] = []
     await app.register(swagger)
     app.addHook('onRoute', ({ url, method }) => { if (method === 'GET') seen.push(url) })
-    app.register(multitenant, { tenants: { acme: { plugin: who }, globex: {} } })
+    const plugin: FastifyPluginAsync = async scope => { await who(scope.addSchema({ $id: 'user', type: 'object' }), {}) }
+    app.register(multitenant, { tenants: { acme: { plugin }, globex: {} } })
     await app.ready()
     t.strictSame(seen, [])
     await app.multitenant.init('acme')
     t.strictSame(seen, ['/who'])
+    t.match(app.swagger(), { definitions: {}, paths: { '/who': {} } })
+    t.strictSame(Object.keys((app.swagger() as { definitions: object }).definitions), [], 'of the schemas there is none')
     await app.multitenant.reload('acme')
     t.strictSame(seen, ['/who', '/who'])
     await app.multitenant.unload('acme')
@@ -845,6 +848,23 @@ const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> =
       'app onReady', 'acme onReady', 'app onListen', 'acme onListen', 'globex onReady', 'globex onListen',
       'acme preClose', 'acme onClose', 'app preClose', 'globex preClose', 'globex onClose', 'app onClose'
     ])
+  },
+
+  async '`reply.callNotFound()`' (t, app) {
+    app.register(multitenant, {
+      tenants: {
+        acme: {
+          plugin: async scope => {
+            scope.setNotFoundHandler(async () => 'by acme')
+            scope.get('/own', async (_request, reply) => { reply.callNotFound() })
+          }
+        }
+      }
+    })
+    app.setNotFoundHandler(async () => 'by the app')
+    app.get('/shared', async (_request, reply) => { reply.callNotFound() })
+    const answers = await Promise.all(['/own', '/nowhere', '/shared'].map(async url => (await app.inject({ url, ...as('acme') })).body))
+    t.strictSame(answers, ['by acme', 'by acme', 'by the app'])
   },
 
   async '`reply.elapsedTime`' (t, app) {
