@@ -121,6 +121,9 @@ t.test('hosts of folders', async t => {
     }
     const app = appWith(t, { tenants: dir, identify: 'host', defaultTenant: 'acme' })
     t.equal(await ask(app, { url: '/shared', headers: { host: 'x.example' } }), FAILED)
+    await rm(join(dir, 'hosts.json'))
+    await mkdir(join(dir, 'hosts.json'))
+    await t.rejects(directorySource(dir).resolveHost('x.example'), { code: 'EISDIR' })
     await rm(dir, { recursive: true })
     await t.rejects(directorySource(dir).resolveHost('x.example'), { code: 'ENOENT' })
   })

@@ -205,3 +205,26 @@ t.test('the path strategy reads the rule of the route behind', async t => {
   app.get('/health', { config: { tenant: 'ignore' } }, async request => String(request.tenantId))
   t.equal((await app.inject('/acme/health')).body, 'null')
 })
+
+t.test('an onListen hook that throws at once is logged, and the next ones run', async t => {
+  const ran: string[] = []
+  const app = appWith(t, async scope => {
+    scope.addHook('onListen', () => { throw new Error('at once') })
+    scope.addHook('onListen', done => { ran.push('next'); done() })
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await app.multitenant.init('acme')
+  t.same(ran, ['next'])
+})
+
+t.test('a preClose hook that never ends does not keep the tenant from its onClose hooks', async t => {
+  const ran: string[] = []
+  const app = appWith(t, async scope => {
+    scope.addHook('preClose', () => new Promise<void>(() => {}))
+    scope.addHook('onClose', async () => { ran.push('onClose') })
+  }, { drainTimeout: 1 })
+  await app.ready()
+  await app.multitenant.init('acme')
+  t.same(await app.multitenant.unload('acme'), { generation: 1, drained: true, forced: [] })
+  t.same(ran, ['onClose'])
+})
