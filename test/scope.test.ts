@@ -228,3 +228,39 @@ t.test('a preClose hook that never ends does not keep the tenant from its onClos
   t.same(await app.multitenant.unload('acme'), { generation: 1, drained: true, forced: [] })
   t.same(ran, ['onClose'])
 })
+
+t.test('request.server, reply.server and this are the instance that a route was made in, however deep', async t => {
+  const plugin: Plugin = async tenant => {
+    tenant.register(async nested => {
+      nested.decorate('own', 'nested')
+      nested.addHook('onRequest', async function (request, reply) {
+        t.equal(this, nested)
+        t.equal(request.server, nested)
+        t.equal(reply.server, nested)
+      })
+      nested.get('/nested', async function (request, reply) {
+        t.equal(this, nested)
+        return { is: request.server === nested && reply.server === nested, tenant: request.tenantId, options: request.routeOptions.url }
+      })
+    })
+    tenant.register(async decorated => {
+      decorated.decorateReply('shout', function (this: FastifyReply) { return this.server === decorated })
+      decorated.get('/decorated', async (request, reply) => ({ is: (reply as FastifyReply & { shout: () => boolean }).shout(), tenant: request.tenantId, options: request.routeOptions.url }))
+    })
+    tenant.register(async logging => {
+      logging.setChildLoggerFactory(function (logger) {
+        t.equal(this, logging)
+        return logger
+      })
+      logging.get('/logging', async (request, reply) => ({ is: request.server === logging && reply.server === logging, tenant: request.tenantId, options: request.routeOptions.url }))
+    })
+  }
+  const app = appWith(t, plugin)
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  await app.multitenant.init('acme')
+  for (const url of ['/nested', '/decorated', '/logging']) {
+    const expected = { is: true, tenant: 'acme', options: url }
+    t.same((await app.inject({ url, headers: acme })).json(), expected, `${url} by the hook`)
+    t.same(await (await fetch(address + url, { headers: acme })).json(), expected, `${url} by the short cut`)
+  }
+})

@@ -61,7 +61,7 @@ export class HostApp {
     this.#reroute = new Reroute(this, this.#order, hooks)
     this.#order.addHooks()
     app.addHook('onReady', async () => {
-      this.tenantRequests = new TenantRequests(internals.get(app, 'Request'))
+      this.tenantRequests = new TenantRequests(app, internals)
       this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)
       const contexts = this.#contexts()

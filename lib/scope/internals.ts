@@ -15,6 +15,8 @@ export interface RouteContext {
   config: FastifyContextConfig & { url?: string }
   server: FastifyInstance
   Request: Constructor
+  Reply: Constructor
+  childLoggerFactory: unknown
   handler: unknown
   onRequest: OnRequestHook[] | null
   onRequestAbort: unknown[] | null
@@ -72,6 +74,7 @@ interface Hidden {
   Request: Constructor
   Reply: Constructor
   errorHandler: unknown
+  childLoggerFactory: unknown
   hasBeenDecorated: boolean
   routeContext: RouteContext
 }
@@ -90,7 +93,8 @@ const INSTANCE = {
   registeredPlugins: 'registered-plugin',
   Request: 'fastify.Request',
   Reply: 'fastify.Reply',
-  errorHandler: 'fastify.errorHandler'
+  errorHandler: 'fastify.errorHandler',
+  childLoggerFactory: 'fastify.childLoggerFactory'
 } as const
 
 /** Reads and writes what Fastify hides behind symbols: the one door to its internals. */

@@ -6,7 +6,7 @@ import { noteOnResponse } from './responding.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
 import type { Scion } from './graft.ts'
 import type { HostApp } from './host-app.ts'
-import type { Constructor, RouteContext, RouteMatch, Router } from './internals.ts'
+import type { RouteContext, RouteMatch, Router } from './internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
 /** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
@@ -17,7 +17,7 @@ export class Scope {
   readonly #notFound: NotFound
   /** The contexts of the routes that answer whatever the app has at their URLs. */
   readonly #first = new WeakSet<RouteContext>()
-  #bound: { Request: Constructor, tenant: Tenant } | undefined
+  #tenant: Tenant | undefined
 
   constructor (host: HostApp, scion: Omit<Scion, 'defaultRoute'>) {
     this.#host = host
@@ -38,7 +38,7 @@ export class Scope {
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
     for (const { store } of this.#router.routes) {
       noteOnResponse(store)
-      if (this.#bound !== undefined) this.#host.tenantRequests.share(store, this.#bound.Request, this.#bound.tenant)
+      if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
       if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) this.#first.add(store)
     }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
@@ -55,7 +55,7 @@ export class Scope {
     }
     // Fastify passes over request classes that nothing was decorated on.
     internals.set(Request, 'hasBeenDecorated', true)
-    this.#bound = { Request, tenant }
+    this.#tenant = tenant
   }
 
   /**

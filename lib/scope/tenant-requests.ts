@@ -1,33 +1,62 @@
-import type { Constructor, RouteContext } from './internals.ts'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { unannounced } from './unannounced.ts'
+import type { Constructor, Internals, RouteContext } from './internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
 const kTenant = Symbol('fastify-multitenant.tenant')
+const kServer = Symbol('fastify-multitenant.server')
 
-interface Tenanted { [kTenant]?: Tenant }
+interface Tenanted { [kTenant]?: Tenant, [kServer]?: FastifyInstance }
 
 /**
- * One class for the requests of all tenants that decorate none, as Fastify has one for all plugins that decorate none. With a class
- * for each tenant V8 could specialize no code for them: with 1,000 tenants in turn a request would take ten times as long.
+ * What Fastify makes and reads on each request, in the same shapes for all tenants. With a class and an instance for each tenant V8
+ * could specialize no code for them: with 1,000 tenants in turn a request would take ten times as long.
  */
 export class TenantRequests {
+  readonly #app: FastifyInstance
+  readonly #internals: Internals
   readonly #AppRequest: Constructor
-  readonly #Shared: Constructor
+  readonly #AppReply: Constructor
+  readonly #Request: Constructor
+  readonly #Reply: Constructor
+  readonly #defaultLoggerFactory: unknown
 
-  /** @param AppRequest the class of the app's requests */
-  constructor (AppRequest: Constructor) {
-    this.#AppRequest = AppRequest
-    this.#Shared = sharedClass(AppRequest)
+  /** To be made when the app is ready: what its requests and replies are decorated with is known. */
+  constructor (app: FastifyInstance, internals: Internals) {
+    this.#app = app
+    this.#internals = internals
+    this.#AppRequest = internals.get(app, 'Request')
+    this.#AppReply = internals.get(app, 'Reply')
+    this.#Request = requestClass(this.#AppRequest, internals)
+    this.#Reply = replyClass(this.#AppReply)
+    this.#defaultLoggerFactory = internals.get(unannounced(() => Fastify()), 'childLoggerFactory')
   }
 
-  /** Makes a route use the one class, if `Own` is the class that it uses and adds nothing to the app's but the tenant. */
-  share (context: RouteContext, Own: Constructor, tenant: Tenant): void {
-    if (context.Request !== Own || Own.props.length > this.#AppRequest.props.length || Reflect.ownKeys(Own.prototype).length > 1) return
-    context.Request = this.#Shared;
-    (context as Tenanted)[kTenant] = tenant
+  /** Makes a route of the tenant use the one class for requests and the one for replies, where its own add nothing to the app's. */
+  share (context: RouteContext, tenant: Tenant): void {
+    if (!addsNothing(context.Request, this.#AppRequest)) return
+    const shared: RouteContext & Tenanted = context
+    shared.Request = this.#Request
+    shared[kTenant] = tenant
+    shared[kServer] = context.server
+    if (!addsNothing(context.Reply, this.#AppReply)) return
+    // A factory of the user's is called with the instance.
+    if (context.childLoggerFactory !== this.#defaultLoggerFactory) return
+    shared.Reply = this.#Reply
+    shared.server = this.#standIn(context.server)
+  }
+
+  /** What Fastify itself reads from a route's instance on each request. All else gets the instance, by `request.server` and `reply.server`. */
+  #standIn (server: FastifyInstance): FastifyInstance {
+    const standIn: FastifyInstance = Object.create(this.#app)
+    for (const name of ['genReqId', 'logController', 'methods'] as const) this.#internals.set(standIn, name, this.#internals.get(server, name))
+    standIn.hasConstraintStrategy = server.hasConstraintStrategy
+    return standIn
   }
 }
 
-function sharedClass (AppRequest: Constructor): Constructor {
+function requestClass (AppRequest: Constructor, internals: Internals): Constructor {
   class TenantRequest extends AppRequest {
     tenant: Tenant
     tenantId: string
@@ -37,6 +66,30 @@ function sharedClass (AppRequest: Constructor): Constructor {
       this.tenant = context[kTenant] as Tenant
       this.tenantId = this.tenant.id
     }
+
+    /** After `reply.callNotFound()` a request is at another route, whose instance nothing stands in for. */
+    get server (): FastifyInstance {
+      const context: RouteContext & Tenanted = internals.contextOf(this as never)
+      return context[kServer] ?? context.server
+    }
   }
   return TenantRequest as unknown as Constructor
+}
+
+function replyClass (AppReply: Constructor): Constructor {
+  class TenantReply extends (AppReply as new (...parameters: unknown[]) => { request: { server: FastifyInstance } }) {
+    get server (): FastifyInstance {
+      return this.request.server
+    }
+  }
+  return TenantReply as unknown as Constructor
+}
+
+/** Whether neither a class nor those between it and `Base` add a property, a method or an accessor. */
+function addsNothing (Class: Constructor, Base: Constructor): boolean {
+  if (Class.props.length > Base.props.length) return false
+  for (let prototype = Class.prototype; prototype !== Base.prototype; prototype = Object.getPrototypeOf(prototype)) {
+    if (Reflect.ownKeys(prototype).length > 1) return false
+  }
+  return true
 }
