@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { enterRoute } from './enter-route.ts'
 import { setOuter } from './outer.ts'
+import { instanceOf } from './tenant-requests.ts'
 import type { Internals, RouteContext, RouteMatch } from './internals.ts'
 import type { Upgrades } from './upgrades.ts'
 
@@ -22,7 +23,7 @@ export class HandOver {
     setOuter(raw, reply)
     this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
     reply.hijack()
-    if (this.#upgrades.passOn(route.store?.server.server, reply)) return
+    if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
     enterRoute(route, raw, reply.raw, request.log)
   }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { noteOnResponse } from './responding.ts'
+import { instanceOf } from './tenant-requests.ts'
 import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from './internals.ts'
 
 /**
@@ -45,7 +46,7 @@ export class NotFound {
     const context = this.#appContext(scope, app)
     for (const { store } of routes) {
       // A plugin of the tenant with a prefix may have a handler of its own.
-      if (this.#internals.get(store.server, 'fourOhFourContext') !== this.#internals.get(this.#root, 'fourOhFourContext')) continue
+      if (this.#internals.get(instanceOf(store), 'fourOhFourContext') !== this.#internals.get(this.#root, 'fourOhFourContext')) continue
       this.#internals.set(store, 'fourOhFourContext', Object.create(context, { onSend: { value: store.onSend } }))
     }
     this.#internals.set(this.#root, 'fourOhFourContext', context)

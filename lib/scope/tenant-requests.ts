@@ -9,6 +9,11 @@ const kServer = Symbol('fastify-multitenant.server')
 
 interface Tenanted { [kTenant]?: Tenant, [kServer]?: FastifyInstance }
 
+/** The Fastify instance that a route was made in, which `context.server` may only stand in for. */
+export function instanceOf (context: RouteContext & Tenanted): FastifyInstance {
+  return context[kServer] ?? context.server
+}
+
 /**
  * What Fastify makes and reads on each request, in the same shapes for all tenants. With a class and an instance for each tenant V8
  * could specialize no code for them: with 1,000 tenants in turn a request would take ten times as long.
@@ -69,8 +74,7 @@ function requestClass (AppRequest: Constructor, internals: Internals): Construct
 
     /** After `reply.callNotFound()` a request is at another route, whose instance nothing stands in for. */
     get server (): FastifyInstance {
-      const context: RouteContext & Tenanted = internals.contextOf(this as never)
-      return context[kServer] ?? context.server
+      return instanceOf(internals.contextOf(this as never))
     }
   }
   return TenantRequest as unknown as Constructor
@@ -87,6 +91,8 @@ function replyClass (AppReply: Constructor): Constructor {
 
 /** Whether neither a class nor those between it and `Base` add a property, a method or an accessor. */
 function addsNothing (Class: Constructor, Base: Constructor): boolean {
+  // Fastify passes over classes that nothing was decorated on: this one may be the base of the app's.
+  if (Object.prototype.isPrototypeOf.call(Class.prototype, Base.prototype)) return true
   if (Class.props.length > Base.props.length) return false
   for (let prototype = Class.prototype; prototype !== Base.prototype; prototype = Object.getPrototypeOf(prototype)) {
     if (Reflect.ownKeys(prototype).length > 1) return false

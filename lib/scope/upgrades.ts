@@ -31,8 +31,8 @@ export class Upgrades {
   }
 
   /** Passes an upgrade that the app routed on to the tenant's server; `false` when it is none, or the tenant does not listen. */
-  passOn (server: FastifyInstance['server'] | undefined, reply: FastifyReply): boolean {
-    if (!this.#listening || server === undefined || server === this.#app.server) return false
+  passOn (server: FastifyInstance['server'], reply: FastifyReply): boolean {
+    if (!this.#listening || server === this.#app.server) return false
     const { raw } = reply.request
     const upgrade = this.#pending.get(raw)
     if (upgrade === undefined || server.listenerCount('upgrade') === 0) return false
