@@ -2,7 +2,7 @@ import { mock } from 'node:test'
 import t, { type Test } from 'tap'
 import { appWith, call, Door, Events, listen, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
 import { TestSource } from './fixtures/test-source.ts'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { WantedTenant } from '../lib/sources/conformance.ts'
 import type { TenantDefinition } from '../types/index.ts'
 
@@ -56,6 +56,17 @@ async function othersChange (source: Plans, events: Events): Promise<void> {
     source.set('globex', `${round}`)
     await reload
   }
+}
+
+/** The answer to a request which waits for the source, while something happens. */
+async function sendMeanwhile ({ app, source }: Changing, id: string, happens: () => void): Promise<LightMyRequestResponse> {
+  const door = new Door()
+  source.before = () => door.pass()
+  const response = send(app, id)
+  await door.reached
+  happens()
+  door.open()
+  return response
 }
 
 t.test('a tenant that its source says has changed is reloaded', async t => {
@@ -119,28 +130,27 @@ t.test('a tenant that is added is found at once, though it was unknown before', 
 })
 
 t.test('an answer from before a change is not remembered after it', async t => {
-  const { app, source } = await setUp(t)
-  const door = new Door()
-  source.before = () => door.pass()
-  const early = send(app, 'globex')
-  await door.reached
-  source.set('globex', 'pro')
-  door.open()
-  t.equal((await early).statusCode, 404)
+  const changing = await setUp(t)
+  const { app, source } = changing
+  const early = await sendMeanwhile(changing, 'globex', () => source.set('globex', 'pro'))
+  t.equal(early.statusCode, 404)
   t.equal((await send(app, 'globex')).body, 'pro')
+
+  const unknown = await sendMeanwhile(changing, 'initech', () => {
+    source.tenants.set('initech', { id: 'initech', config: { plan: 'pro' } })
+    source.tell()
+  })
+  t.equal(unknown.statusCode, 404)
+  t.equal((await send(app, 'initech')).body, 'pro', 'nor when nobody says what has changed')
 })
 
 t.test('a change while the tenant is loaded is not lost', async t => {
-  const { app, source, events } = await setUp(t)
+  const changing = await setUp(t)
+  const { app, source, events } = changing
   await app.multitenant.unload('acme')
-  const door = new Door()
-  source.before = () => door.pass()
-  const early = send(app, 'acme')
-  await door.reached
   const reload = events.next('reload')
-  source.set('acme', 'pro')
-  door.open()
-  t.equal((await early).body, 'free')
+  const early = await sendMeanwhile(changing, 'acme', () => source.set('acme', 'pro'))
+  t.equal(early.body, 'free')
   await reload
   t.equal((await send(app, 'acme')).body, 'pro')
 })
@@ -170,15 +180,11 @@ t.test('a tenant that its source suspends is refused at every entry, until it is
 })
 
 t.test('what is resumed while the source answers is not remembered as suspended', async t => {
-  const { app, source } = await setUp(t)
+  const changing = await setUp(t)
+  const { app, source } = changing
   source.set('acme', 'free', { suspended: true })
-  const door = new Door()
-  source.before = () => door.pass()
-  const early = send(app, 'acme')
-  await door.reached
-  source.set('acme', 'pro')
-  door.open()
-  t.equal((await early).statusCode, 403)
+  const early = await sendMeanwhile(changing, 'acme', () => source.set('acme', 'pro'))
+  t.equal(early.statusCode, 403)
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
@@ -279,15 +285,12 @@ t.test('when nobody knows what has changed, nothing is remembered as refused', a
 })
 
 t.test('a source may ask what is in memory, and in which version', async t => {
-  const { app, source } = await setUp(t)
+  const changing = await setUp(t)
+  const { source } = changing
   source.set('globex', 'free')
-  const door = new Door()
-  source.before = () => door.pass()
-  const loading = send(app, 'globex')
-  await door.reached
-  t.same(source.loaded(), [{ id: 'acme', version: '1' }], 'what is still on its way is not in memory')
-  door.open()
-  await loading
+  await sendMeanwhile(changing, 'globex', () => {
+    t.same(source.loaded(), [{ id: 'acme', version: '1' }], 'what is still on its way is not in memory')
+  })
   t.same(source.loaded(), [{ id: 'acme', version: '1' }, { id: 'globex', version: '2' }])
 })
 

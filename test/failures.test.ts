@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mock } from 'node:test'
 import t from 'tap'
-import { appWith, call, Door, Events, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { answers, answersBehind, appWith, call, Door, Events, fakeTime, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { InlineTenant } from '../index.ts'
 import type { Teardown } from './fixtures/lifecycle/app.ts'
@@ -20,12 +20,7 @@ class Broken {
   }
 }
 
-const healthy: InlineTenant = { plugin: async scope => { scope.get('/', async () => 'healthy') } }
-
-function fakeTime (t: Teardown): void {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
-}
+const healthy = answers('healthy')
 
 /** What the memory of unknown ids takes for the time: the Date that is mocked does not reach it. */
 function fakeClock (t: Teardown): { advance (ms: number): void } {
@@ -200,15 +195,7 @@ t.test('no more than maxLoading tenants are loaded at a time', async t => {
 
 t.test('more than maxWaiting requests that wait for a tenant are refused', async t => {
   const door = new Door()
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    },
-    globex: healthy
-  }, { maxWaiting: 3 })
+  const app = appWith(t, { acme: answersBehind(door, 'acme'), globex: healthy }, { maxWaiting: 3 })
   await app.ready()
   const waiting = Array.from({ length: 3 }, () => send(app, 'acme'))
   await door.reached
@@ -476,28 +463,6 @@ t.test('init() makes an id known that is remembered as unknown', async t => {
   t.equal((await send(app, 'late')).body, 'healthy')
   await app.multitenant.unload('late')
   t.equal((await send(app, 'late')).body, 'healthy', 'and after it was unloaded again')
-})
-
-t.test('an answer that a source gave before a change is not remembered after it', async t => {
-  let changed = (): void => {}
-  const source = Object.assign(new MemorySource(), {
-    watch: (call: () => void) => {
-      changed = call
-      return () => {}
-    }
-  })
-  const app = appWith(t, source)
-  await app.ready()
-  const door = new Door()
-  source.before = door.pass()
-  const early = send(app, 'late')
-  await until(() => source.asked.length === 1)
-  source.tenants.set('late', healthy)
-  changed()
-  door.open()
-  t.equal((await early).statusCode, 404)
-  source.before = undefined
-  t.equal((await send(app, 'late')).body, 'healthy')
 })
 
 t.test('a source that cannot be watched is still a source', async t => {

@@ -12,7 +12,8 @@ import t from 'tap'
 import type { Test } from 'tap'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import multitenant from '../index.ts'
-import { Gate, appOf, as, emptyApp, inFlight, listen, tenants } from './fixtures/http/app.ts'
+import { Door } from './fixtures/door.ts'
+import { appOf, as, emptyApp, inFlight, listen, tenants } from './fixtures/http/app.ts'
 import type { Teardown } from './fixtures/http/app.ts'
 import { ask, exchange, read, responseClosed } from './fixtures/http/exchange.ts'
 import { ANSWERED, once, recordHooks } from './fixtures/http/hooks.ts'
@@ -488,7 +489,7 @@ t.test('answers', async t => {
   })
 
   t.test('each part of server-sent events arrives while the next is not written', async t => {
-    const next = new Gate()
+    const next = new Door()
     const app = await listen(appOf(t, {
       acme: async scope => {
         scope.get('/events', async (_request, reply) => {
@@ -611,7 +612,7 @@ t.test('clients that leave', async t => {
       t.test(`${temperature}, ${url}: the lease is given back, onRequestAbort runs once`, async t => {
         const app = emptyApp(t)
         const aborted: string[] = []
-        const gate = new Gate()
+        const gate = new Door()
         const handler = async (request: FastifyRequest): Promise<object> => {
           request.raw.once('close', () => order.push(request.id))
           await gate.pass()
@@ -627,7 +628,7 @@ t.test('clients that leave', async t => {
         const closed = responseClosed(app)
         const client = ask(app, { url, tenant: 'acme' }).end()
         client.on('error', () => {})
-        await gate.knocked
+        await gate.reached
         t.equal(await inFlight(app, 'acme'), 1)
         client.destroy()
         await closed
@@ -642,7 +643,7 @@ t.test('clients that leave', async t => {
   t.test('onRequestAbort runs once where the path strategy sends the request on', async t => {
     const app = emptyApp(t)
     const aborted: string[] = []
-    const gates = { '/own': new Gate(), '/shared': new Gate() }
+    const gates = { '/own': new Door(), '/shared': new Door() }
     app.addHook('onRequestAbort', async request => { aborted.push(request.id) })
     app.register(multitenant, { identify: 'path', tenants: tenants({ acme: async scope => { scope.get('/own', async () => await gates['/own'].pass()) } }) })
     app.get('/shared', async () => await gates['/shared'].pass())
@@ -653,7 +654,7 @@ t.test('clients that leave', async t => {
       const closed = responseClosed(app)
       const client = ask(app, { url: `/acme${url}` }).end()
       client.on('error', () => {})
-      await gate.knocked
+      await gate.reached
       client.destroy()
       await closed
       t.equal(aborted.length, 1, url)
@@ -664,7 +665,7 @@ t.test('clients that leave', async t => {
   t.test('so do those of a child that was made before the last hook of the app', async t => {
     const app = emptyApp(t)
     const aborted: string[] = []
-    const gate = new Gate()
+    const gate = new Door()
     app.addHook('onRequestAbort', async request => { aborted.push(`first ${request.id}`) })
     await app.register(async child => {
       child.addHook('onRequestAbort', async request => { aborted.push(`child ${request.id}`) })
@@ -682,7 +683,7 @@ t.test('clients that leave', async t => {
     const closed = responseClosed(app)
     const client = ask(app, { url: '/acme/shared' }).end()
     client.on('error', () => {})
-    await gate.knocked
+    await gate.reached
     client.destroy()
     await Promise.all([closed, last])
     t.strictSame(aborted.sort(), ['child req-1', 'first req-1', 'last req-1'])
@@ -690,7 +691,7 @@ t.test('clients that leave', async t => {
   })
 
   t.test("a tenant's own onRequestAbort runs for its routes", async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const aborted: string[] = []
     const app = await listen(appOf(t, {
       acme: async scope => {
@@ -701,7 +702,7 @@ t.test('clients that leave', async t => {
     const closed = responseClosed(app)
     const client = ask(app, { url: '/own', tenant: 'acme' }).end()
     client.on('error', () => {})
-    await gate.knocked
+    await gate.reached
     client.destroy()
     await closed
     t.strictSame(aborted, ['acme /own'])
@@ -709,7 +710,7 @@ t.test('clients that leave', async t => {
   })
 
   t.test('while their tenant is loaded: nothing of theirs runs, and the tenant serves the next', async t => {
-    const loading = new Gate()
+    const loading = new Door()
     const ran: string[] = []
     const app = appOf(t, {
       acme: async scope => {
@@ -725,7 +726,7 @@ t.test('clients that leave', async t => {
     const closed = responseClosed(app)
     const client = ask(app, { url: '/own', tenant: 'acme' }).end()
     client.on('error', () => {})
-    await loading.knocked
+    await loading.reached
     client.destroy()
     await closed
     loading.open()
@@ -738,7 +739,7 @@ t.test('clients that leave', async t => {
   })
 
   t.test('in the middle of an upload', async t => {
-    const started = new Gate()
+    const started = new Door()
     started.open()
     const failed: string[] = []
     const app = await listen(appOf(t, {
@@ -755,7 +756,7 @@ t.test('clients that leave', async t => {
     const client = ask(app, { method: 'POST', url: '/upload', tenant: 'acme', headers: { 'content-type': 'application/json', 'content-length': 1000 } })
     client.on('error', () => {})
     client.write('{"a":')
-    await started.knocked
+    await started.reached
     client.destroy()
     await closed
     t.equal(await inFlight(app, 'acme'), 0)
@@ -809,12 +810,12 @@ t.test('the lease', async t => {
   })
 
   t.test('is taken for shared routes, and not for refusals or for nobody', async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const app = appOf(t, { acme: async () => {} }, {})
     app.get('/shared', async () => await gate.pass())
     await listen(app)
     const answer = exchange(app, { url: '/shared', tenant: 'acme' })
-    await gate.knocked
+    await gate.reached
     t.equal(await inFlight(app, 'acme'), 1)
     gate.open()
     await answer
@@ -832,7 +833,7 @@ t.test('the lease', async t => {
   })
 
   t.test('an unload waits for it', async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const order: string[] = []
     const app = await listen(appOf(t, {
       acme: async scope => {
@@ -845,7 +846,7 @@ t.test('the lease', async t => {
       }
     }))
     const answer = exchange(app, { url: '/own', tenant: 'acme' })
-    await gate.knocked
+    await gate.reached
     const unloaded = app.multitenant.unload('acme')
     gate.open()
     t.equal((await answer).body, 'acme')
@@ -1007,7 +1008,7 @@ t.test('handlerTimeout and request.signal', async t => {
   })
 
   t.test('the signal tells that the client has left', async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const app = await listen(appOf(t, {
       acme: async scope => {
         scope.get('/own', async request => {
@@ -1022,7 +1023,7 @@ t.test('handlerTimeout and request.signal', async t => {
     const aborted = new Promise<void>(resolve => { told = resolve })
     const client = ask(app, { url: '/own', tenant: 'acme' }).end()
     client.on('error', () => {})
-    await gate.knocked
+    await gate.reached
     client.destroy()
     await aborted
   })
@@ -1161,7 +1162,7 @@ t.test('connections', async t => {
   })
 
   t.test('HTTP/2', async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const app = Fastify({ http2: true })
     const ran: string[] = []
     app.addHook('onRequest', async request => { ran.push(`${request.tenantId} ${request.routeOptions.url ?? '404'}`) })
@@ -1195,7 +1196,7 @@ t.test('connections', async t => {
     const responseClosed = new Promise(resolve => app.server.once('request', (_raw, reply) => { reply.once('close', resolve) }))
     const leaving = client.request({ ':path': '/waits', ...as('acme') })
     leaving.on('error', () => {})
-    await gate.knocked
+    await gate.reached
     t.equal((await app.multitenant.stats()).tenants[0]?.inFlight, 1)
     leaving.close(8)
     await responseClosed
@@ -1204,7 +1205,7 @@ t.test('connections', async t => {
   })
 
   t.test('HTTP/2: a client that leaves while its tenant is loaded', async t => {
-    const loading = new Gate()
+    const loading = new Door()
     const app = Fastify({ http2: true })
     app.register(multitenant, {
       tenants: tenants({
@@ -1222,7 +1223,7 @@ t.test('connections', async t => {
     const closed = new Promise(resolve => app.server.once('request', (_raw, reply) => { reply.once('close', resolve) }))
     const leaving = client.request({ ':path': '/own', ...as('acme') })
     leaving.on('error', () => {})
-    await loading.knocked
+    await loading.reached
     leaving.close(8)
     await closed
     loading.open()

@@ -12,27 +12,13 @@ import fp from 'fastify-plugin'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import multitenant from '../index.ts'
-import { appWith, call, Door, Events, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { answers, answersBehind, appWith, call, Door, Events, fakeTime, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
-/** A tenant that answers with its name. */
-function answers (name: string): { plugin: Plugin } {
-  return { plugin: async scope => { scope.get('/', async () => name) } }
-}
-
 t.test('a thousand first requests at the same time load a tenant once, and all are answered', async t => {
-  let loads = 0
   const door = new Door()
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        loads++
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    }
-  })
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
   await app.ready()
   const sent = Array.from({ length: 1000 }, () => send(app, 'acme'))
   await door.reached
@@ -40,7 +26,7 @@ t.test('a thousand first requests at the same time load a tenant once, and all a
   door.open()
   const responses = await Promise.all(sent)
   t.same([...new Set(responses.map(({ statusCode, body }) => `${statusCode} ${body}`))], ['200 acme'])
-  t.equal(loads, 1)
+  t.equal(door.passed, 1)
   t.equal(app.multitenant.get('acme')?.generation, 1)
 })
 
@@ -139,14 +125,7 @@ t.test('a client that leaves in the middle of a stream holds a tenant no longer'
 
 t.test('a client that leaves while the tenant is loaded holds nothing', async t => {
   const door = new Door()
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    }
-  })
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
   const address = new URL(await listen(app))
   const socket = connect(Number(address.port), address.hostname)
   socket.write('GET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
@@ -200,14 +179,7 @@ t.test('a client that leaves while its pipelined requests wait for their turn ho
 t.test('a client that leaves while a tenant is loaded for its pipelined requests holds nothing', async t => {
   const door = new Door()
   const slow = new Door()
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    }
-  })
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
   app.get('/slow', async () => slow.pass())
   const address = new URL(await listen(app))
   const socket = connect(Number(address.port), address.hostname)
@@ -269,18 +241,9 @@ t.test('a second unload while the first waits resolves, and the tenant ends once
 })
 
 t.test('a tenant that is unloaded while it is loaded ends, and those who wait for it are answered', async t => {
-  let loads = 0
   const door = new Door()
   const events = new Events(t)
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        loads++
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    }
-  })
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
   await app.ready()
   const responses = Array.from({ length: 10 }, () => send(app, 'acme'))
   await door.reached
@@ -288,7 +251,7 @@ t.test('a tenant that is unloaded while it is loaded ends, and those who wait fo
   door.open()
   t.same([...new Set((await Promise.all(responses)).map(({ body }) => body))], ['acme'])
   t.match(await unloaded, { generation: 1, drained: true })
-  t.ok(loads <= 2)
+  t.ok(door.passed <= 2)
   t.ok(events.names.includes('drain acme 1'))
 })
 
@@ -398,14 +361,7 @@ t.test('nothing new enters a suspended tenant whose last request runs', async t 
 
 t.test('a tenant that is suspended while it is loaded takes none of those who wait', async t => {
   const door = new Door()
-  const app = appWith(t, {
-    acme: {
-      plugin: async scope => {
-        await door.pass()
-        scope.get('/', async () => 'acme')
-      }
-    }
-  })
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
   await app.ready()
   const responses = [send(app, 'acme'), send(app, 'acme')]
   await door.reached
@@ -599,8 +555,7 @@ t.test('a tenant whose onClose hook throws is closed, and it is logged', async t
 })
 
 t.test('a tenant whose onClose hook never ends is given up after a while', async t => {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  fakeTime(t)
   const log = new LogLines()
   const closing = latch()
   const app = appWith(t, {

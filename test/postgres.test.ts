@@ -6,9 +6,10 @@ import { postgresTenants } from '../lib/sources/postgres.ts'
 import { Names } from '../lib/sources/postgres/names.ts'
 import { appWith, Events, LogLines, refusal, send, until } from './fixtures/lifecycle/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
+import { ids } from './fixtures/test-source.ts'
 import type { FastifyInstance } from 'fastify'
 import type { PostgresSource, PostgresTenantsOptions } from '../lib/sources/postgres.ts'
-import type { MultitenantOptions, TenantSource } from '../types/index.ts'
+import type { MultitenantOptions } from '../types/index.ts'
 
 const WRONG_OPTION = { code: 'FST_TENANT_OPTION_INVALID' }
 const ROUTES = "export default async (app, { tenant, config }) => app.get('/', async () => tenant.id + ' ' + config.plan)"
@@ -63,12 +64,6 @@ async function startNodes (t: Test, count: number): Promise<{ nodes: Node[], tab
 
 async function put (table: string, id: string, plan: string): Promise<void> {
   await database.query(`insert into ${table} (id, template, config) values ($1, 'standard', $2) on conflict (id) do update set config = excluded.config`, [id, { plan }])
-}
-
-async function ids (source: TenantSource): Promise<string[]> {
-  const found: string[] = []
-  for await (const id of source.list()) found.push(id)
-  return found
 }
 
 t.test('options that are wrong are refused, by name', async t => {

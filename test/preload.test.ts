@@ -1,16 +1,11 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { appWith, Door, LogLines, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { answers, answersBehind, appWith, Door, fakeTime, LogLines, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { InlineTenant } from '../index.ts'
-import type { Plugin, Teardown } from './fixtures/lifecycle/app.ts'
+import type { Plugin } from './fixtures/lifecycle/app.ts'
 
 function tenants (count: number, plugin: Plugin = async scope => { scope.get('/', async request => request.tenantId) }): Record<string, InlineTenant> {
   return Object.fromEntries(Array.from({ length: count }, (_, index) => [`tenant-${String(index).padStart(2, '0')}`, { plugin }]))
-}
-
-function fakeTime (t: Teardown): void {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
 }
 
 t.test('without preload no tenant is loaded at boot', async t => {
@@ -86,19 +81,14 @@ t.test('no more than maxLoading tenants are preloaded at a time', async t => {
 t.test("a preload that takes longer than Fastify's pluginTimeout goes on while the app serves", async t => {
   fakeTime(t)
   const door = new Door()
-  const late: Plugin = async scope => {
-    await door.pass()
-    scope.get('/', async () => 'late')
-  }
-  const quick: Plugin = async scope => { scope.get('/', async () => 'quick') }
-  const app = appWith(t, { ...tenants(1, late), quick: { plugin: quick } }, { preload: true, loadTimeout: 60_000 }, { pluginTimeout: 1_000 })
+  const app = appWith(t, { late: answersBehind(door, 'late'), quick: answers('quick') }, { preload: true, loadTimeout: 60_000 }, { pluginTimeout: 1_000 })
   const ready = app.ready()
   await door.reached
   mock.timers.tick(999)
   await ready
   mock.timers.tick(10_000)
   t.equal((await send(app, 'quick')).body, 'quick')
-  const waiting = send(app, 'tenant-00')
+  const waiting = send(app, 'late')
   door.open()
   t.equal((await waiting).body, 'late', 'who asks for a tenant that is still being preloaded waits for it')
   t.match(await app.multitenant.stats(), { active: 2, loads: 2 })

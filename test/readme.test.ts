@@ -19,35 +19,18 @@ import ts from 'typescript'
 import multitenant, { agree, ConfigurationManager, MultiTenantServer, PluginLoadingStrategy, TenantIdentificationStrategy, TenantManager } from '../index.ts'
 import * as main from '../index.ts'
 import { postgresTenants } from '../lib/sources/postgres.ts'
+import { emptyApp } from './fixtures/http/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
-import { anchorOf, readMarkdown, ROOT } from './fixtures/readme/markdown.ts'
+import { anchorOf, openMarkdown, ROOT } from './fixtures/readme/markdown.ts'
 import { run, start } from './fixtures/readme/run.ts'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { InlineTenant, MultitenantOptions, StrategyName, Tenant } from '../index.ts'
 import type { PostgresTenantsOptions } from '../lib/sources/postgres.ts'
-import type { Block, Section } from './fixtures/readme/markdown.ts'
+import type { Block } from './fixtures/readme/markdown.ts'
 
-const sections = readMarkdown('README.md')
-const used = new Set<Block>()
-
-function sectionOf (heading: string): Section {
-  const section = sections.find(section => section.heading === heading)
-  if (section === undefined) throw new Error(`The README has no section '${heading}'`)
-  return section
-}
-
-/** The blocks of a section in a language, which count as tested from here on. */
-function blocksOf (heading: string, ...languages: string[]): Block[] {
-  const blocks = sectionOf(heading).blocks.filter(({ language }) => languages.includes(language))
-  for (const block of blocks) used.add(block)
-  return blocks
-}
-
-function codeOf (heading: string, language: string): string {
-  return blocksOf(heading, language).map(({ code }) => code).join('\n')
-}
+const { sections, sectionOf, blocksOf, codeOf, untested } = openMarkdown('README.md')
 
 /** The rows of a section's tables. */
 function rowsOf (heading: string): string[][][] {
@@ -64,12 +47,6 @@ async function writeFiles (dir: string, blocks: Block[]): Promise<void> {
     await mkdir(dirname(join(dir, path)), { recursive: true })
     await writeFile(join(dir, path), code.replace('port: 3000', 'port: 0'))
   }
-}
-
-function emptyApp (t: Test): FastifyInstance {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  return app
 }
 
 /** The plugin with these tenants, where the options name no others. */
@@ -907,8 +884,7 @@ t.test('Limits', async t => {
 })
 
 t.test('every code block is tested', async t => {
-  const left = sections.flatMap(({ heading, blocks }) => blocks.filter(block => !used.has(block)).map(({ code }) => `${heading}: ${code}`))
-  t.strictSame(left, [])
+  t.strictSame(untested(), [])
 })
 
 t.test('the page is short', async t => {

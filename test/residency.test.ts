@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t from 'tap'
-import { appWith, Door, Events, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { appWith, Door, Events, fakeTime, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { InlineTenant } from '../index.ts'
 
@@ -208,8 +208,7 @@ t.test('negative control: a count that is not kept by response goes wrong when o
 })
 
 t.test('idleTimeout unloads the tenants that nobody asks for', async t => {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  fakeTime(t)
   const door = new Door()
   const events = new Events(t)
   const app = appWith(t, tenants(['idle', 'used', 'busy'], door), { idleTimeout: 1_000 })
@@ -231,8 +230,7 @@ t.test('idleTimeout unloads the tenants that nobody asks for', async t => {
 })
 
 t.test('the time that a tenant is idle starts at the end of its last request', async t => {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  fakeTime(t)
   const door = new Door()
   const app = appWith(t, tenants(['acme'], door), { idleTimeout: 1_000 })
   await app.ready()
@@ -251,8 +249,7 @@ t.test('the time that a tenant is idle starts at the end of its last request', a
 })
 
 t.test('without idleTimeout an idle tenant stays', async t => {
-  mock.timers.enable({ apis: ['Date', 'setTimeout', 'setInterval'] })
-  t.teardown(() => mock.timers.reset())
+  fakeTime(t)
   const app = appWith(t, tenants(['acme']))
   await app.ready()
   await send(app, 'acme')

@@ -9,24 +9,13 @@ import multitenant from '../index.ts'
 import { postgresTenants } from '../lib/sources/postgres.ts'
 import { send, until } from './fixtures/lifecycle/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
-import { readMarkdown, ROOT } from './fixtures/readme/markdown.ts'
+import { openMarkdown, ROOT } from './fixtures/readme/markdown.ts'
 import { run } from './fixtures/readme/run.ts'
 import type { FastifyInstance } from 'fastify'
-import type { Block, Section } from './fixtures/readme/markdown.ts'
+import type { Block } from './fixtures/readme/markdown.ts'
 
-const sections = readMarkdown('docs/scaling.md')
-const used = new Set<Block>()
+const { sectionOf, codeOf, untested } = openMarkdown('docs/scaling.md')
 const database = await openDatabase(t)
-
-function sectionOf (heading: string): Section {
-  return sections.find(section => section.heading === heading) as Section
-}
-
-function codeOf (heading: string, language: string): string {
-  const blocks = sectionOf(heading).blocks.filter(block => block.language === language)
-  blocks.forEach(block => used.add(block))
-  return blocks.map(({ code }) => code).join('\n')
-}
 
 function names (rows: string[][] = []): string[] {
   return rows.flatMap(([cell = '']) => [...cell.matchAll(/`(\w+)/g)].map(([, name]) => name as string))
@@ -216,6 +205,5 @@ t.test('A source of your own', async t => {
 })
 
 t.test('every code block is tested', async t => {
-  const left = sections.flatMap(({ heading, blocks }) => blocks.filter(block => !used.has(block)).map(({ code }) => `${heading}: ${code}`))
-  t.strictSame(left, [])
+  t.strictSame(untested(), [])
 })

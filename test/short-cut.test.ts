@@ -5,7 +5,8 @@ import t from 'tap'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, FastifyServerOptions } from 'fastify'
 import multitenant, { FST_TENANT_INVALID_ID, HeaderStrategy, TenantIdentificationStrategy } from '../index.ts'
 import type { MultitenantOptions } from '../index.ts'
-import { Gate, appOf, emptyApp, listen } from './fixtures/http/app.ts'
+import { Door } from './fixtures/door.ts'
+import { appOf, emptyApp, listen } from './fixtures/http/app.ts'
 import type { Teardown } from './fixtures/http/app.ts'
 import { ask, exchange, read } from './fixtures/http/exchange.ts'
 
@@ -86,7 +87,7 @@ t.test('the hook takes what the listener leaves', async t => {
   })
 
   t.test('a tenant with as many requests as it may have', async t => {
-    const gate = new Gate()
+    const gate = new Door()
     const app = appOf(t, {
       acme: async scope => {
         scope.get('/slow', async () => {
@@ -98,7 +99,7 @@ t.test('the hook takes what the listener leaves', async t => {
     await listen(app)
     await app.multitenant.init('acme')
     const first = exchange(app, { url: '/slow', tenant: 'acme' })
-    await gate.knocked
+    await gate.reached
     const agent = new Agent()
     const second = ask(app, { url: '/slow', tenant: 'acme', agent }).end()
     const [incoming] = await once(second, 'response')
@@ -246,10 +247,10 @@ t.test('a constraint of a tenant that throws fails that request alone', async t 
 })
 
 t.test('an app that closes answers itself', async t => {
-  const gate = new Gate()
+  const gate = new Door()
   const { app, doors } = await prepare(t, app => { app.addHook('preClose', () => gate.pass()) })
   const closing = app.close()
-  await gate.knocked
+  await gate.reached
   t.match(await exchange(app, { url: '/own', tenant: 'acme' }), { status: 503, headers: { connection: 'close' } })
   t.same(doors, [])
   gate.open()

@@ -8,17 +8,11 @@ import { directorySource } from '../lib/sources/directory.ts'
 import { objectSource } from '../lib/sources/object.ts'
 import { resolveSource } from '../lib/sources/resolve.ts'
 import { appWith, LogLines } from './fixtures/lifecycle/app.ts'
-import { TestSource } from './fixtures/test-source.ts'
+import { ids, TestSource } from './fixtures/test-source.ts'
 import type { LoadedTenant, TenantChange, TenantSource } from '../types/index.ts'
 
 const LONG_AGO = new Date('2020-01-01T00:00:00Z')
 const WRONG_OPTION = { name: 'FastifyError', code: 'FST_TENANT_OPTION_INVALID' }
-
-async function ids (source: TenantSource): Promise<string[]> {
-  const found: string[] = []
-  for await (const id of source.list()) found.push(id)
-  return found
-}
 
 /** A source that notes what it is asked. */
 function spySource (known: string[], asked: string[], failure?: Error): TenantSource {

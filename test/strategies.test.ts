@@ -7,6 +7,7 @@ import { S3Client } from '@aws-sdk/client-s3'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import multitenant, { FileStrategy, NpmStrategy, PluginLoadingStrategy, PluginManager } from '../index.ts'
+import { emptyApp } from './fixtures/http/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { MultitenantOptions, PluginContext } from '../index.ts'
 
@@ -19,12 +20,6 @@ class SpyStrategy extends PluginLoadingStrategy {
     app.decorate(reference, 'loaded')
     return 'the plugin'
   }
-}
-
-function emptyApp (t: Test): FastifyInstance {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  return app
 }
 
 /** What a plugin of the app does, which gets it while it boots. */
