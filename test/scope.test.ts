@@ -264,3 +264,27 @@ t.test('request.server, reply.server and this are the instance that a route was 
     t.same(await (await fetch(address + url, { headers: acme })).json(), expected, `${url} by the short cut`)
   }
 })
+
+t.test('tenants that decorate with the same names see what is their own, also after many others', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const decorating = (id: string, name: string): { plugin: Plugin } => ({
+    plugin: async scope => {
+      scope.decorateRequest(name, `value of ${id}`)
+      scope.decorateRequest('call', () => `call of ${id}`)
+      scope.decorateReply(name, { getter: () => `getter of ${id}` })
+      scope.get('/own', async (request, reply) => [request.tenantId, request.getDecorator(name), request.getDecorator<() => string>('call')(), reply.getDecorator(name)])
+    }
+  })
+  const others = Array.from({ length: 101 }, (_, index) => `other${index}`)
+  const tenants = Object.fromEntries([
+    ...['acme', 'globex'].map(id => [id, decorating(id, 'name')] as const), ...others.map(id => [id, decorating(id, id)] as const)
+  ])
+  await app.register(multitenant, { tenants, maxActive: 200 })
+  for (const id of ['acme', 'globex', ...others, 'acme', 'globex']) {
+    const response = await app.inject({ url: '/own', headers: { 'x-tenant-id': id } })
+    t.same(response.json(), [id, `value of ${id}`, `call of ${id}`, `getter of ${id}`])
+  }
+  await app.multitenant.reload('acme')
+  t.match((await app.inject({ url: '/own', headers: acme })).json(), ['acme', 'value of acme'])
+})

@@ -1,13 +1,24 @@
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
+import { SharedClasses } from './shared-classes.ts'
 import { unannounced } from './unannounced.ts'
 import type { Constructor, Internals, RouteContext } from './internals.ts'
+import type { Decorations, Names } from './shared-classes.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
 const kTenant = Symbol('fastify-multitenant.tenant')
 const kServer = Symbol('fastify-multitenant.server')
+const kRequest = Symbol('fastify-multitenant.request')
+const kReply = Symbol('fastify-multitenant.reply')
+const kPrototype = Symbol('fastify-multitenant.prototype')
 
-interface Tenanted { [kTenant]?: Tenant, [kServer]?: FastifyInstance }
+/** What a route of a tenant has in addition to what Fastify keeps of it. */
+interface Tenanted {
+  [kTenant]?: Tenant
+  [kServer]?: FastifyInstance
+  [kRequest]?: Decorations
+  [kReply]?: Decorations
+}
 
 /** The Fastify instance that a route was made in, which `context.server` may only stand in for. */
 export function instanceOf (context: RouteContext & Tenanted): FastifyInstance {
@@ -21,35 +32,34 @@ export function instanceOf (context: RouteContext & Tenanted): FastifyInstance {
 export class TenantRequests {
   readonly #app: FastifyInstance
   readonly #internals: Internals
-  readonly #AppRequest: Constructor
-  readonly #AppReply: Constructor
-  readonly #Request: Constructor
-  readonly #Reply: Constructor
+  readonly #requests: SharedClasses
+  readonly #replies: SharedClasses
   readonly #defaultLoggerFactory: unknown
 
   /** To be made when the app is ready: what its requests and replies are decorated with is known. */
   constructor (app: FastifyInstance, internals: Internals) {
+    const AppRequest = internals.get(app, 'Request')
+    const AppReply = internals.get(app, 'Reply')
     this.#app = app
     this.#internals = internals
-    this.#AppRequest = internals.get(app, 'Request')
-    this.#AppReply = internals.get(app, 'Reply')
-    this.#Request = requestClass(this.#AppRequest, internals)
-    this.#Reply = replyClass(this.#AppReply)
+    this.#requests = new SharedClasses(AppRequest, names => requestClass(AppRequest, names, internals))
+    this.#replies = new SharedClasses(AppReply, names => replyClass(AppReply, names, internals))
     this.#defaultLoggerFactory = internals.get(unannounced(() => Fastify()), 'childLoggerFactory')
   }
 
-  /** Makes a route of the tenant use the one class for requests and the one for replies, where its own add nothing to the app's. */
+  /** Makes a route of the tenant use the classes and the instance that it shares with others. */
   share (context: RouteContext, tenant: Tenant): void {
-    if (!addsNothing(context.Request, this.#AppRequest)) return
     const shared: RouteContext & Tenanted = context
-    shared.Request = this.#Request
+    // A route with several methods has one context.
+    if (shared[kTenant] !== undefined) return
     shared[kTenant] = tenant
     shared[kServer] = context.server
-    if (!addsNothing(context.Reply, this.#AppReply)) return
+    shared[kRequest] = this.#requests.decorationsOf(context.Request)
+    shared[kReply] = this.#replies.decorationsOf(context.Reply)
+    shared.Request = this.#requests.classFor(shared[kRequest].names)
+    shared.Reply = this.#replies.classFor(shared[kReply].names)
     // A factory of the user's is called with the instance.
-    if (context.childLoggerFactory !== this.#defaultLoggerFactory) return
-    shared.Reply = this.#Reply
-    shared.server = this.#standIn(context.server)
+    if (context.childLoggerFactory === this.#defaultLoggerFactory) shared.server = this.#standIn(context.server)
   }
 
   /** What Fastify itself reads from a route's instance on each request. All else gets the instance, by `request.server` and `reply.server`. */
@@ -61,7 +71,8 @@ export class TenantRequests {
   }
 }
 
-function requestClass (AppRequest: Constructor, internals: Internals): Constructor {
+function requestClass (AppRequest: Constructor, names: Names, internals: Internals): Constructor {
+  const isDecorated = names.values.length + names.methods.length > 0
   class TenantRequest extends AppRequest {
     tenant: Tenant
     tenantId: string
@@ -70,6 +81,7 @@ function requestClass (AppRequest: Constructor, internals: Internals): Construct
       super(id, params, raw, query, log, context)
       this.tenant = context[kTenant] as Tenant
       this.tenantId = this.tenant.id
+      if (isDecorated) decorate(this as never, context[kRequest] as Decorations)
     }
 
     /** After `reply.callNotFound()` a request is at another route, whose instance nothing stands in for. */
@@ -77,25 +89,40 @@ function requestClass (AppRequest: Constructor, internals: Internals): Construct
       return instanceOf(internals.contextOf(this as never))
     }
   }
-  return TenantRequest as unknown as Constructor
+  return withMethods(TenantRequest as unknown as Constructor, names)
 }
 
-function replyClass (AppReply: Constructor): Constructor {
+function replyClass (AppReply: Constructor, names: Names, internals: Internals): Constructor {
+  const isDecorated = names.values.length + names.methods.length > 0
   class TenantReply extends (AppReply as new (...parameters: unknown[]) => { request: { server: FastifyInstance } }) {
+    constructor (rawReply: unknown, request: unknown, log: unknown) {
+      super(rawReply, request, log)
+      if (isDecorated) decorate(this as never, (internals.contextOf(request as never) as Tenanted)[kReply] as Decorations)
+    }
+
     get server (): FastifyInstance {
       return this.request.server
     }
   }
-  return TenantReply as unknown as Constructor
+  return withMethods(TenantReply as unknown as Constructor, names)
 }
 
-/** Whether neither a class nor those between it and `Base` add a property, a method or an accessor. */
-function addsNothing (Class: Constructor, Base: Constructor): boolean {
-  // Fastify passes over classes that nothing was decorated on: this one may be the base of the app's.
-  if (Object.prototype.isPrototypeOf.call(Class.prototype, Base.prototype)) return true
-  if (Class.props.length > Base.props.length) return false
-  for (let prototype = Class.prototype; prototype !== Base.prototype; prototype = Object.getPrototypeOf(prototype)) {
-    if (Reflect.ownKeys(prototype).length > 1) return false
+interface Decorated extends Record<PropertyKey, unknown> { [kPrototype]: object }
+
+function decorate (instance: Decorated, { values, prototype }: Decorations): void {
+  instance[kPrototype] = prototype
+  for (const { key, value } of values) instance[key] = value
+}
+
+/** What was decorated with these names is found where the instance says. */
+function withMethods (Class: Constructor, { methods }: Names): Constructor {
+  for (const name of methods) {
+    Object.defineProperty(Class.prototype, name, {
+      get (this: Decorated) { return Reflect.get(this[kPrototype], name, this) },
+      set (this: Decorated, value: unknown) {
+        if (!Reflect.set(this[kPrototype], name, value, this)) throw new TypeError(`Cannot set property ${String(name)}, which has only a getter`)
+      }
+    })
   }
-  return true
+  return Class
 }

@@ -69,6 +69,43 @@ const decorators: Record<string, Contract> = {
     program: decorate,
     ask: ['/shared']
   },
+  'requests and replies: symbols, what is set over a function and an accessor, and what is made of a request': {
+    app: app => { app.decorateReply('shout', () => 'the app') },
+    program: (scope, note) => {
+      const key = Symbol('key')
+      scope.decorateRequest(key as unknown as string, 'of a symbol')
+      scope.decorateRequest('call', function (this: FastifyRequest) { return this.url })
+      scope.decorateRequest('fixed', { getter: () => 'fixed' })
+      scope.decorateRequest('kept', {
+        getter () { return (this as { own?: string }).own ?? 'nothing' },
+        setter (value: string) { Object.assign(this, { own: `${value}!` }) }
+      })
+      scope.decorateReply('shout', () => 'the program')
+      scope.get('/own', async (request, reply) => {
+        const own = request as unknown as { [key]: string, call: () => string, fixed: string, kept: string }
+        const seen = [own[key], own.call(), own.fixed, own.kept, Object.create(own).call(), Object.hasOwn(own, 'call'), 'call' in own]
+        let refused: unknown
+        try { own.fixed = 'other' } catch (error) { refused = error }
+        note(refused instanceof TypeError)
+        own.call = () => 'replaced'
+        own.kept = 'kept'
+        return [seen, own.call(), Object.hasOwn(own, 'call'), own.fixed, own.kept, reply.getDecorator<() => string>('shout')()]
+      })
+    },
+    ask: ['/own', '/own']
+  },
+  'requests and replies: those of the route, in the 404 handler that it calls': {
+    program: scope => {
+      decorate(scope)
+      scope.setNotFoundHandler(async (request, reply) => [request.getDecorator('route') ?? 'none', reply.getDecorator<() => string>('shout').call(reply), request.getDecorator('mark')])
+      scope.register(async child => {
+        child.decorateReply('late', () => 'late')
+        child.addHook('onSend', async (_request, reply, payload) => `${payload} ${reply.getDecorator<() => string>('late')()}`)
+        child.get('/gone', (_request, reply) => { reply.callNotFound() })
+      })
+    },
+    ask: ['/gone', '/nowhere']
+  },
   'requests: a null that hooks of the app and of the program fill': {
     app: app => {
       app.decorateRequest('user', null as never)
