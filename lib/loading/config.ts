@@ -28,7 +28,7 @@ export async function readConfig (
 }
 
 async function readFolderConfig (folder: TenantFolder, context: ConfigContext): Promise<object> {
-  const file = await folder.one(CONFIG_FILES)
+  const file = folder.one(CONFIG_FILES)
   if (file === undefined) return {}
   const config = await folder.inFile(file, async () => answerOf((await importChanged(file))['default'], context))
   return checkObject(config, file.endsWith('.json') ? folder.nameOf(file) : `the default export of ${folder.nameOf(file)}`)

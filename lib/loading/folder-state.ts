@@ -1,5 +1,5 @@
-import { lstat, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat } from 'node:fs/promises'
+import { filesBelow } from './files-below.ts'
 import { isInstalled } from './is-installed.ts'
 import { noSuchFile } from './no-such-file.ts'
 
@@ -7,8 +7,7 @@ const MODULE = /\.(?:[cm]?[jt]s|json)$/
 
 /** Changes with every module that is written, added or taken away; installed packages and data apart. */
 export async function folderState (dir: string): Promise<string> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-  const paths = entries.map(entry => join(entry.parentPath, entry.name)).filter(path => MODULE.test(path) && !isInstalled(path))
+  const paths = (await filesBelow(dir)).filter(path => MODULE.test(path) && !isInstalled(path))
   // What has gone meanwhile does not count.
   const stats = await Promise.all(paths.map(path => lstat(path, { bigint: true }).catch(noSuchFile)))
   const times = stats.filter(stat => stat !== undefined).map(stat => stat.ctimeNs)

@@ -1,5 +1,6 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
+import { filesBelow } from './files-below.ts'
 
 /** What went wrong in one of a tenant's files: the message names the file, relative to the tenant's folder; `cause` is the error itself. */
 export class TenantFileError extends Error {
@@ -10,21 +11,23 @@ export class TenantFileError extends Error {
 const NO_CODE = /\.d\.[cm]?ts$|\.(?:test|spec)\.[^.]+$/
 const CODE_OR_JSON = /\.(?:[cm]?[jt]s|json)$/
 
-/** A tenant's folder. */
+/** A tenant's folder, while it is loaded. */
 export class TenantFolder {
   readonly dir: string
+  /** The names of what is directly in the folder. */
+  readonly entries: readonly string[]
 
-  private constructor (dir: string) {
+  private constructor (dir: string, entries: readonly string[]) {
     this.dir = dir
+    this.entries = entries
   }
 
   /** The folder at the absolute path `dir`. Throws an Error when there is none. */
   static async open (dir: string): Promise<TenantFolder> {
-    const stats = await stat(dir).catch((cause: unknown) => {
-      throw new Error("The tenant's folder cannot be read", { cause })
+    const entries = await readdir(dir).catch((cause: NodeJS.ErrnoException) => {
+      throw new Error(cause.code === 'ENOTDIR' ? "The tenant's folder is a file" : "The tenant's folder cannot be read", { cause })
     })
-    if (!stats.isDirectory()) throw new Error("The tenant's folder is a file")
-    return new TenantFolder(dir)
+    return new TenantFolder(dir, entries)
   }
 
   /** The absolute path of something in the folder. */
@@ -53,35 +56,25 @@ export class TenantFolder {
   }
 
   /** The one file of the folder that has one of these names. Throws an Error naming them when there are several. */
-  async one (names: readonly string[]): Promise<string | undefined> {
-    const entries = await this.entries()
-    const found = names.filter(name => entries.includes(name))
+  one (names: readonly string[]): string | undefined {
+    const found = names.filter(name => this.has(name))
     if (found.length > 1) throw new Error(`Only one of ${found.join(' and ')} may exist`)
     return found[0] === undefined ? undefined : this.path(found[0])
   }
 
   /** The modules and JSON files below a sub-folder, sorted by name; none when there is no such folder. */
   async modulesAndJson (name: string): Promise<string[]> {
-    if (!await this.has(name)) return []
-    const entries = await readdir(this.path(name), { recursive: true, withFileTypes: true })
-    return entries
-      .filter(entry => !entry.isDirectory())
-      .map(entry => join(entry.parentPath, entry.name))
-      .filter(file => CODE_OR_JSON.test(file) && !NO_CODE.test(file) && !this.#isHidden(file))
-      .sort()
+    if (!this.has(name)) return []
+    const files = await filesBelow(this.path(name))
+    return files.filter(file => CODE_OR_JSON.test(file) && !NO_CODE.test(file) && !this.#isHidden(file)).sort()
   }
 
-  /** Whether there is such a sub-folder. */
-  async has (name: string): Promise<boolean> {
-    return (await this.entries()).includes(name)
-  }
-
-  /** The names of what is directly in the folder. */
-  async entries (): Promise<string[]> {
-    return readdir(this.dir)
+  /** Whether there is such an entry. */
+  has (name: string): boolean {
+    return this.entries.includes(name)
   }
 
   #isHidden (file: string): boolean {
-    return this.nameOf(file).split('/').some(part => part.startsWith('.') || part === 'node_modules')
+    return this.nameOf(file).split('/').some(part => part.startsWith('.'))
   }
 }

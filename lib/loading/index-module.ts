@@ -20,7 +20,7 @@ const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extension => `i
  * Throws an Error naming the file when its default export is no plugin.
  */
 export async function readIndex (folder: TenantFolder, main?: string): Promise<IndexModule | null> {
-  const file = main ?? await folder.one(INDEX_FILES)
+  const file = main ?? folder.one(INDEX_FILES)
   if (file === undefined) return null
   return folder.inFile(file, async () => {
     const module = await importModule(file)

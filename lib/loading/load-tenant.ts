@@ -50,7 +50,7 @@ export async function loadTenant (
   const tenant = introduce({ name, config, services })
   const given: TenantPluginOptions = { tenant, config }
 
-  if (folder !== null) await warnOfMisnamed(scope.log, folder, index !== null)
+  if (folder !== null) warnOfMisnamed(scope.log, folder, index !== null)
   if (folder !== null) await addSchemas(scope, folder)
   if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
   await register(scope, definition.plugin as PluginFunction | undefined, given)

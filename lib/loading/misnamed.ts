@@ -8,8 +8,8 @@ const PARTS = ['plugins', 'routes', 'schemas', 'services']
  * Warns of what seems to be meant for a part of the tenant's folder and is passed over: `route/`, say, or `routes.js` where no index
  * module can import it.
  */
-export async function warnOfMisnamed (log: FastifyBaseLogger, folder: TenantFolder, hasIndex: boolean): Promise<void> {
-  for (const entry of await folder.entries()) {
+export function warnOfMisnamed (log: FastifyBaseLogger, folder: TenantFolder, hasIndex: boolean): void {
+  for (const entry of folder.entries) {
     const { name, ext } = parse(entry)
     const part = PARTS.find(part => entry !== part && [part, part.slice(0, -1)].includes(name.toLowerCase()))
     if (part === undefined || (hasIndex && ext !== '')) continue

@@ -25,7 +25,7 @@ const autoload = fastifyAutoload as unknown as FastifyPluginAsync<AutoloadPlugin
  * Throws an Error naming the file that fails.
  */
 export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, given: Omit<Partial<AutoloadPluginOptions>, 'dir'>): Promise<void> {
-  if (!await folder.has(name)) return
+  if (!folder.has(name)) return
   const options = { ...given, dir: folder.path(name) }
   await folder.inFile(options.dir, async () => {
     const files = await readFiles(folder, await scan(scope, options), options)
