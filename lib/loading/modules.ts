@@ -6,7 +6,7 @@ import { types } from 'node:util'
 import { isObject } from '../check.ts'
 import { dropCommonJs } from './common-js.ts'
 import { noSuchFile } from './no-such-file.ts'
-import { readJson } from './read-json.ts'
+import { readJson, readJsonSync } from './read-json.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -22,7 +22,7 @@ const ADDED = new Set(['default', 'module.exports', '__esModule'])
  */
 export async function importModule (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return { default: await readJson(file) }
-  return exportsOf(await isCommonJs(file) ? namespaceOf(require(file)) : await import(pathToFileURL(file).href))
+  return exportsOf(isCommonJs(file) ? namespaceOf(require(file)) : await import(pathToFileURL(file).href))
 }
 
 /**
@@ -30,7 +30,7 @@ export async function importModule (file: string): Promise<ModuleExports> {
  */
 export async function importChanged (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return importModule(file)
-  if (await isCommonJs(file)) {
+  if (isCommonJs(file)) {
     // Node knows modules by the paths behind symbolic links.
     dropCommonJs(await realpath(file))
     return importModule(file)
@@ -43,16 +43,25 @@ export async function importChanged (file: string): Promise<ModuleExports> {
  * What is CommonJS is required, as @fastify/autoload does: imported, it would stay in Node's cache of ES modules for ever, however
  * often it is read again. The nearest package.json says what `.js` is.
  */
-async function isCommonJs (file: string): Promise<boolean> {
+function isCommonJs (file: string): boolean {
   const extension = extname(file)
   if (extension !== '.js') return extension === '.cjs'
   return holdsCommonJs(dirname(file))
 }
 
-async function holdsCommonJs (dir: string): Promise<boolean> {
-  const manifest = await readJson(join(dir, 'package.json')).catch(noSuchFile) as { type?: string } | undefined
+function holdsCommonJs (dir: string): boolean {
+  const manifest = readManifest(dir)
   if (manifest !== undefined) return manifest.type !== 'module'
   return dir === dirname(dir) || holdsCommonJs(dirname(dir))
+}
+
+/** At once, as Node does: there are many folders to look in, and a file in few of them. */
+function readManifest (dir: string): { type?: string } | undefined {
+  try {
+    return readJsonSync(join(dir, 'package.json')) as { type?: string }
+  } catch (error) {
+    return noSuchFile(error as NodeJS.ErrnoException)
+  }
 }
 
 /** What `import()` would give. Node can require ES modules too: `.js` without a package.json may be one. */

@@ -6,7 +6,7 @@ export async function readJson (file: string): Promise<unknown> {
   return parse(await readFile(file, 'utf8'))
 }
 
-/** The same at once, for what Node reads so itself. */
+/** The same, at once. */
 export function readJsonSync (file: string): unknown {
   return parse(readFileSync(file, 'utf8'))
 }

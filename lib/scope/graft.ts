@@ -67,13 +67,14 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
   Object.setPrototypeOf(root, app)
 }
 
-function own (root: FastifyInstance, { app, internals, logController }: HostApp, { hooks, admit }: Scion): void {
+function own (root: FastifyInstance, { app, internals, logController, schemaControllers }: HostApp, { hooks, admit }: Scion): void {
   root.log = withOwnLevels(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']
   root.inject = admitted(root.inject as Inject, admit) as FastifyInstance['inject']
   const { bodyless, bodywith } = internals.get(app, 'methods')
   internals.set(root, 'hooks', hooks)
   internals.set(root, 'logController', logController)
+  internals.set(root, 'schemaController', schemaControllers.create())
   internals.set(root, 'methods', { bodyless: new Set(bodyless), bodywith: new Set(bodywith) })
   // An array that inherits from the app's, as in Fastify's children: plugins find there what they depend on.
   internals.set(root, 'registeredPlugins', Object.create(internals.get(app, 'registeredPlugins')))

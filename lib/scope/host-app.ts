@@ -12,6 +12,7 @@ import { Reroute } from './reroute.ts'
 import { noteOnResponse } from './responding.ts'
 import { rootOf } from './root-of.ts'
 import { routerOf } from './router.ts'
+import { SchemaControllers } from './schema-controllers.ts'
 import { Scope } from './scope.ts'
 import { TenantRequests } from './tenant-requests.ts'
 import { unannounced } from './unannounced.ts'
@@ -33,6 +34,7 @@ export class HostApp {
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
   /** Known when the app is ready. */
+  schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
   keptRoutes!: KeptRoutes
   readonly #handOver: HandOver
@@ -61,6 +63,7 @@ export class HostApp {
     this.#reroute = new Reroute(this, this.#order, hooks)
     this.#order.addHooks()
     app.addHook('onReady', async () => {
+      this.schemaControllers = new SchemaControllers(app, internals)
       this.tenantRequests = new TenantRequests(app, internals)
       this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)

@@ -3,6 +3,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { unannounced } from './unannounced.ts'
+import type { Build, Compile } from './shared-compilers.ts'
 
 /** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
 export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, params: unknown, context: RouteContext | null, query: unknown) => void
@@ -58,10 +59,21 @@ export interface Constructor {
   props: Array<{ key: string | symbol, value: unknown }>
 }
 
+/** Where an instance keeps its schemas, and what compiles them. */
+export interface SchemaController {
+  constructor: Function
+  opts: { compilersFactory?: { buildValidator?: Build } }
+  validatorCompiler: Compile | undefined
+  isCustomValidatorCompiler: boolean
+  getSchemas (): unknown
+  getValidatorCompiler (): Compile | undefined
+}
+
 /** What is behind the symbols that are used here. */
 interface Hidden {
-  options: { routerOptions: Record<string, unknown>, logger: unknown } & Record<string, unknown>
+  options: { routerOptions: Record<string, unknown>, logger: unknown, ajv: unknown } & Record<string, unknown>
   hooks: HookLists
+  schemaController: SchemaController
   children: FastifyInstance[]
   state: { closing: boolean }
   fourOhFour: { router: Router, setNotFoundHandler: (this: FastifyInstance, options: unknown, handler: unknown, avvio: unknown, routeHandler: RouteHandler) => void }
@@ -82,6 +94,7 @@ interface Hidden {
 const INSTANCE = {
   options: 'fastify.options',
   hooks: 'fastify.hooks',
+  schemaController: 'fastify.schemaController',
   children: 'fastify.children',
   state: 'fastify.state',
   fourOhFour: 'fastify.404',
