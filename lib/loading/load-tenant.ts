@@ -3,7 +3,7 @@ import { TenantFolder } from './folder.ts'
 import { displayName, readIndex } from './index-module.ts'
 import { warnOfMisnamed } from './misnamed.ts'
 import { guardRegister, unencapsulated } from './plugin-function.ts'
-import { autoloadFolder } from './plugins.ts'
+import { autoloadFolder, findPlugins } from './plugins.ts'
 import { addSchemas } from './schemas.ts'
 import { loadServices } from './services.ts'
 import { fillIn, readStandard } from './standard-config.ts'
@@ -41,7 +41,7 @@ export async function loadTenant (
   guardRegister(scope)
   const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir)
   const { id, dir } = definition
-  const config = await readConfig(scope, definition, folder, options.checkConfig)
+  const [config, found] = await Promise.all([readConfig(scope, definition, folder, options.checkConfig), findAll(scope, folder, options.autoload)])
   const plugins = readStandard(id, config)
   const index = folder === null ? null : await readIndex(folder)
   const services = new Map<string, unknown>()
@@ -55,21 +55,32 @@ export async function loadTenant (
   if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
   await register(scope, definition.plugin as PluginFunction | undefined, given)
   for (const plugin of plugins) await options.loaders.load(scope, plugin, given, { dir })
-  if (folder !== null) await loadFolders(scope, folder, options, given, services)
+  if (folder !== null) await loadFolders(scope, folder, found, options, given, services)
+}
+
+/** What is in the folders that are autoloaded. */
+interface Found { plugins: string[], routes: string[] }
+
+async function findAll (scope: FastifyInstance, folder: TenantFolder | null, settings: LoadingOptions['autoload']): Promise<Found> {
+  if (folder === null) return { plugins: [], routes: [] }
+  const names = ['plugins', 'routes'] as const
+  const [plugins, routes] = await Promise.all(names.map(name => findPlugins(scope, folder, name, settings[name])))
+  return { plugins, routes } as Found
 }
 
 /** Each may use what those before it made: services the plugins' decorators, routes both. */
 async function loadFolders (
   scope: FastifyInstance,
   folder: TenantFolder,
+  found: Found,
   { autoload, services: makeArgs }: LoadingOptions,
   given: TenantPluginOptions,
   services: Map<string, unknown>
 ): Promise<void> {
   const { plugins, routes } = autoload
-  await autoloadFolder(scope, folder, 'plugins', { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
+  await autoloadFolder(scope, folder, 'plugins', found.plugins, { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
   await loadServices(scope.log, folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
-  await autoloadFolder(scope, folder, 'routes', { autoHooks: true, ...routes, options: { ...routes.options, ...given } })
+  await autoloadFolder(scope, folder, 'routes', found.routes, { autoHooks: true, ...routes, options: { ...routes.options, ...given } })
 }
 
 async function register (scope: FastifyInstance, plugin: PluginFunction | undefined, options: TenantPluginOptions): Promise<void> {

@@ -20,15 +20,21 @@ interface PluginFile extends PluginSettings {
 /** It is called and not registered, so that what it registers can be told apart. Its types say callback; it is an async function. */
 const autoload = fastifyAutoload as unknown as FastifyPluginAsync<AutoloadPluginOptions>
 
-/**
- * Registers what is in the folder `plugins/` or `routes/` with @fastify/autoload, if there is such a folder.
- * Throws an Error naming the file that fails.
- */
-export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, given: Omit<Partial<AutoloadPluginOptions>, 'dir'>): Promise<void> {
-  if (!folder.has(name)) return
-  const options = { ...given, dir: folder.path(name) }
+export type AutoloadSettings = Omit<Partial<AutoloadPluginOptions>, 'dir'>
+
+/** The files in the folder `plugins/` or `routes/` that @fastify/autoload takes; none when there is no such folder. */
+export async function findPlugins (scope: FastifyInstance, folder: TenantFolder, name: string, settings: AutoloadSettings): Promise<string[]> {
+  if (!folder.has(name)) return []
+  const dir = folder.path(name)
+  return folder.inFile(dir, () => scan(scope, { ...settings, dir }))
+}
+
+/** Registers what was found in the folder with @fastify/autoload. Throws an Error naming the file that fails. */
+export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, found: string[], settings: AutoloadSettings): Promise<void> {
+  if (found.length === 0) return
+  const options = { ...settings, dir: folder.path(name) }
   await folder.inFile(options.dir, async () => {
-    const files = await readFiles(folder, await scan(scope, options), options)
+    const files = await readFiles(folder, found, options)
     refuseSameNames(folder, files)
     warnOfOthers(scope, folder, files)
     await autoload(attributing(scope, folder, files), options)
@@ -36,7 +42,7 @@ export async function autoloadFolder (scope: FastifyInstance, folder: TenantFold
   })
 }
 
-/** The files that autoload takes: it runs with a filter that notes them and lets none of them pass. */
+/** It runs with a filter that notes them and lets none of them pass. */
 async function scan (scope: FastifyInstance, options: AutoloadPluginOptions): Promise<string[]> {
   const files: string[] = []
   const note = (path: string): boolean => {
@@ -55,6 +61,7 @@ function matches (filter: AutoloadPluginOptions['ignoreFilter'], path: string): 
 
 async function readFiles (folder: TenantFolder, paths: string[], { options }: AutoloadPluginOptions): Promise<PluginFile[]> {
   const files: PluginFile[] = []
+  // One after the other: several may set `autoConfig` on the same function.
   for (const file of paths) {
     const module = await folder.inFile(file, () => importModule(file))
     const exports = [module['default'], (module['default'] as { default?: unknown } | undefined)?.default]

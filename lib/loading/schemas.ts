@@ -18,8 +18,10 @@ const KEYWORDS = [
 /** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file. */
 export async function addSchemas (scope: FastifyInstance, folder: TenantFolder): Promise<void> {
   const files = new Map<string, string>()
-  for (const file of await folder.modulesAndJson('schemas')) {
-    for (const schema of await folder.inFile(file, () => readSchemas(file))) {
+  const paths = await folder.modulesAndJson('schemas')
+  const read = await Promise.all(paths.map(async file => ({ file, schemas: await folder.inFile(file, () => readSchemas(file)) })))
+  for (const { file, schemas } of read) {
+    for (const schema of schemas) {
       const other = files.get(schema.$id)
       if (other !== undefined) throw new Error(`Two schemas '${schema.$id}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
       files.set(schema.$id, file)

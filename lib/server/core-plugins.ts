@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { FST_TENANT_PLUGIN_FAILED } from '../errors.ts'
 import { TenantFolder } from '../loading/folder.ts'
 import { matchingPackages } from '../sources/packages.ts'
-import { autoloadFolder } from '../loading/plugins.ts'
+import { autoloadFolder, findPlugins } from '../loading/plugins.ts'
 import type { FastifyInstance } from 'fastify'
 import type { PluginManager } from '../loading/plugin-manager.ts'
 import type { ResolvedServerConfig } from '../../types/index.ts'
@@ -57,7 +57,8 @@ async function readFolders (dir: string, app: FastifyInstance): Promise<string[]
 
 async function loadFolder (app: FastifyInstance, dir: string, name: string): Promise<void> {
   try {
-    await autoloadFolder(app, await TenantFolder.open(dir), name, AUTOLOAD)
+    const folder = await TenantFolder.open(dir)
+    await autoloadFolder(app, folder, name, await findPlugins(app, folder, name, AUTOLOAD), AUTOLOAD)
   } catch (cause) {
     // An Error that names the file, whatever the plugin has thrown.
     throw new FST_TENANT_PLUGIN_FAILED(name, (cause as Error).message, { cause })
