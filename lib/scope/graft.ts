@@ -2,7 +2,6 @@ import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { unannounced } from './unannounced.ts'
 import { InertServer } from './inert-server.ts'
-import { outerId } from './outer.ts'
 import { withOwnLevels } from './own-levels.ts'
 import { customStrategies } from './router.ts'
 import type { HostApp } from './host-app.ts'
@@ -67,7 +66,7 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
   Object.setPrototypeOf(root, app)
 }
 
-function own (root: FastifyInstance, { app, internals, logController, schemaControllers }: HostApp, { hooks, admit }: Scion): void {
+function own (root: FastifyInstance, { app, internals, genReqId, logController, schemaControllers }: HostApp, { hooks, admit }: Scion): void {
   root.log = withOwnLevels(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']
   root.inject = admitted(root.inject as Inject, admit) as FastifyInstance['inject']
@@ -78,7 +77,7 @@ function own (root: FastifyInstance, { app, internals, logController, schemaCont
   internals.set(root, 'methods', { bodyless: new Set(bodyless), bodywith: new Set(bodywith) })
   // An array that inherits from the app's, as in Fastify's children: plugins find there what they depend on.
   internals.set(root, 'registeredPlugins', Object.create(internals.get(app, 'registeredPlugins')))
-  internals.set(root, 'genReqId', outerId(raw => internals.get(app, 'genReqId')(raw)))
+  internals.set(root, 'genReqId', genReqId)
   // With a context in place Fastify leaves out the 404 router's trees for every HTTP method: 100 of a root's 160 KB.
   internals.set(root, 'fourOhFourContext', {} as never)
 }

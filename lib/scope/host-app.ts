@@ -9,6 +9,7 @@ import { Internals } from './internals.ts'
 import { KeptRoutes } from './kept-routes.ts'
 import { RegisteredOrder } from './registered-order.ts'
 import { Reroute } from './reroute.ts'
+import { outerId } from './outer.ts'
 import { noteOnResponse } from './responding.ts'
 import { rootOf } from './root-of.ts'
 import { routerOf } from './router.ts'
@@ -20,7 +21,7 @@ import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
 import type { Scion } from './graft.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
-import type { RouteContext, RouteMatch, Router } from './internals.ts'
+import type { Hidden, RouteContext, RouteMatch, Router } from './internals.ts'
 import type { LogController } from './log-controller.ts'
 
 const ORDERS = { first: FirstOrder, registered: RegisteredOrder }
@@ -33,6 +34,8 @@ export class HostApp {
   /** Fastify makes no loggers for requests where the app has none. */
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
+  /** What makes the ids of tenants' requests. */
+  readonly genReqId: Hidden['genReqId']
   /** Known when the app is ready. */
   schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
@@ -52,6 +55,7 @@ export class HostApp {
     // Where there is no logger each instance gets another object, of the same functions.
     this.hasLogger = app.log.info !== unannounced(() => Fastify()).log.info
     this.upgrades = new Upgrades(app)
+    this.genReqId = outerId(raw => internals.get(app, 'genReqId')(raw))
     this.#handOver = new HandOver(internals, this.upgrades)
   }
 
@@ -64,7 +68,7 @@ export class HostApp {
     this.#order.addHooks()
     app.addHook('onReady', async () => {
       this.schemaControllers = new SchemaControllers(app, internals)
-      this.tenantRequests = new TenantRequests(app, internals)
+      this.tenantRequests = new TenantRequests(app, internals, this)
       this.keptRoutes = new KeptRoutes(this.router)
       answerUnknownUrls(app, internals)
       const contexts = this.#contexts()

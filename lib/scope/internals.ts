@@ -70,7 +70,7 @@ export interface SchemaController {
 }
 
 /** What is behind the symbols that are used here. */
-interface Hidden {
+export interface Hidden {
   options: { routerOptions: Record<string, unknown>, logger: unknown, ajv: unknown } & Record<string, unknown>
   hooks: HookLists
   schemaController: SchemaController

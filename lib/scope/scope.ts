@@ -9,14 +9,17 @@ import type { HostApp } from './host-app.ts'
 import type { RouteContext, RouteMatch, Router } from './internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
+const kFirst = Symbol('fastify-multitenant.first')
+
+/** A route that answers whatever the app has at its URL. */
+interface Marked extends RouteContext { [kFirst]?: boolean }
+
 /** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
 export class Scope {
   readonly #host: HostApp
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
-  /** The contexts of the routes that answer whatever the app has at their URLs. */
-  readonly #first = new WeakSet<RouteContext>()
   #tenant: Tenant | undefined
 
   constructor (host: HostApp, scion: Omit<Scion, 'defaultRoute'>) {
@@ -39,7 +42,7 @@ export class Scope {
     for (const { store } of this.#router.routes) {
       noteOnResponse(store)
       if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
-      if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) this.#first.add(store)
+      if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) (store as Marked)[kFirst] = true
     }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
   }
@@ -77,7 +80,7 @@ export class Scope {
   firstRouteFor (raw: IncomingMessage): RouteMatch | null {
     if (this.#router.constrainer.asyncStrategiesInUse.size > 0) return null
     const found = findRoute(this.#router, raw)
-    return found !== null && found.store !== null && this.#first.has(found.store) ? found : null
+    return found !== null && found.store !== null && (found.store as Marked)[kFirst] === true ? found : null
   }
 
   /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged, and no plugin waits for those of another. */

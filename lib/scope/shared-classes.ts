@@ -9,6 +9,8 @@ export interface Names {
   methods: PropertyKey[]
 }
 
+const NO_NAMES: Names = { values: [], methods: [] }
+
 /** What a tenant decorated its requests, or replies, with. */
 export interface Decorations {
   names: Names
@@ -33,21 +35,21 @@ export class SharedClasses {
     this.#build = build
   }
 
-  /** What a class that Fastify made for a tenant adds to the app's. */
-  decorationsOf (Own: Constructor): Decorations {
-    const values = Own.props.slice(this.#AppClass.props.length)
-    const names: Names = { values: values.map(({ key }) => key), methods: [] }
-    const decorations = { names, values, prototype: Own.prototype }
+  /** What a class that Fastify made for a tenant adds to the app's; `undefined` when that is nothing. */
+  decorationsOf (Own: Constructor): Decorations | undefined {
     // Fastify passes over classes that nothing was decorated on: this one may be the base of the app's.
-    if (Object.prototype.isPrototypeOf.call(Own.prototype, this.#AppClass.prototype)) return decorations
+    if (Object.prototype.isPrototypeOf.call(Own.prototype, this.#AppClass.prototype)) return undefined
+    const values = Own.props.slice(this.#AppClass.props.length)
+    const methods: PropertyKey[] = []
     for (let prototype = Own.prototype; prototype !== this.#AppClass.prototype; prototype = Object.getPrototypeOf(prototype)) {
-      names.methods.push(...Reflect.ownKeys(prototype).filter(name => name !== 'constructor'))
+      methods.push(...Reflect.ownKeys(prototype).filter(name => name !== 'constructor'))
     }
-    return decorations
+    if (values.length + methods.length === 0) return undefined
+    return { names: { values: values.map(({ key }) => key), methods }, values, prototype: Own.prototype }
   }
 
   /** The class for all who decorate with these names. */
-  classFor (names: Names): Constructor {
+  classFor (names = NO_NAMES): Constructor {
     const known = this.#known.find(other => isEqual(other.names.values, names.values) && isEqual(other.names.methods, names.methods))
     if (known !== undefined) return known.Class
     if (this.#known.length === MAX_CLASSES) this.#known.shift()

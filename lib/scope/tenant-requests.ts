@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { SharedClasses } from './shared-classes.ts'
 import { unannounced } from './unannounced.ts'
-import type { Constructor, Internals, RouteContext } from './internals.ts'
+import type { Constructor, Hidden, Internals, RouteContext } from './internals.ts'
 import type { Decorations, Names } from './shared-classes.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
@@ -16,8 +17,8 @@ const kPrototype = Symbol('fastify-multitenant.prototype')
 interface Tenanted {
   [kTenant]?: Tenant
   [kServer]?: FastifyInstance
-  [kRequest]?: Decorations
-  [kReply]?: Decorations
+  [kRequest]?: Decorations | undefined
+  [kReply]?: Decorations | undefined
 }
 
 /** The Fastify instance that a route was made in, which `context.server` may only stand in for. */
@@ -30,20 +31,25 @@ export function instanceOf (context: RouteContext & Tenanted): FastifyInstance {
  * could specialize no code for them: with 1,000 tenants in turn a request would take ten times as long.
  */
 export class TenantRequests {
-  readonly #app: FastifyInstance
   readonly #internals: Internals
   readonly #requests: SharedClasses
   readonly #replies: SharedClasses
+  readonly #standIn: FastifyInstance
   readonly #defaultLoggerFactory: unknown
 
-  /** To be made when the app is ready: what its requests and replies are decorated with is known. */
-  constructor (app: FastifyInstance, internals: Internals) {
+  /**
+   * To be made when the app is ready: what its requests and replies are decorated with is known.
+   * @param common what the instances of tenants have unless they have set their own
+   */
+  constructor (app: FastifyInstance, internals: Internals, common: Pick<Hidden, 'genReqId' | 'logController'>) {
     const AppRequest = internals.get(app, 'Request')
     const AppReply = internals.get(app, 'Reply')
-    this.#app = app
     this.#internals = internals
     this.#requests = new SharedClasses(AppRequest, names => requestClass(AppRequest, names, internals))
     this.#replies = new SharedClasses(AppReply, names => replyClass(AppReply, names, internals))
+    this.#standIn = Object.create(app)
+    internals.set(this.#standIn, 'genReqId', common.genReqId)
+    internals.set(this.#standIn, 'logController', common.logController)
     this.#defaultLoggerFactory = internals.get(unannounced(() => Fastify()), 'childLoggerFactory')
   }
 
@@ -56,18 +62,17 @@ export class TenantRequests {
     shared[kServer] = context.server
     shared[kRequest] = this.#requests.decorationsOf(context.Request)
     shared[kReply] = this.#replies.decorationsOf(context.Reply)
-    shared.Request = this.#requests.classFor(shared[kRequest].names)
-    shared.Reply = this.#replies.classFor(shared[kReply].names)
+    shared.Request = this.#requests.classFor(shared[kRequest]?.names)
+    shared.Reply = this.#replies.classFor(shared[kReply]?.names)
     // A factory of the user's is called with the instance.
-    if (context.childLoggerFactory === this.#defaultLoggerFactory) shared.server = this.#standIn(context.server)
+    if (context.childLoggerFactory === this.#defaultLoggerFactory && this.#isAlike(context.server)) shared.server = this.#standIn
   }
 
-  /** What Fastify itself reads from a route's instance on each request. All else gets the instance, by `request.server` and `reply.server`. */
-  #standIn (server: FastifyInstance): FastifyInstance {
-    const standIn: FastifyInstance = Object.create(this.#app)
-    for (const name of ['genReqId', 'logController', 'methods'] as const) this.#internals.set(standIn, name, this.#internals.get(server, name))
-    standIn.hasConstraintStrategy = server.hasConstraintStrategy
-    return standIn
+  /** Whether what Fastify itself reads from a route's instance on each request is the same. All else gets the instance, by `request.server` and `reply.server`. */
+  #isAlike (server: FastifyInstance): boolean {
+    const has = <Name extends keyof Hidden> (name: Name): [Hidden[Name], Hidden[Name]] => [this.#internals.get(server, name), this.#internals.get(this.#standIn, name)]
+    return isDeepStrictEqual(...has('methods')) && Object.is(...has('genReqId')) && Object.is(...has('logController')) &&
+      server.hasConstraintStrategy('version') === this.#standIn.hasConstraintStrategy('version')
   }
 }
 
