@@ -6,7 +6,8 @@
  * of its own. On a machine of two cores it shares them with the load generator, and worker threads share theirs with the server.
  * Only one of the apps is loaded at a time; the rounds are interleaved, each gives the ratios of the apps to plain Fastify, and the
  * medians of these ratios count: for requests per second, for the time that the server's process works for a request, which other
- * work on the machine disturbs least, and for the time that 99 of 100 requests do not pass. As many requests as possible are sent:
+ * work on the machine disturbs least, and for the time that 99 of 100 requests do not pass. Two processes of the same app differ by
+ * some percent for as long as they live, so all are started three times, the second time in the opposite order. As many requests as possible are sent:
  * p99 is the wait behind 49 others and follows the rate.
  */
 import autocannon from 'autocannon'
@@ -16,6 +17,9 @@ import { median } from './support/median.js'
 import { serve, startWorkers } from './support/workers.js'
 
 const CONNECTIONS = 50
+const STARTS = 3
+/** Rounds after each start, the first of which does not count: V8 has optimized nothing. */
+const ROUNDS = 5
 const REQUESTS_OF_EACH = 20
 
 /** The app and the number of its tenants. --quick takes the first ones. */
@@ -37,16 +41,8 @@ if (process.send !== undefined) {
 /** The figures as rows of the table. */
 export async function measure ({ quick }) {
   const runs = quick ? RUNS.slice(0, QUICK) : RUNS
-  const workers = await startWorkers(import.meta.filename, runs)
   const rounds = []
-  for (let round = 0; round < (quick ? 1 : 9); round++) {
-    const loads = {}
-    for (const run of runs) loads[run] = await load(() => workers.ask(run), 1)
-    rounds.push(loads)
-  }
-  workers.end()
-  // In the first round V8 has optimized nothing.
-  if (!quick) rounds.shift()
+  for (let start = 0; start < (quick ? 1 : STARTS); start++) rounds.push(...await loadAll(start === 1 ? runs.toReversed() : runs, quick ? 2 : ROUNDS))
 
   const ratio = (what, run, than) => median(rounds.map(loads => loads[run][what] / loads[than][what]))
   const rate = (run, than) => ratio('rate', run, than) * 100
@@ -66,6 +62,19 @@ function named (run) {
 }
 
 /** Requests per second, the p99 in ms, and the microseconds that the server's process works for a request. */
+/** Loads each app in each round. */
+async function loadAll (runs, count) {
+  const workers = await startWorkers(import.meta.filename, runs)
+  const rounds = []
+  for (let round = 0; round < count; round++) {
+    const loads = {}
+    for (const run of runs) loads[run] = await load(() => workers.ask(run), 1)
+    rounds.push(loads)
+  }
+  workers.end()
+  return rounds.slice(1)
+}
+
 async function load (ask, duration) {
   const { url, requests, processor: before } = await ask()
   // All requests are sent as soon as possible, so none is kept back by a pace.

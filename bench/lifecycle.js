@@ -262,13 +262,13 @@ async function disturbers () {
   }
 }
 
-/** Keeps so many requests of one tenant going, a pause of 100 ms between two, until it is told to stop. */
+/** Keeps so many requests of one tenant going, a pause of 100 ms on average between two, until it is told to stop. Clients do not keep step. */
 async function disturb (url, id, connections, signal) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   await Promise.all(Array.from({ length: connections }, async () => {
     while (!signal.aborted) {
       await get(agent, url, id).catch(() => {})
-      await setTimeout(100)
+      await setTimeout(200 * Math.random())
     }
   }))
   agent.destroy()
