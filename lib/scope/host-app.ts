@@ -36,7 +36,7 @@ export class HostApp {
   readonly upgrades: Upgrades
   /** What makes the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']
-  /** Known when the app is ready. */
+  /** Known when all plugins of the app have loaded. */
   schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
   keptRoutes!: KeptRoutes
@@ -67,9 +67,7 @@ export class HostApp {
     this.#reroute = new Reroute(this, this.#order, hooks)
     this.#order.addHooks()
     app.addHook('onReady', async () => {
-      this.schemaControllers = new SchemaControllers(app, internals)
-      this.tenantRequests = new TenantRequests(app, internals, this)
-      this.keptRoutes = new KeptRoutes(this.router)
+      this.#settle()
       answerUnknownUrls(app, internals)
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
@@ -104,6 +102,7 @@ export class HostApp {
 
   /** An empty scope for one generation of a tenant. */
   createScope (scion: Pick<Scion, 'id' | 'pluginTimeout' | 'admit'>): Scope {
+    this.#settle()
     return new Scope(this, { ...scion, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
   }
 
@@ -139,6 +138,13 @@ export class HostApp {
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
     this.#handOver.run(request, reply, route)
+  }
+
+  /** Takes what tenants share from an app that is whole: at the latest when it is ready, earlier where an onReady hook of its own loads a tenant. */
+  #settle (): void {
+    this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
+    this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
+    this.keptRoutes ??= new KeptRoutes(this.router)
   }
 
   /** The routes that run the plugin's hooks. */
