@@ -12,7 +12,7 @@ import fp from 'fastify-plugin'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import multitenant from '../index.ts'
-import { answers, answersBehind, appWith, call, Door, Events, fakeTime, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
+import { alive, answers, answersBehind, appWith, call, Door, Events, fakeTime, latch, listen, LogLines, MemorySource, refusal, send, turn, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
@@ -108,6 +108,39 @@ t.test('negative control: close() of Fastify alone ends the database of a reques
   t.same(events, ['database closed'])
   door.open()
   t.equal((await response).body, 'database closed')
+})
+
+t.test('a response that somebody keeps keeps none that ran beside it', async t => {
+  const doors = [new Door(), new Door(), new Door()]
+  const kept: object[] = []
+  const beside: Array<WeakRef<object>> = []
+  const app = appWith(t, {
+    acme: {
+      plugin: async scope => {
+        scope.get<{ Params: { index: number } }>('/:index', async ({ params: { index } }, { raw }) => {
+          if (Number(index) === 1) kept.push(raw)
+          else beside.push(new WeakRef(raw))
+          await doors[index]?.pass()
+          return 'done'
+        })
+      }
+    }
+  })
+  // In a function of their own, for what they answer with to go out of sight.
+  await (async () => {
+    const sent = []
+    for (const [index, door] of doors.entries()) {
+      sent.push(send(app, 'acme', `/${index}`))
+      await door.reached
+    }
+    // The one that is kept ends while both of its neighbours run.
+    for (const index of [1, 0, 2]) {
+      doors[index]!.open()
+      t.equal((await sent[index]!).body, 'done')
+    }
+  })()
+  t.equal(await alive(beside), 0)
+  t.equal(kept.length, 1)
 })
 
 t.test('a client that leaves in the middle of a stream holds a tenant no longer', async t => {

@@ -52,7 +52,10 @@ export class Leases {
   }
 
   /** Counts a request or a job out: call `lease.release()`, which does so once. */
-  release ({ previous, next, holder }: Lease): void {
+  release (lease: Lease): void {
+    const { previous, next, holder } = lease
+    // Else one that is kept, or that the collector has found old, would keep all that came after it.
+    lease.previous = lease.next = undefined
     if (previous !== undefined) previous.next = next
     if (next !== undefined) next.previous = previous
     else this.#last = previous
