@@ -21,8 +21,8 @@ export const FST_TENANT_LOAD_FAILED = createError<[id: string, ...LoadContext]>(
 export const FST_TENANT_LOAD_TIMEOUT = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503)
 /** 403: the tenant is suspended. */
 export const FST_TENANT_SUSPENDED = createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403)
-/** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. */
-export const FST_TENANT_BUSY = createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503)
+/** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. Has no stack: taking one would be most of the work for each of a flood of requests. */
+export const FST_TENANT_BUSY = createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503, Error, false)
 /** 503: `maxActive` tenants are loaded and all of them are busy. */
 export const FST_TENANT_OVERLOADED = createError<[]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy', 503)
 /** 503: the tenant has been unloaded or the app is closing. */
