@@ -104,20 +104,49 @@ t.test('it ends when it has compiled much for tenants that may have gone', async
   t.equal(await takes(app, 'acme', 'a'.repeat(501)), true)
 })
 
-t.test('what the app has compiled is not what compiles for tenants, but of the same schemas', async t => {
+t.test('what the app has compiled is not what compiles for tenants: it knows none of their schemas', async t => {
+  const page = { type: 'object', properties: { page: { type: 'integer' } } }
   const own = (app: FastifyInstance): void => {
     app.addSchema(user)
-    app.get('/shared', { schema: { querystring: { type: 'object', properties: { page: { type: 'integer' } } } } }, async request => request.query)
+    app.get('/shared', { schema: { querystring: page, response: { 200: page } } }, async request => request.query)
   }
   const plugin: Plugin = async scope => {
-    t.type(scope.validatorCompiler, 'function')
+    t.equal(scope.validatorCompiler, undefined, 'as in a child of the app')
+    scope.addSchema({ $id: 'named', type: 'object', required: ['name'], properties: { name: { type: 'string' } } })
     scope.post('/', { schema: { body: { $ref: 'user#' } } }, async () => 'ok')
-    await scope.register(async child => { child.post('/nested', { schema: { body: { $ref: 'user#' } } }, async () => 'ok') })
+    await scope.register(async child => { child.post('/nested', { schema: { body: { $ref: 'named#' }, response: { 200: { $ref: 'named#' } } } }, async request => ({ ...request.body as object, more: 1 })) })
   }
   const { app, made } = await setUp(t, { acme: plugin, globex: plugin }, { own })
+  const nested = (id: string, payload: object): Promise<string> => app.inject({ method: 'POST', url: '/nested', headers: { 'x-tenant-id': id }, payload }).then(({ body }) => body)
   t.same((await app.inject('/shared?page=1')).json(), { page: 1 })
   t.same([await takes(app, 'acme', 'four'), await takes(app, 'globex', 'four')], [true, true])
+  t.same([await nested('acme', { name: 'Ada' }), await nested('globex', { name: 'Bob' })], ['{"name":"Ada"}', '{"name":"Bob"}'])
+  t.match(await nested('acme', {}), 'body must have required property')
   t.equal(made.length, 2)
+})
+
+t.test('a serializer of the user is that of the tenants, and of those of an app below the one that it was set on', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.setSerializerCompiler(() => () => '"mine"')
+  const plugin: Plugin = async scope => { scope.get('/', { schema: { response: { 200: { type: 'object' } } } }, async () => ({})) }
+  app.register(async child => { child.register(multitenant, { tenants: { acme: { plugin } } }) }, { prefix: '/below' })
+  t.equal((await app.inject({ url: '/below/', headers: { 'x-tenant-id': 'acme' } })).body, '"mine"')
+})
+
+t.test('a builder of validators of the user gets the schemas of each tenant', async t => {
+  const buildValidator = (schemas: object) => () => () => ({ value: Object.keys(schemas) })
+  const app = Fastify({ schemaController: { compilersFactory: { buildValidator: buildValidator as never } } })
+  t.teardown(() => app.close())
+  app.addSchema(user)
+  const plugin: Plugin = async scope => {
+    scope.addSchema({ $id: 'own', type: 'object' })
+    await scope.register(async child => { child.post('/', { schema: { body: { $ref: 'own#' } } }, async request => request.body) })
+  }
+  app.post('/shared', { schema: { body: { $ref: 'user#' } } }, async request => request.body)
+  app.register(multitenant, { tenants: { acme: { plugin } } })
+  t.same((await app.inject({ method: 'POST', url: '/shared', payload: {} })).json(), ['user'])
+  t.same((await app.inject({ method: 'POST', url: '/', headers: { 'x-tenant-id': 'acme' }, payload: {} })).json(), ['user', 'own'])
 })
 
 t.test('a compiler of the user is that of the tenants', async t => {

@@ -3,7 +3,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { unannounced } from './unannounced.ts'
-import type { Build, Compile } from './shared-compilers.ts'
+import type { Build } from './shared-compilers.ts'
 
 /** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
 export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, params: unknown, context: RouteContext | null, query: unknown) => void
@@ -59,19 +59,22 @@ export interface Constructor {
   props: Array<{ key: string | symbol, value: unknown }>
 }
 
+/** What makes compilers of schemas. */
+export interface CompilersFactory { buildValidator?: Build, buildSerializer?: unknown }
+
 /** Where an instance keeps its schemas, and what compiles them. */
 export interface SchemaController {
   constructor: Function
-  opts: { compilersFactory?: { buildValidator?: Build } }
-  validatorCompiler: Compile | undefined
+  parent?: SchemaController | undefined
+  /** What was given to the controller; a compiler that was set later is in a factory of its own. */
+  opts: { compilersFactory?: CompilersFactory }
+  compilersFactory: CompilersFactory
   isCustomValidatorCompiler: boolean
-  getSchemas (): unknown
-  getValidatorCompiler (): Compile | undefined
 }
 
 /** What is behind the symbols that are used here. */
 export interface Hidden {
-  options: { routerOptions: Record<string, unknown>, logger: unknown, ajv: unknown } & Record<string, unknown>
+  options: { routerOptions: Record<string, unknown>, logger: unknown } & Record<string, unknown>
   hooks: HookLists
   schemaController: SchemaController
   children: FastifyInstance[]
