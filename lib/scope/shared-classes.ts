@@ -40,10 +40,13 @@ export class SharedClasses {
     // Fastify passes over classes that nothing was decorated on: this one may be the base of the app's.
     if (Object.prototype.isPrototypeOf.call(Own.prototype, this.#AppClass.prototype)) return undefined
     const values = Own.props.slice(this.#AppClass.props.length)
-    const methods: PropertyKey[] = []
+    // A plugin may decorate with a name that the plugin around it has already.
+    const names = new Set<PropertyKey>()
     for (let prototype = Own.prototype; prototype !== this.#AppClass.prototype; prototype = Object.getPrototypeOf(prototype)) {
-      methods.push(...Reflect.ownKeys(prototype).filter(name => name !== 'constructor'))
+      Reflect.ownKeys(prototype).forEach(name => names.add(name))
     }
+    names.delete('constructor')
+    const methods = [...names]
     if (values.length + methods.length === 0) return undefined
     return { names: { values: values.map(({ key }) => key), methods }, values, prototype: Own.prototype }
   }

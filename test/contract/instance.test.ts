@@ -94,6 +94,22 @@ const decorators: Record<string, Contract> = {
     },
     ask: ['/own', '/own']
   },
+  'requests and replies: what a child sets over those of the program': {
+    program: async scope => {
+      decorate(scope)
+      decorated(scope)
+      await scope.register(async child => {
+        child.decorateRequest('shout', function (this: FastifyRequest) { return `child of ${this.url}` })
+        child.decorateReply('shout', { getter: () => () => 'a getter over a function' })
+        decorated(child)
+      }, { prefix: '/child' })
+      await scope.register(async child => {
+        child.decorateRequest('shout', 'a value over a function')
+        child.get('/value', async request => [request.getDecorator('shout'), Object.hasOwn(request, 'shout')])
+      })
+    },
+    ask: ['/decorated', '/child/decorated', '/value']
+  },
   'requests and replies: those of the route, in the 404 handler that it calls': {
     program: scope => {
       decorate(scope)
