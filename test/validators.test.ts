@@ -71,7 +71,16 @@ t.test('what JSON does not say of a schema is not lost', async t => {
   t.same([await takes(app, 'globex', 'acme'), await takes(app, 'globex', 'globex')], [false, true])
 })
 
-t.test('nor of the schemas that tenants add', async t => {
+t.test('the schema of a route is not taken for that of another tenant by its $id, nor for what it was before a reload', async t => {
+  let minLength = 3
+  const plugin: Plugin = async scope => asksFor(minLength++, [], { $id: 'body' })(scope, {} as never, () => {})
+  const { app } = await setUp(t, { acme: plugin, globex: async (...scope) => plugin(...scope) }, { ajv: { customOptions: { addUsedSchema: true } } })
+  t.same([await takes(app, 'acme', 'abc'), await takes(app, 'globex', 'abc'), await takes(app, 'globex', 'abcd')], [true, false, true])
+  await app.multitenant.reload('acme')
+  t.same([await takes(app, 'acme', 'abcd'), await takes(app, 'acme', 'abcde')], [false, true])
+})
+
+t.test('nor is what it does not say of the schemas that tenants add', async t => {
   const ajv: Ajv = { customOptions: { keywords: [{ keyword: 'check', validate: (check: (name: string) => boolean, name: string) => check(name) }] } as object }
   const checks = (expected: string): Plugin => async scope => {
     scope.addSchema({ $id: 'name', type: 'string', check: (name: string) => name === expected })

@@ -28,7 +28,7 @@ export class SharedCompilers {
 
   /** What a tenant has in place of Fastify's builder. */
   readonly build: Build = (schemas, options) => {
-    const key = jsonOf(schemas)
+    const key = namesSchemas(options) ? undefined : jsonOf(schemas)
     if (key === undefined) return this.#makeBuild()(schemas, options)
     const known = this.#compilers.get(key)
     if (known !== undefined && !known.isFull) return known.compile
@@ -60,6 +60,11 @@ class SharedCompiler {
     if (key !== undefined) this.#compiled.set(key, compiled)
     return compiled
   }
+}
+
+/** Whether a compiler takes two schemas of routes with one `$id` for the same: they may be those of two tenants, or of two generations of one. */
+function namesSchemas (options: unknown): boolean {
+  return (options as { customOptions?: { addUsedSchema?: boolean } }).customOptions?.addUsedSchema === true
 }
 
 /** What tells a schema from all others: `undefined` when JSON does not say all that is in it. */
