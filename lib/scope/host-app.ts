@@ -4,6 +4,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import { contextsWith, silenceHandedOver } from './abort.ts'
 import { FirstOrder } from './first-order.ts'
 import { HandOver } from './hand-over.ts'
+import { noteAwaited, noteHandler } from './handling.ts'
 import { tenantHooks } from './hooks.ts'
 import { Internals } from './internals.ts'
 import { KeptRoutes } from './kept-routes.ts'
@@ -66,12 +67,14 @@ export class HostApp {
     this.#order = new ORDERS[order](app, internals, hooks)
     this.#reroute = new Reroute(this, this.#order, hooks)
     this.#order.addHooks()
+    noteAwaited(internals.get(app, 'Reply'))
     app.addHook('onReady', async () => {
       this.#settle()
       answerUnknownUrls(app, internals)
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
+      contexts.forEach(noteHandler)
     })
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { noteHandler } from './handling.ts'
 import { noteOnResponse } from './responding.ts'
 import { instanceOf } from './tenant-requests.ts'
 import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from './internals.ts'
@@ -42,6 +43,8 @@ export class NotFound {
    */
   settle (scope: FastifyInstance, app: FastifyInstance, routes: Router['routes']): void {
     noteOnResponse(this.#internals.get(this.#root, 'fourOhFourContext'))
+    noteHandler(this.#internals.get(this.#root, 'fourOhFourContext'))
+    this.#router.routes.forEach(({ store }) => noteHandler(store))
     if (!this.#internals.get(this.#root, 'canSetNotFoundHandler')) return
     const context = this.#appContext(scope, app)
     for (const { store } of routes) {

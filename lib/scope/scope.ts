@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { graft } from './graft.ts'
+import { noteHandler } from './handling.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from './responding.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
@@ -41,6 +42,7 @@ export class Scope {
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
     for (const { store } of this.#router.routes) {
       noteOnResponse(store)
+      noteHandler(store)
       if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
       if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) (store as Marked)[kFirst] = true
     }

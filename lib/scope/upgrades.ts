@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { leaseOf } from '../tenants/response.ts'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
 /** A connection that a client wants to take out of HTTP. */
@@ -43,6 +44,8 @@ export class Upgrades {
       socket.destroy()
       return reply.raw
     }
+    // No handler runs for the app's response.
+    leaseOf(reply.raw)?.noteHandler(reply, undefined)
     // What is open is told by the app's response, which has no socket any more.
     socket.once('close', () => reply.raw.emit('close'))
     server.emit('upgrade', raw, socket, head)

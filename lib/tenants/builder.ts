@@ -87,7 +87,7 @@ export class Builder {
     const definition = await definitions.getForLoad(slot.id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
     return residency.place(slot, async () => {
-      const generation = new Generation(slot.id, number, createScope(slot.id), this.#clock)
+      const generation = new Generation(slot.id, number, createScope(slot.id), this.#clock, options.drainTimeout)
       try {
         await this.#prepareCode(slot, definition, freshCode)
         await this.#freshCode.reading(definition.dir ?? '', () => generation.load(definition, options))

@@ -16,17 +16,20 @@ export class Generation {
   readonly number: number
   readonly scope: Scope
   readonly leases: Leases
+  /** The longest that a request goes on whose client has left, in ms. */
+  readonly drainTimeout: number
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
   #version: string | undefined
   #loadedAt: Date | null = null
   #loadMs = 0
 
-  constructor (id: string, number: number, scope: Scope, clock: UseClock) {
+  constructor (id: string, number: number, scope: Scope, clock: UseClock, drainTimeout: number) {
     this.id = id
     this.number = number
     this.scope = scope
     this.leases = new Leases(this, clock)
+    this.drainTimeout = drainTimeout
   }
 
   get state (): TenantState {
@@ -71,7 +74,10 @@ export class Generation {
     await this.leases.idle(timeout)
     const open = this.leases.open()
     const forced = open.map(lease => lease.describe())
-    for (const { holder } of open) holder.destroy()
+    for (const lease of open) {
+      lease.holder.destroy()
+      lease.release()
+    }
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 

@@ -1,4 +1,6 @@
+import type { FastifyReply } from 'fastify'
 import type { DrainReport } from '../../types/index.ts'
+import type { Abandoned } from './abandoned.ts'
 import type { Generation } from './generation.ts'
 
 /** Who needs a generation: a raw response, or a job. */
@@ -16,6 +18,14 @@ export class Lease {
   readonly since: number
   previous: Lease | undefined
   next: Lease | undefined
+  /** The reply of the handler that has been called last. */
+  reply: FastifyReply | undefined
+  /** The promise that it returned. */
+  work: Promise<unknown> | undefined
+  /** Whether it waits for its own reply. */
+  awaitsReply = false
+  /** There when the client has left. */
+  abandoned: Abandoned | undefined
   #released = false
 
   constructor (generation: Generation, holder: Holder, since: number) {
@@ -24,10 +34,24 @@ export class Lease {
     this.since = since
   }
 
+  get released (): boolean {
+    return this.#released
+  }
+
+  /** To be called when a handler has returned. */
+  noteHandler (reply: FastifyReply, work: unknown): void {
+    this.reply = reply
+    // To call the `then` of anything else may begin its work once more: a query builder's, say.
+    this.work = work instanceof Promise ? work : undefined
+    this.abandoned?.handled(this.work)
+  }
+
   /** A second time is of no account. */
   release (): void {
     if (this.#released) return
     this.#released = true
+    this.abandoned?.dispose()
+    this.reply = this.work = undefined
     this.generation.leases.release(this)
   }
 

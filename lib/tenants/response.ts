@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isResponding, kResponded } from '../scope/responding.ts'
+import { Abandoned } from './abandoned.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
@@ -11,7 +12,7 @@ interface Queueing { [kQueued]: Set<ServerResponse> }
 
 /**
  * Releases the lease when the response has closed and the tenant's onResponse hooks are through: not when it has finished, because a
- * stream may go on then. `false` when the client has left already, so that it will not close again: the lease is released.
+ * stream may go on then. Where the client leaves first, it also waits for the handler. `false` when the client has left already, so that it will not close again: the lease is released.
  */
 export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   if (isClosed(reply)) {
@@ -30,8 +31,16 @@ export function leaseOf (reply: ServerResponse): Lease | undefined {
 }
 
 function onClose (this: ServerResponse): void {
-  if (isResponding(this)) this.once(kResponded, release)
+  if (!this.writableEnded) abandon(this)
+  else if (isResponding(this)) this.once(kResponded, release)
   else release.call(this)
+}
+
+function abandon (reply: ServerResponse): void {
+  const lease = leaseOf(reply) as Lease
+  if (lease.released || lease.abandoned !== undefined) return
+  lease.abandoned = new Abandoned(lease, reply, lease.generation.drainTimeout)
+  lease.abandoned.start()
 }
 
 function release (this: ServerResponse): void {
