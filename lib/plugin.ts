@@ -6,6 +6,7 @@ import { resolveOptions } from './options.ts'
 import { RequestHooks } from './request-hooks.ts'
 import { HostApp } from './scope/host-app.ts'
 import { ShortCut } from './short-cut.ts'
+import { BootContext } from './tenants/boot-context.ts'
 import { Builder } from './tenants/builder.ts'
 import { Definitions } from './tenants/definitions.ts'
 import { TenantManager } from './tenants/manager.ts'
@@ -18,16 +19,19 @@ import type { ResolvedOptions } from './options.ts'
 import type { MultitenantOptions, TenantSource } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
-  const options = resolveOptions(opts, app.prefix)
+  const boot = new BootContext()
+  const resolved = resolveOptions(opts, app.prefix)
+  const options = { ...resolved, source: boot.wrap(resolved.source) }
   await openSource(app, options.source)
 
   decorateRequests(app)
   const host = new HostApp(app)
   host.earlierChildren().forEach(decorateRequests)
   const definitions = new Definitions(options, app.log)
-  const retirement = new Retirement(options, app.log)
+  const retirement = new Retirement(options, app.log, boot)
   const builder: Builder = new Builder({
     options,
+    boot,
     log: app.log,
     definitions,
     retirement,
@@ -41,7 +45,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const hooks = new RequestHooks(options, identification, registry, host)
   const shortCut = new ShortCut(identification, registry, host)
   const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, hosts, log: app.log })
-  const manager: TenantManager = new TenantManager({ host, options, definitions, builder, registry, identification })
+  const manager: TenantManager = new TenantManager({ host, options, boot, definitions, builder, registry, identification })
 
   app.decorate('multitenant', manager)
   host.addHooks(hooks, options.order)

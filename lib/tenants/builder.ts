@@ -10,6 +10,7 @@ import { Generation } from './generation.ts'
 import { LoadContext } from './load-context.ts'
 import { retryAfter } from './retry-after.ts'
 import { UseClock } from './use-clock.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { Residency } from './residency.ts'
 import type { Retirement } from './retirement.ts'
@@ -22,6 +23,8 @@ import type { TenantDefinition } from '../../types/index.ts'
 /** What tenants are built with. */
 export interface BuilderContext {
   options: ResolvedOptions
+  /** Where tenants are loaded. */
+  boot: BootContext
   log: FastifyBaseLogger
   definitions: Definitions
   retirement: Retirement
@@ -36,7 +39,7 @@ export interface BuilderContext {
 /** Builds generations, and remembers what could not be built. */
 export class Builder {
   readonly failures = new Failures()
-  readonly context = new LoadContext()
+  readonly context: LoadContext
   /** Counted since the start, failed ones included. */
   readonly counts = { loads: 0, reloads: 0 }
   readonly #parts: BuilderContext
@@ -46,21 +49,23 @@ export class Builder {
 
   constructor (parts: BuilderContext) {
     this.#parts = parts
+    this.context = new LoadContext(parts.boot)
     this.#limit = pLimit(parts.options.maxLoading)
   }
 
   /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
   async build (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+    const { boot } = this.#parts
     const event = slot.current === undefined ? 'load' : 'reload'
     try {
       const generation = await this.context.run(slot.id, () => this.#limit(() => this.#load(slot, number, freshCode, residency)))
       slot.lastError = undefined
       this.failures.forget(slot.id)
       this.#parts.definitions.forget(slot.id)
-      publish(event, { id: slot.id, generation: number, ms: generation.loadMs })
+      boot.run(() => publish(event, { id: slot.id, generation: number, ms: generation.loadMs }))
       return generation
     } catch (error) {
-      publish('fail', { id: slot.id, generation: number, error })
+      boot.run(() => publish('fail', { id: slot.id, generation: number, error }))
       throw error
     }
   }

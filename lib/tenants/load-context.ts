@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { BootContext } from './boot-context.ts'
 
 /** A load, the load that it was asked for by, and the tenants whose loads it waits for. */
 interface Load {
@@ -11,9 +12,14 @@ interface Load {
 
 /** Knows which tenant's load is asking, so that loads that wait for each other fail at once and not after their time is up. */
 export class LoadContext {
+  readonly #boot: BootContext
   readonly #storage = new AsyncLocalStorage<Load>()
   /** As many as tenants are being loaded. */
   readonly #running = new Map<string, Load>()
+
+  constructor (boot: BootContext) {
+    this.#boot = boot
+  }
 
   /** Whether the caller is part of a load. */
   get nested (): boolean {
@@ -29,12 +35,12 @@ export class LoadContext {
     return callers.size > 0 && this.#leadsTo(id, callers)
   }
 
-  /** Runs the load of a tenant. */
+  /** Runs the load of a tenant: of the context of who asks for it, it knows which load that is, and no more. */
   async run<Result> (id: string, work: () => Promise<Result>): Promise<Result> {
     const load: Load = { id, running: true, parent: this.#storage.getStore(), waitsFor: new Set() }
     this.#running.set(id, load)
     try {
-      return await this.#storage.run(load, work)
+      return await this.#boot.run(() => this.#storage.run(load, work))
     } finally {
       load.running = false
       this.#running.delete(id)

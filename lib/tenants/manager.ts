@@ -1,4 +1,5 @@
 import { statistics } from './statistics.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Builder } from './builder.ts'
 import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
@@ -12,6 +13,7 @@ import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, Reloa
 export interface ManagerContext {
   host: HostApp
   options: ResolvedOptions
+  boot: BootContext
   definitions: Definitions
   builder: Builder
   registry: TenantRegistry
@@ -97,9 +99,12 @@ export class TenantManager {
 
   /** The ids of all tenants that the sources know, loaded or not. */
   async list (): Promise<string[]> {
-    const ids: string[] = []
-    for await (const id of this.#context.options.source.list()) ids.push(id)
-    return ids
+    const { boot, options: { source } } = this.#context
+    return boot.run(async () => {
+      const ids: string[] = []
+      for await (const id of source.list()) ids.push(id)
+      return ids
+    })
   }
 
   /** How many tenants there are, and how those do that are in memory. */

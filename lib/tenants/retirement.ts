@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { publish } from './channels.ts'
 import { withDeadline } from './deadline.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Generation } from './generation.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { DrainReport } from '../../types/index.ts'
@@ -11,14 +12,31 @@ type Timeouts = Pick<ResolvedOptions, 'drainTimeout' | 'loadTimeout'>
 export class Retirement {
   readonly #timeouts: Timeouts
   readonly #log: FastifyBaseLogger
+  readonly #boot: BootContext
 
-  constructor (timeouts: Timeouts, log: FastifyBaseLogger) {
+  constructor (timeouts: Timeouts, log: FastifyBaseLogger, boot: BootContext) {
     this.#timeouts = timeouts
     this.#log = log
+    this.#boot = boot
   }
 
   /** Ends a generation when its requests are over. Never rejects. */
-  async retire (generation: Generation): Promise<DrainReport> {
+  retire (generation: Generation): Promise<DrainReport> {
+    return this.#boot.run(() => this.#retire(generation))
+  }
+
+  /** Runs the preClose hooks of the tenant, once. Never rejects. */
+  async preClose (generation: Generation): Promise<void> {
+    const tooLong = (): Error => new Error('A preClose hook of the tenant took too long')
+    await this.#boot.run(() => this.#logged(generation, withDeadline(generation.scope.preClose(), this.#timeouts.drainTimeout, tooLong)))
+  }
+
+  /** Closes what the tenant opened, at once. Never rejects. */
+  async close (generation: Generation): Promise<void> {
+    await this.#logged(generation, generation.close(this.#timeouts.loadTimeout))
+  }
+
+  async #retire (generation: Generation): Promise<DrainReport> {
     const draining = generation.drain(this.#timeouts.drainTimeout)
     await this.preClose(generation)
     const report = await draining
@@ -26,17 +44,6 @@ export class Retirement {
     await this.close(generation)
     publish('drain', { id: generation.id, ...report })
     return report
-  }
-
-  /** Runs the preClose hooks of the tenant, once. Never rejects. */
-  async preClose (generation: Generation): Promise<void> {
-    const tooLong = (): Error => new Error('A preClose hook of the tenant took too long')
-    await this.#logged(generation, withDeadline(generation.scope.preClose(), this.#timeouts.drainTimeout, tooLong))
-  }
-
-  /** Closes what the tenant opened, at once. Never rejects. */
-  async close (generation: Generation): Promise<void> {
-    await this.#logged(generation, generation.close(this.#timeouts.loadTimeout))
   }
 
   async #logged (generation: Generation, work: Promise<void>): Promise<void> {
