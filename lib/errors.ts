@@ -1,4 +1,21 @@
 import createError from '@fastify/error'
+import type { FastifyError, FastifyErrorConstructor } from '@fastify/error'
+
+/** An error about one tenant. */
+interface AboutTenant<Args extends unknown[]> extends FastifyErrorConstructor<{ code: string }, Args> {
+  new (...args: Args): FastifyError & { readonly tenantId: string }
+}
+
+/** Makes its errors say which tenant they are about: in a property that is not enumerable, so that no reply gets it from a copy of the error. */
+function aboutTenant<Args extends [id: string, ...unknown[]]> (Coded: FastifyErrorConstructor<{ code: string }, Args>): AboutTenant<Args> {
+  class TenantError extends Coded {
+    constructor (...args: Args) {
+      super(...args)
+      Object.defineProperty(this, 'tenantId', { value: args[0] })
+    }
+  }
+  return TenantError as unknown as AboutTenant<Args>
+}
 
 /** What else a failed load says: of a reload, that the tenant is served nevertheless, which ends the message. */
 type LoadContext = [options?: ErrorOptions] | [anew: string, options: ErrorOptions]
@@ -14,19 +31,19 @@ export const FST_TENANT_MISMATCH = createError<[]>('FST_TENANT_MISMATCH', 'This 
 /** 503: the identification strategy failed; `cause` says why. */
 export const FST_TENANT_IDENTIFICATION_FAILED = createError<[options?: ErrorOptions]>('FST_TENANT_IDENTIFICATION_FAILED', 'The tenant of this request could not be identified', 503)
 /** 404: no source knows the tenant, or its config leaves it out. */
-export const FST_TENANT_NOT_FOUND = createError<[id: string, options?: ErrorOptions]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404)
+export const FST_TENANT_NOT_FOUND = aboutTenant(createError<[id: string, options?: ErrorOptions]>('FST_TENANT_NOT_FOUND', "Tenant '%s' not found", 404))
 /** 503: the tenant could not be loaded; `cause` says why. */
-export const FST_TENANT_LOAD_FAILED = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503)
+export const FST_TENANT_LOAD_FAILED = aboutTenant(createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_FAILED', "Tenant '%s' could not be loaded", 503))
 /** 503: the tenant did not load within `loadTimeout`; `cause` says what it hung on, when that is known. */
-export const FST_TENANT_LOAD_TIMEOUT = createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503)
+export const FST_TENANT_LOAD_TIMEOUT = aboutTenant(createError<[id: string, ...LoadContext]>('FST_TENANT_LOAD_TIMEOUT', "Tenant '%s' took too long to load", 503))
 /** 403: the tenant is suspended. */
-export const FST_TENANT_SUSPENDED = createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403)
+export const FST_TENANT_SUSPENDED = aboutTenant(createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403))
 /** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. Has no stack: taking one would be most of the work for each of a flood of requests. */
-export const FST_TENANT_BUSY = createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503, Error, false)
-/** 503: `maxActive` tenants are loaded and all of them are busy. */
-export const FST_TENANT_OVERLOADED = createError<[]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy', 503)
+export const FST_TENANT_BUSY = aboutTenant(createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503, Error, false))
+/** 503: `maxActive` tenants are loaded and all of them are busy. The message takes the id by `%c`, which prints nothing. */
+export const FST_TENANT_OVERLOADED = aboutTenant(createError<[id: string]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy%c', 503))
 /** 503: the tenant has been unloaded or the app is closing. */
-export const FST_TENANT_CLOSED = createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503)
+export const FST_TENANT_CLOSED = aboutTenant(createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503))
 /** 500: `getService()` was asked for a service that the tenant does not have. */
 export const FST_TENANT_SERVICE_NOT_FOUND = createError<[name: string, known: string]>('FST_TENANT_SERVICE_NOT_FOUND', "No service '%s'. The tenant's services are: %s", 500)
 /** 500: a tenant's config is no object, or does not fit `configSchema`; `cause` says why. */

@@ -79,7 +79,7 @@ export class RequestHooks {
     if (!isPromiseLike(lease)) return this.#enter(lease, strategy, request, reply, done)
     lease.then(
       lease => this.#enter(lease, strategy, request, reply, done),
-      error => this.#refuse(error, request, reply, done)).then(undefined, done)
+      error => this.#refuseTenant(id, error, request, reply, done)).then(undefined, done)
   }
 
   #without (request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -107,9 +107,19 @@ export class RequestHooks {
     // Reached by the path strategy: the rule is that of the route behind the tenant's part of the URL.
     if (this.#host.configOf(request).tenant === 'ignore') return this.#goOn(request, reply, done)
     request.tenant = generation.tenant
-    request.tenantId = generation.id
-    request.log = reply.log = request.log.child({ tenantId: generation.id })
+    this.#name(generation.id, request, reply)
     this.#goOn(request, reply, done)
+  }
+
+  #name (id: string, request: FastifyRequest, reply: FastifyReply): void {
+    request.tenantId = id
+    request.log = reply.log = request.log.child({ tenantId: id })
+  }
+
+  /** Error handlers and log lines are to know whose request was refused. `request.tenant` stays `null`: no tenant takes it. */
+  #refuseTenant (id: string, error: Error, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    this.#name(id, request, reply)
+    this.#refuse(error, request, reply, done)
   }
 
   /** An error that is no refusal is a failure of the strategy, which the app's own error handler may keep to itself. */

@@ -42,6 +42,19 @@ t.test('the README lists each with its status', async t => {
   for (const [name, , meaning = ''] of rows) t.equal(meaning.includes('TypeError'), name === '`FST_TENANT_OPTION_INVALID`')
 })
 
+t.test('errors about a tenant say which, and nothing that copies them does', async t => {
+  const about = constructors.filter(([, Coded]) => 'tenantId' in new Coded('acme')).map(([name]) => name)
+  const names = ['BUSY', 'CLOSED', 'LOAD_FAILED', 'LOAD_TIMEOUT', 'NOT_FOUND', 'OVERLOADED', 'SUSPENDED'].map(name => `FST_TENANT_${name}`)
+  t.strictSame(about.sort(), names)
+  for (const name of names) {
+    const error = new (Reflect.get(errors, name) as new (id: string) => CodedError)('acme')
+    t.equal(Reflect.get(error, 'tenantId'), 'acme')
+    t.notOk(Object.keys(error).includes('tenantId'))
+    t.ok(error instanceof Reflect.get(errors, name))
+  }
+  t.equal(new errors.FST_TENANT_OVERLOADED('acme').message, 'Too many tenants are busy')
+})
+
 t.test('a message names what it is told, and keeps the cause out', async t => {
   const cause = new Error('the database at /srv/secret is down')
   const error = new errors.FST_TENANT_LOAD_FAILED('acme', { cause })

@@ -12,7 +12,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The tenant that the request belongs to; `null` when it belongs to none. */
     tenant: Tenant | null
-    /** The id of `tenant`; `null` when there is none. */
+    /** The id of `tenant`; of a request that is refused, the id that it names, which nobody else may know. `null` when there is none. */
     tenantId: string | null
   }
 

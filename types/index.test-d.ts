@@ -116,4 +116,5 @@ expectAssignable<TenantDefinition>({ id: 'acme', plugin: routes })
 // Errors
 const error = new FST_TENANT_NOT_FOUND('acme')
 expectType<string>(error.code)
+expectType<string>(error.tenantId)
 expectError(new FST_TENANT_NOT_FOUND())

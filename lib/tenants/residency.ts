@@ -35,7 +35,7 @@ export class Residency {
   async place<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
     // A reload takes the place that the tenant has.
     if (slot.resident) return load()
-    this.#makeRoom()
+    this.#makeRoom(slot.id)
     slot.resident = true
     try {
       return await load()
@@ -55,11 +55,11 @@ export class Residency {
     slot.clear()
   }
 
-  #makeRoom (): void {
+  #makeRoom (id: string): void {
     const residents = [...this.#slots].filter(slot => slot.resident)
     if (residents.length < this.#options.maxActive) return
     const idle = residents.filter(isIdle)
-    if (idle.length === 0) throw retryAfter(new FST_TENANT_OVERLOADED(), 1)
+    if (idle.length === 0) throw retryAfter(new FST_TENANT_OVERLOADED(id), 1)
     this.#evict(idle.reduce((oldest, slot) => lastUse(slot) < lastUse(oldest) ? slot : oldest))
   }
 
