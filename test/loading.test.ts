@@ -1,81 +1,19 @@
-import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autoload from '@fastify/autoload'
 import Fastify from 'fastify'
 import fp from 'fastify-plugin'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createConfigChecker } from '../lib/loading/config-checker.ts'
-import { loadTenant } from '../lib/loading/load-tenant.ts'
 import { importModule } from '../lib/loading/modules.ts'
-import { PluginManager } from '../lib/loading/plugin-manager.ts'
-import { Tenant } from '../lib/tenants/tenant.ts'
 import { LogLines } from './fixtures/lifecycle/app.ts'
+import { fail, folder, get, load, makeApp } from './fixtures/loading/load.ts'
 import type { FastifyInstance } from 'fastify'
 import type { LoadingOptions } from '../lib/options.ts'
-import type { TenantContents } from '../lib/loading/load-tenant.ts'
-import type { TenantDefinition } from '../types/index.ts'
+import type { FixtureDirContent } from './fixtures/loading/load.ts'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures', 'loading')
-
-interface Loaded { app: FastifyInstance, scope: FastifyInstance, tenant: Tenant, config: Record<string, unknown> }
-
-const OPTIONS: LoadingOptions = {
-  checkConfig: undefined,
-  services: ({ app, tenant }) => [Reflect.get(app, 'db'), tenant.config],
-  autoload: { plugins: {}, routes: {} },
-  loaders: new PluginManager()
-}
-
-/** Loads a tenant into a child of a real app, or of the app given. */
-async function load (t: Test, definition: Partial<TenantDefinition> | string, given: Partial<LoadingOptions> = {}, app = makeApp(t)): Promise<Loaded> {
-  let scope = app
-  let tenant: Tenant | undefined
-  const whole = typeof definition === 'string' ? { id: 'acme', dir: definition } : { id: 'acme', ...definition }
-  const introduce = (instance: FastifyInstance, contents: TenantContents): Tenant => {
-    t.equal(tenant, undefined, 'introduced once')
-    return new Tenant({ id: whole.id, app: instance, generation: { number: 1, state: 'loading' }, ...contents })
-  }
-  app.register(async instance => {
-    scope = instance
-    await loadTenant(instance, whole, { ...OPTIONS, ...given }, contents => {
-      tenant = introduce(instance, contents)
-      return tenant
-    })
-  })
-  await app.ready()
-  return { app, scope, tenant: tenant as Tenant, config: (tenant as Tenant).config as Record<string, unknown> }
-}
-
-function makeApp (t: Test): FastifyInstance {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  return app
-}
-
-/** Loads a tenant that cannot be loaded, and answers with what it fails with. */
-async function fail (t: Test, definition: Partial<TenantDefinition> | string, given: Partial<LoadingOptions> = {}): Promise<Error & { code?: string }> {
-  try {
-    await load(t, definition, given)
-  } catch (error) {
-    return error as Error
-  }
-  throw new Error('the tenant could be loaded')
-}
-
-type FixtureDirContent = NonNullable<Parameters<Test['testdir']>[0]>
-
-/** A folder with this content, and a path that no module was imported from before. */
-function folder (t: Test, content: FixtureDirContent): string {
-  const name = randomUUID()
-  return join(t.testdir({ [name]: content }), name)
-}
-
-async function get (app: FastifyInstance, url: string): Promise<unknown> {
-  const response = await app.inject(url)
-  return response.json()
-}
 
 t.test('everything a tenant\'s folder may have, in order', async t => {
   const events: string[] = []
@@ -419,9 +357,11 @@ t.test('schemas', async t => {
   })
 
   t.test('are refused when two have the same $id', async t => {
-    t.match(await fail(t, folder(t, { schemas: { 'a.json': '{ "$id": "x", "type": "string" }', 'b.json': '{ "$id": "x", "type": "string" }' } })), {
-      message: "Two schemas 'x': schemas/a.json and schemas/b.json"
+    t.match(await fail(t, folder(t, { schemas: { 'a.json': '{ "$id": "x", "type": "string" }', 'b.json': '{ "$id": "x", "type": "number" }' } })), {
+      message: "Two schemas 'x' that differ: schemas/a.json and schemas/b.json"
     })
+    const twice = "export const x = { $id: 'x', type: 'string' }\nexport default { $id: 'x', type: 'number' }"
+    t.match(await fail(t, folder(t, { schemas: { 'a.mjs': twice } })), { message: "Two schemas 'x' that differ: both in schemas/a.mjs" })
   })
 
   t.test('are refused by name when the app has the $id', async t => {

@@ -1,5 +1,6 @@
 import fastifyEnv from '@fastify/env'
-import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
+import envSchema from 'env-schema'
+import { FST_TENANT_CONFIG_INVALID, FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { FastifyInstance } from 'fastify'
 import type { TenantConfig } from '../../types/index.ts'
 
@@ -9,17 +10,20 @@ import type { TenantConfig } from '../../types/index.ts'
  */
 export type ConfigChecker = (scope: FastifyInstance, config: TenantConfig, dotenv?: string) => Promise<TenantConfig>
 
+type JsonSchema = Record<string, unknown>
+
 /** Not `config`: an app that uses @fastify/env itself has decorated that. */
 const DECORATOR = 'fastify-multitenant: checked config'
 
 /**
  * Makes the checker of one JSON schema. What the schema does not mention is kept, unless it says `additionalProperties: false`.
  * The process's environment is never read: it is the app's and not a tenant's.
+ * Throws FST_TENANT_OPTION_INVALID when it is not a JSON schema.
  */
-export function createConfigChecker (schema: Record<string, unknown>): ConfigChecker {
-  // @fastify/env changes the schema it gets and keeps what it compiled by the schema's identity: one copy for all tenants.
-  const copy = structuredClone(schema.valueOf() as Record<string, unknown>)
+export function createConfigChecker (schema: JsonSchema): ConfigChecker {
+  const copy = copySchema(schema)
   const keepsOthers = copy['additionalProperties'] !== false
+  compile(copy)
 
   return async function checkConfig (scope, config, dotenv) {
     const checked = await readEnv(scope, {
@@ -31,6 +35,29 @@ export function createConfigChecker (schema: Record<string, unknown>): ConfigChe
     })
     return keepsOthers ? { ...config, ...checked } : checked
   }
+}
+
+/** @fastify/env changes the schema it gets and keeps what it compiled by the schema's identity: one copy for all tenants. */
+function copySchema (schema: JsonSchema): JsonSchema {
+  try {
+    return structuredClone(schema.valueOf() as JsonSchema)
+  } catch (error) {
+    throw notSchema(error as Error)
+  }
+}
+
+/** At boot: were it compiled at each load, every tenant would fail for a mistake in the app. */
+function compile (schema: JsonSchema): void {
+  try {
+    envSchema({ schema, data: {}, env: false })
+  } catch (error) {
+    // That no config does not fit says that the schema was understood.
+    if ((error as EnvError).errors === undefined) throw notSchema(error as Error)
+  }
+}
+
+function notSchema ({ message }: Error): Error {
+  return new FST_TENANT_OPTION_INVALID('configSchema', `a JSON schema: ${message}`)
 }
 
 /** Registers @fastify/env in a child of its own, so that its decorators stay out of the tenant's scope. */

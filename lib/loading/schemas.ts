@@ -1,8 +1,11 @@
 import { parse } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { isObject } from '../check.ts'
+import { copyPlain } from './copy-plain.ts'
 import { importModule, namedExports } from './modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { TenantFolder } from './folder.ts'
+import type { ModuleExports } from './modules.ts'
 
 type Schema = Record<string, unknown> & { $id: string }
 
@@ -15,24 +18,32 @@ const KEYWORDS = [
   'maxLength', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'nullable', 'discriminator'
 ]
 
-/** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file. */
+/** A schema, and the file that it was found in. */
+interface Found { file: string, schema: Schema }
+
+/** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file, or the two files that disagree. */
 export async function addSchemas (scope: FastifyInstance, folder: TenantFolder): Promise<void> {
-  const files = new Map<string, string>()
+  const added = new Map<string, Found>()
   const paths = await folder.modulesAndJson('schemas')
   const read = await Promise.all(paths.map(async file => ({ file, schemas: await folder.inFile(file, () => readSchemas(file)) })))
   for (const { file, schemas } of read) {
     for (const schema of schemas) {
-      const other = files.get(schema.$id)
-      if (other !== undefined) throw new Error(`Two schemas '${schema.$id}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
-      files.set(schema.$id, file)
-      await folder.inFile(file, () => { scope.addSchema(schema) })
+      const other = added.get(schema.$id)
+      if (other === undefined) await folder.inFile(file, () => { scope.addSchema(schema) })
+      else if (!isDeepStrictEqual(other.schema, schema)) throw conflict(folder, other, { file, schema })
+      added.set(schema.$id, { file, schema })
     }
   }
 }
 
+function conflict (folder: TenantFolder, one: Found, other: Found): Error {
+  const names = [...new Set([one.file, other.file])].map(file => folder.nameOf(file))
+  return new Error(`Two schemas '${other.schema.$id}' that differ: ${names.length > 1 ? names.join(' and ') : `both in ${names[0]}`}`)
+}
+
 async function readSchemas (file: string): Promise<Schema[]> {
   const module = await importModule(file)
-  const { default: exported } = module
+  const exported = withoutNamed(module)
   const several = isSchemaCollection(exported) ? Object.entries(exported) : []
   const single: Array<[string, unknown]> = exported === undefined || several.length > 0 ? [] : [[parse(file).name, exported]]
   const others = namedExports(module).filter(([name, value]) => !isMirrored(exported, name, value))
@@ -41,6 +52,15 @@ async function readSchemas (file: string): Promise<Schema[]> {
   if (only === undefined) throw new Error('It exports no schema')
   if (found.length === 1) return toSchemas(parse(file).name, only[1])
   return found.flatMap(([name, value]) => toSchemas(name, value))
+}
+
+/** The default export. An array is left with what has no name of its own: the same object may be exported by name too. */
+function withoutNamed (module: ModuleExports): unknown {
+  const exported = module['default']
+  if (!Array.isArray(exported)) return exported
+  const named = namedExports(module).map(([, value]) => value)
+  const others = exported.filter(schema => !named.includes(schema))
+  return others.length === 0 && exported.length > 0 ? undefined : others
 }
 
 /** Whether a default export is several schemas by name, as `module.exports = { user, order }` is. */
@@ -66,7 +86,7 @@ function toSchema (name: string, exported: unknown): Schema {
   const schema: unknown = exported?.valueOf()
   if (!isSchema(schema)) throw new Error(`'${name}' is no JSON schema: it needs a type or another keyword`)
   // A copy, since the module may serve other tenants.
-  return { ...schema, $id: (schema['$id'] as string | undefined) ?? name }
+  return { ...copyPlain({ ...schema }), $id: (schema['$id'] as string | undefined) ?? name }
 }
 
 function isSchema (value: unknown): value is Record<string, unknown> {

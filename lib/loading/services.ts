@@ -1,5 +1,6 @@
 import { basename, dirname, parse } from 'node:path'
 import { isObject } from '../check.ts'
+import { copyExported } from './copy-exported.ts'
 import { importModule, namedExports } from './modules.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
@@ -54,7 +55,7 @@ function nameOf (file: string, folder: TenantFolder): string {
 async function loadService (file: string, name: string, args: readonly unknown[]): Promise<unknown> {
   const Exported = pickExport(await importModule(file), name)
   if (isClass(Exported)) return new Exported(...args)
-  if (!isFunction(Exported)) return Exported
+  if (!isFunction(Exported)) return copyExported(Exported)
   const service = await Exported(...args)
   if (service === undefined) throw new Error('The factory returned no service')
   return service

@@ -1,0 +1,20 @@
+type View = new (buffer: ArrayBufferLike) => object
+
+/** A copy of a date, a regular expression, a URL, a buffer or a typed array; `undefined` for everything else, subclasses included. */
+export function copyBuiltIn (value: object): object | undefined {
+  switch (Object.getPrototypeOf(value)) {
+    case Date.prototype: return new Date(value as Date)
+    // Its position is part of it: see `lastIndex`.
+    case RegExp.prototype: return Object.assign(new RegExp(value as RegExp), { lastIndex: (value as RegExp).lastIndex })
+    case URL.prototype: return new URL(value as URL)
+    case URLSearchParams.prototype: return new URLSearchParams(value as URLSearchParams)
+    case ArrayBuffer.prototype: return (value as ArrayBuffer).slice(0)
+    case Buffer.prototype: return Buffer.from(value as Buffer)
+    default: return ArrayBuffer.isView(value) ? copyView(value) : undefined
+  }
+}
+
+/** In memory of its own, however large the memory is that it is a view of. */
+function copyView ({ constructor, buffer, byteOffset, byteLength }: ArrayBufferView): object {
+  return new (constructor as View)(Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength)).buffer)
+}
