@@ -53,7 +53,9 @@ t.test('the tenants of a folder', async t => {
   t.test('a link that cannot be followed hides no other tenant', async t => {
     const dir = t.testdir({ acme: {} })
     await symlink('loop', join(dir, 'loop'))
-    t.same(await ids(directorySource(dir)), ['acme', 'loop'])
+    const source = directorySource(dir)
+    t.same(await ids(source), ['acme', 'loop'])
+    t.same(await source.get('loop'), { id: 'loop', dir: join(dir, 'loop') }, 'its load says what is wrong')
   })
 
   t.test('the folder may be a relative path or an URL', async t => {

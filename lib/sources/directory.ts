@@ -39,7 +39,7 @@ export class DirectorySource implements TenantSource {
   async get (id: string): Promise<TenantDefinition | null> {
     const folders = await this.#folders.get()
     const dir = folders.get(id)
-    return dir === undefined ? null : { id, dir }
+    return dir === undefined || await isGone(dir) ? null : { id, dir }
   }
 
   async * list (): AsyncIterable<string> {
@@ -91,6 +91,16 @@ async function isFolder (entry: Dirent, path: string): Promise<boolean> {
   } catch {
     // One link that cannot be followed must not hide the other tenants. It counts as a tenant, whose load will say what is wrong.
     return true
+  }
+}
+
+/** Whether a folder is not there any more, or is a link to nowhere by now: that changes nothing in the folder above. */
+async function isGone (dir: string): Promise<boolean> {
+  try {
+    return await existing(stat(dir)) === null
+  } catch {
+    // As in `isFolder()`.
+    return false
   }
 }
 

@@ -1,5 +1,4 @@
-import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { InactiveTenantError } from '../loading/standard-config.ts'
+import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { Admission, busy } from './admission.ts'
 import { withDeadline } from './deadline.ts'
 import { Residency } from './residency.ts'
@@ -68,7 +67,7 @@ export class TenantRegistry {
 
   /**
    * Builds a new generation beside the current one and swaps them.
-   * @throws as `claim`, and the current one keeps serving, unless the new config leaves the tenant out or its source has suspended it
+   * @throws as `claim`, and the current one keeps serving, unless the tenant is gone, its new config leaves it out, or its source has suspended it
    */
   async reload (id: string, code: boolean): Promise<Swap> {
     this.admission.admitToLoad(id)
@@ -77,7 +76,7 @@ export class TenantRegistry {
       return await this.#context.builder.waitFor(id, () => slot.reload(code))
     } catch (error) {
       // Not waited for: the reload may be asked for by a request of the tenant.
-      if (error instanceof FST_TENANT_SUSPENDED || (error as Error).cause instanceof InactiveTenantError) slot.clear()
+      if (error instanceof FST_TENANT_SUSPENDED || error instanceof FST_TENANT_NOT_FOUND) slot.clear()
       this.slots.leave(slot)
       throw error
     }

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { WatchedFolder } from './watched-folder.ts'
 
 /** How long a folder must be quiet before its tenant is reloaded, in ms: editors and deployments write more than one file. */
@@ -71,7 +72,12 @@ export class Watcher {
       if (!this.#isKnown(id)) return
       this.#reload(id).then(
         () => this.#log.info({ tenantId: id }, 'tenant reloaded'),
-        err => this.#log.warn({ err, tenantId: id }, 'tenant not reloaded'))
+        err => this.#onFailure(id, err))
     }, SETTLE))
+  }
+
+  #onFailure (tenantId: string, err: unknown): void {
+    if (err instanceof FST_TENANT_NOT_FOUND) this.#log.info({ tenantId }, 'tenant unloaded: it is gone, or its config leaves it out')
+    else this.#log.warn({ err, tenantId }, 'tenant not reloaded')
   }
 }
