@@ -2,6 +2,7 @@ import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
 import { ConfigurationManager } from './configuration.ts'
 import { FST_TENANT_LISTEN_FAILED, FST_TENANT_SERVER_NOT_STARTED, FST_TENANT_SERVER_STARTED } from './errors.ts'
+import { LoadProgress } from './loading/load-progress.ts'
 import { guardRegister } from './loading/plugin-function.ts'
 import { PluginManager } from './loading/plugin-manager.ts'
 import { NpmStrategy } from './loading/strategies/npm.ts'
@@ -22,6 +23,7 @@ export class MultiTenantServer {
   /** The strategies that load plugins named as `scheme:reference`. */
   readonly pluginManager: PluginManager
   readonly #config: ResolvedServerConfig
+  readonly #progress = new LoadProgress()
   #started: Promise<FastifyInstance> | undefined
 
   /** @throws FST_TENANT_OPTION_INVALID, FST_TENANT_CONFIG_INVALID as `ConfigurationManager` */
@@ -33,7 +35,7 @@ export class MultiTenantServer {
     guardRegister(this.app)
     this.tenantManager = new ServerTenantManager(this.app, multitenant.baseDomain)
     this.pluginManager = new PluginManager({ npm: new NpmStrategy({ root }) })
-    this.app.register(corePlugins, { config: this.#config, pluginManager: this.pluginManager })
+    this.app.register(corePlugins, { config: this.#config, pluginManager: this.pluginManager, progress: this.#progress })
   }
 
   /**
@@ -80,7 +82,7 @@ export class MultiTenantServer {
     } catch (error) {
       await uninstall()
       await this.app.close()
-      throw error
+      throw this.#progress.explain(error)
     }
   }
 

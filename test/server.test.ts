@@ -93,6 +93,26 @@ t.test('core plugins', async t => {
     ])
   })
 
+  const dependent = (name: string, ...dependencies: string[]): Content => ({
+    'index.mjs': `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}
+      export default fp(async () => { globalThis.loaded.push('${name}') }, ${JSON.stringify({ name: `the-${name}`, dependencies: dependencies.map(each => `the-${each}`) })})`
+  })
+
+  t.test('are loaded after those that they depend on', async t => {
+    const plugins = { audit: dependent('audit', 'database', 'auth'), auth: dependent('auth', 'database'), database: dependent('database'), zebra: noting('zebra') }
+    await makeServer(t, project(t, plugins)).start()
+    t.strictSame(loaded, ['database', 'auth', 'audit', 'zebra'])
+    loaded.length = 0
+    await makeServer(t, t.testdir({ src: { plugins, tenants: {} } }), { plugins: { coreOrder: ['zebra', 'auth'] } }).start()
+    t.strictSame(loaded, ['zebra', 'database', 'auth', 'audit'], 'where coreOrder says another order too')
+  })
+
+  t.test('of one folder may depend on each other', async t => {
+    const root = project(t, { one: { 'a.mjs': dependent('a', 'b')['index.mjs']!, 'b.mjs': dependent('b')['index.mjs']! } })
+    await makeServer(t, root).start()
+    t.strictSame(loaded, ['b', 'a'])
+  })
+
   t.test('need no folder', async t => {
     await makeServer(t, t.testdir({ src: { tenants: {} } })).start()
   })
@@ -116,6 +136,15 @@ t.test('what is wrong keeps a server from starting, and leaves nothing open', as
   })
   await fail(project(t, { throws: { 'index.cjs': 'module.exports = (app, options, done) => { throw new Error("at once") }' } }), { code: failed, message: /at once$/ })
   await fail(project(t, { syntax: { 'index.mjs': '}' } }), { code: failed, cause: { cause: { name: 'SyntaxError' } } })
+  const fp = (dependency: string, name: string): Content => ({
+    'index.mjs': `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}\nexport default fp(async () => {}, { name: '${name}', dependencies: ['${dependency}'] })`
+  })
+  await fail(project(t, { auth: fp('database', 'auth') }), {
+    code: failed, message: /^The plugin 'auth' could not be loaded: auth\/index\.mjs: The dependency 'database' of plugin 'auth' is not registered/
+  })
+  await fail(project(t, { a: fp('c', 'a'), b: fp('a', 'b'), c: fp('b', 'c') }), {
+    code: failed, message: "The plugin 'a' could not be loaded: these folders depend on each other in a circle: a, c, b, a"
+  })
   await fail(t.testdir({ src: { tenants: {}, plugins: '' } }), { code: 'ENOTDIR' })
   await fail(project(t), { code: 'FST_TENANT_SCHEME_UNKNOWN', message: "No strategy loads the plugin 's3:x'. The schemes are: file, npm" }, { plugins: { load: ['s3:x'] } })
   await fail(project(t), { code: failed, message: "The plugin 'npm:nothing' could not be loaded: The package 'nothing' is not installed" }, { plugins: { load: ['npm:nothing'] } })

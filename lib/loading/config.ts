@@ -8,7 +8,8 @@ import type { ConfigChecker } from './config-checker.ts'
 import type { TenantFolder } from './folder.ts'
 import type { ConfigContext, TenantConfig, TenantDefinition } from '../../types/index.ts'
 
-const CONFIG_FILES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map(extension => `config.${extension}`)
+/** The names that a tenant's config may have. */
+export const CONFIG_FILES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map(extension => `config.${extension}`)
 
 /**
  * A tenant's config: its folder's, the definition's own over it, key by key, and both checked when there is a `configSchema`.

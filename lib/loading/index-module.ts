@@ -13,7 +13,8 @@ export interface IndexModule {
   plugin: PluginFunction | undefined
 }
 
-const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extension => `index.${extension}`)
+/** The names that an index module may have. */
+export const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extension => `index.${extension}`)
 
 /**
  * The index module of a tenant's folder, or its module `main`; `null` when there is none.

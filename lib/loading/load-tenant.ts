@@ -1,6 +1,7 @@
 import { readConfig } from './config.ts'
 import { TenantFolder } from './folder.ts'
 import { displayName, readIndex } from './index-module.ts'
+import { LoadProgress } from './load-progress.ts'
 import { warnOfMisnamed } from './misnamed.ts'
 import { guardRegister, unencapsulated } from './plugin-function.ts'
 import { autoloadFolder, findPlugins } from './plugins.ts'
@@ -28,7 +29,7 @@ export interface TenantContents {
  * Fills a tenant's scope from its definition: config, schemas, index plugin, the plugins that the config names, plugins,
  * services, routes, in this order.
  * `scope` is the tenant's own Fastify instance, while its plugin function runs. `introduce` is called once, when config and name
- * are known.
+ * are known. `progress` follows which file the load is at.
  * Throws InactiveTenantError, FST_TENANT_CONFIG_INVALID, FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PLUGIN_FAILED, or an Error that names
  * the file relative to the tenant's folder.
  */
@@ -36,10 +37,11 @@ export async function loadTenant (
   scope: FastifyInstance,
   definition: TenantDefinition,
   options: LoadingOptions,
-  introduce: (contents: TenantContents) => Tenant
+  introduce: (contents: TenantContents) => Tenant,
+  progress = new LoadProgress()
 ): Promise<void> {
   guardRegister(scope)
-  const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir)
+  const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir, progress)
   const { id, dir } = definition
   const [config, found] = await Promise.all([readConfig(scope, definition, folder, options.checkConfig), findAll(scope, folder, options.autoload)])
   const plugins = readStandard(id, config)
@@ -53,8 +55,8 @@ export async function loadTenant (
   if (folder !== null) warnOfMisnamed(scope.log, folder, index !== null)
   if (folder !== null) await addSchemas(scope, folder)
   if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
-  await register(scope, definition.plugin as PluginFunction | undefined, given)
-  for (const plugin of plugins) await options.loaders.load(scope, plugin, given, { dir })
+  await progress.track("the tenant's own plugin", () => register(scope, definition.plugin as PluginFunction | undefined, given))
+  for (const plugin of plugins) await progress.track(plugin, () => options.loaders.load(scope, plugin, given, { dir }))
   if (folder !== null) await loadFolders(scope, folder, found, options, given, services)
 }
 

@@ -22,11 +22,12 @@ export function isUnencapsulated (plugin: object): boolean {
   return Reflect.get(plugin, SKIP_OVERRIDE) === true
 }
 
-/** The name that `fastify-plugin` gave to a plugin. */
-export function pluginName (plugin: unknown): string | undefined {
-  if (typeof plugin !== 'function') return undefined
-  const meta: unknown = Reflect.get(plugin, Symbol.for('plugin-meta'))
-  return (meta as { name?: string } | undefined)?.name
+/** What `fastify-plugin` was told of a plugin. */
+export interface PluginMeta { name?: string, dependencies?: readonly string[] }
+
+/** `undefined` for what is not a plugin, or was not given to `fastify-plugin`. */
+export function pluginMeta (plugin: unknown): PluginMeta | undefined {
+  return typeof plugin === 'function' ? Reflect.get(plugin, Symbol.for('plugin-meta')) as PluginMeta | undefined : undefined
 }
 
 /**

@@ -1,5 +1,6 @@
 import { check, isText } from '../check.ts'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN } from '../errors.ts'
+import { reasonOf } from './file-error.ts'
 import { FileStrategy } from './strategies/file.ts'
 import { NpmStrategy } from './strategies/npm.ts'
 import type { FastifyInstance } from 'fastify'
@@ -44,7 +45,7 @@ export class PluginManager {
       await app.after()
       return loaded
     } catch (cause) {
-      throw new FST_TENANT_PLUGIN_FAILED(plugin, cause instanceof Error ? cause.message : String(cause), { cause })
+      throw new FST_TENANT_PLUGIN_FAILED(plugin, reasonOf(cause), { cause })
     }
   }
 }

@@ -2,13 +2,16 @@ import { join } from 'node:path'
 import fastifyAutoload from '@fastify/autoload'
 import { isObject } from '../check.ts'
 import { withAutoConfig, takeSettings } from './auto-config.ts'
+import { readAutoHooks } from './auto-hooks.ts'
+import { filesBelow } from './files-below.ts'
 import { importModule } from './modules.ts'
-import { isUnencapsulated, pluginName } from './plugin-function.ts'
+import { warnOfPassedOver } from './passed-over.ts'
+import { isUnencapsulated, pluginMeta } from './plugin-function.ts'
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance, FastifyPluginAsync, FastifyPluginOptions, RouteOptions } from 'fastify'
 import type { PluginSettings } from './auto-config.ts'
 import type { TenantFolder } from './folder.ts'
-import type { PluginFunction } from './plugin-function.ts'
+import type { PluginFunction, PluginMeta } from './plugin-function.ts'
 
 /** A file that autoload takes, and what it may find there: a plugin or a route, in some modules below a second `default`. */
 interface PluginFile extends PluginSettings {
@@ -26,18 +29,23 @@ export type AutoloadSettings = Omit<Partial<AutoloadPluginOptions>, 'dir'>
 export async function findPlugins (scope: FastifyInstance, folder: TenantFolder, name: string, settings: AutoloadSettings): Promise<string[]> {
   if (!folder.has(name)) return []
   const dir = folder.path(name)
-  return folder.inFile(dir, () => scan(scope, { ...settings, dir }))
+  return folder.naming(dir, () => scan(scope, { ...settings, dir }))
 }
 
 /** Registers what was found in the folder with @fastify/autoload. Throws an Error naming the file that fails. */
 export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, found: string[], settings: AutoloadSettings): Promise<void> {
-  if (found.length === 0) return
+  if (!folder.has(name)) return
   const options = { ...settings, dir: folder.path(name) }
-  await folder.inFile(options.dir, async () => {
+  await folder.naming(options.dir, async () => {
+    const below = await filesBelow(options.dir)
+    await warnOfPassedOver(scope.log, folder, below, found, options)
+    if (found.length === 0) return
     const files = await readFiles(folder, found, options)
     refuseSameNames(folder, files)
     warnOfOthers(scope, folder, files)
-    await autoload(attributing(scope, folder, files), options)
+    const hooks = await readAutoHooks(folder, below, options)
+    const all = [...files, ...hooks.map(hook => ({ ...hook, registered: false, autoConfig: undefined, prefixIsFinal: true }))]
+    await autoload(attributing(scope, folder, all), options)
     await scope.after()
   })
 }
@@ -59,7 +67,7 @@ function matches (filter: AutoloadPluginOptions['ignoreFilter'], path: string): 
   return filter instanceof RegExp ? filter.test(path) : filter(path)
 }
 
-async function readFiles (folder: TenantFolder, paths: string[], { options }: AutoloadPluginOptions): Promise<PluginFile[]> {
+async function readFiles (folder: TenantFolder, paths: string[], { options }: AutoloadSettings): Promise<PluginFile[]> {
   const files: PluginFile[] = []
   // One after the other: several may set `autoConfig` on the same function.
   for (const file of paths) {
@@ -74,11 +82,17 @@ async function readFiles (folder: TenantFolder, paths: string[], { options }: Au
   return files
 }
 
+/** What `fastify-plugin` was told of the plugins in these files. Throws an Error naming the file. */
+export async function readMetas (folder: TenantFolder, paths: string[]): Promise<PluginMeta[]> {
+  const files = await readFiles(folder, paths, {})
+  return files.flatMap(({ exports }) => exports.map(pluginMeta).find(meta => meta !== undefined) ?? [])
+}
+
 /** autoload drops one of two plugins with the same name, without a word. */
 function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
   const names = new Map<string, string>()
   for (const { file, exports } of files) {
-    const name = exports.map(pluginName).find(name => name !== undefined)
+    const name = exports.map(exported => pluginMeta(exported)?.name).find(name => name !== undefined)
     if (name === undefined) continue
     const other = names.get(name)
     if (other !== undefined) throw new Error(`Two plugins '${name}': ${folder.nameOf(other)} and ${folder.nameOf(file)}`)
@@ -106,7 +120,9 @@ function attributing (instance: FastifyInstance, folder: TenantFolder, files: Pl
       return
     }
     known.registered = true
+    const end = folder.progress.begin(folder.nameOf(known.file))
     instance.register(plugin, withAutoConfig(known, options)).after(async error => {
+      end()
       if (error !== null && error !== undefined) throw folder.fileError(known.file, error)
     })
   }

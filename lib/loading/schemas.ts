@@ -24,7 +24,7 @@ interface Found { file: string, schema: Schema }
 /** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file, or the two files that disagree. */
 export async function addSchemas (scope: FastifyInstance, folder: TenantFolder): Promise<void> {
   const added = new Map<string, Found>()
-  const paths = await folder.modulesAndJson('schemas')
+  const paths = await folder.modulesAndJson('schemas', scope.log)
   const read = await Promise.all(paths.map(async file => ({ file, schemas: await folder.inFile(file, () => readSchemas(file)) })))
   for (const { file, schemas } of read) {
     for (const schema of schemas) {

@@ -20,7 +20,7 @@ export async function loadServices (
   services: Map<string, unknown>,
   makeArgs: () => readonly unknown[]
 ): Promise<void> {
-  const modules = await folder.modulesAndJson('services')
+  const modules = await folder.modulesAndJson('services', log)
   for (const file of modules.filter(isJson)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service is a module')
   const files = byName(folder, modules.filter(file => !isJson(file)))
   if (files.size === 0) return

@@ -4,26 +4,33 @@ import fp from 'fastify-plugin'
 import { FST_TENANT_PLUGIN_FAILED } from '../errors.ts'
 import { TenantFolder } from '../loading/folder.ts'
 import { matchingPackages } from '../sources/packages.ts'
-import { autoloadFolder, findPlugins } from '../loading/plugins.ts'
+import { autoloadFolder, findPlugins, readMetas } from '../loading/plugins.ts'
+import { inDependencyOrder } from './core-plugin-order.ts'
 import type { FastifyInstance } from 'fastify'
+import type { LoadProgress } from '../loading/load-progress.ts'
 import type { PluginManager } from '../loading/plugin-manager.ts'
+import type { CorePlugin } from './core-plugin-order.ts'
 import type { ResolvedServerConfig } from '../../types/index.ts'
 
 /** What the core plugins are loaded by. */
 export interface CorePluginsOptions {
   config: ResolvedServerConfig
   pluginManager: PluginManager
+  progress: LoadProgress
 }
+
+/** A folder of core plugins, and the files in it that are to be loaded. */
+interface FoundPlugin extends CorePlugin { files: string[] }
 
 /** Each folder is one plugin, or several in files beside each other; what is further down belongs to them. */
 const AUTOLOAD = { encapsulate: false, dirNameRoutePrefix: false, maxDepth: 0 }
 
 /**
- * Loads the plugins that all tenants share: the folders of `plugins.path`, those in `coreOrder` first and in that order, then the
- * packages that match `plugins.npmPattern`, then `plugins.load`. They load one after the other, so each finds what those before it
- * have decorated. Throws FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PACKAGE_INVALID.
+ * Loads the plugins that all tenants share: the folders of `plugins.path`, those in `coreOrder` first and in that order, but each after
+ * those that it names as `dependencies` to `fastify-plugin`; then the packages that match `plugins.npmPattern`, then `plugins.load`. They
+ * load one after the other, so each finds what those before it have decorated. Throws FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PACKAGE_INVALID.
  */
-async function loadCorePlugins (app: FastifyInstance, { config, pluginManager }: CorePluginsOptions): Promise<void> {
+async function loadCorePlugins (app: FastifyInstance, { config, pluginManager, progress }: CorePluginsOptions): Promise<void> {
   const { root, plugins: { path, coreOrder, npmPattern, load } } = config
   const dir = resolve(root, path)
   const folders = await readFolders(dir, app)
@@ -31,11 +38,13 @@ async function loadCorePlugins (app: FastifyInstance, { config, pluginManager }:
     if (!folders.includes(name)) app.log.warn({ plugin: name, dir }, 'coreOrder names a core plugin that has no folder')
   }
   const first = coreOrder.filter(name => folders.includes(name))
-  for (const name of new Set([...first, ...folders])) await loadFolder(app, dir, name)
+  const found: FoundPlugin[] = []
+  for (const name of new Set([...first, ...folders])) found.push(await naming(name, () => findFolder(app, dir, name, progress)))
+  for (const { name, files } of inDependencyOrder(found)) await naming(name, () => loadFolder(app, dir, name, files, progress))
 
   const packages = npmPattern === undefined ? [] : await matchingPackages(root, npmPattern)
   const named = [...packages.map(({ name }) => `npm:${name}`), ...load]
-  for (const plugin of named) await pluginManager.load(app, plugin, {}, { dir: root })
+  for (const plugin of named) await progress.track(plugin, () => pluginManager.load(app, plugin, {}, { dir: root }))
 }
 
 export const corePlugins = fp(loadCorePlugins, { name: 'fastify-multitenant-core-plugins' })
@@ -55,10 +64,21 @@ async function readFolders (dir: string, app: FastifyInstance): Promise<string[]
   }
 }
 
-async function loadFolder (app: FastifyInstance, dir: string, name: string): Promise<void> {
+async function findFolder (app: FastifyInstance, dir: string, name: string, progress: LoadProgress): Promise<FoundPlugin> {
+  const folder = await TenantFolder.open(dir, progress)
+  const files = await findPlugins(app, folder, name, AUTOLOAD)
+  const metas = await readMetas(folder, files)
+  return { name, files, names: metas.flatMap(({ name = [] }) => name), dependencies: metas.flatMap(({ dependencies = [] }) => dependencies) }
+}
+
+async function loadFolder (app: FastifyInstance, dir: string, name: string, files: string[], progress: LoadProgress): Promise<void> {
+  await autoloadFolder(app, await TenantFolder.open(dir, progress), name, files, AUTOLOAD)
+}
+
+/** Throws FST_TENANT_PLUGIN_FAILED with the name of the folder for whatever a plugin throws. */
+async function naming<Result> (name: string, work: () => Promise<Result>): Promise<Result> {
   try {
-    const folder = await TenantFolder.open(dir)
-    await autoloadFolder(app, folder, name, await findPlugins(app, folder, name, AUTOLOAD), AUTOLOAD)
+    return await work()
   } catch (cause) {
     // An Error that names the file, whatever the plugin has thrown.
     throw new FST_TENANT_PLUGIN_FAILED(name, (cause as Error).message, { cause })

@@ -1,5 +1,6 @@
 import { FST_TENANT_HOSTS_INVALID } from '../errors.ts'
 import { readJson } from '../loading/read-json.ts'
+import { jsonErrorLine } from '../loading/syntax-place.ts'
 import { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../identification/tenant-id.ts'
 
@@ -21,7 +22,7 @@ export function isHosts (value: unknown): value is readonly string[] {
 
 async function readObject (path: string): Promise<object> {
   const parsed = await readJson(path).catch((cause: unknown) => {
-    throw cause instanceof SyntaxError ? new FST_TENANT_HOSTS_INVALID(`${path} is no JSON`, { cause }) : cause
+    throw cause instanceof SyntaxError ? new FST_TENANT_HOSTS_INVALID(`line ${jsonErrorLine(path) ?? 1} of ${path} is no JSON`, { cause }) : cause
   })
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
   throw new FST_TENANT_HOSTS_INVALID(`${path} must have an object of arrays by tenant id`)

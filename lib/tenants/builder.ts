@@ -9,6 +9,7 @@ import { Failures } from './failures.ts'
 import { Generation } from './generation.ts'
 import { LoadContext } from './load-context.ts'
 import { retryAfter } from './retry-after.ts'
+import { saidOnce } from './said-once.ts'
 import { UseClock } from './use-clock.ts'
 import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
@@ -120,7 +121,7 @@ export class Builder {
       this.#parts.definitions.unknown.add(id)
       return new FST_TENANT_NOT_FOUND(id, { cause })
     }
-    this.#parts.log.error({ err: cause, tenantId: id }, current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
+    this.#parts.log.error({ err: saidOnce(cause), tenantId: id }, current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
     slot.lastError = cause
     const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
     const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `anew; generation ${current.number} goes on serving`, { cause })

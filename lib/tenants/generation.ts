@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { LoadProgress } from '../loading/load-progress.ts'
 import { loadTenant } from '../loading/load-tenant.ts'
 import { withDeadline } from './deadline.ts'
 import { Leases } from './leases.ts'
@@ -60,9 +61,11 @@ export class Generation {
   async load (definition: TenantDefinition, options: LoadingOptions): Promise<void> {
     const started = performance.now()
     this.#version = definition.version
-    await this.scope.boot(`tenant ${this.id}`, instance => {
-      return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents))
+    const progress = new LoadProgress()
+    const boot = this.scope.boot(`tenant ${this.id}`, instance => {
+      return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents), progress)
     })
+    await boot.catch(error => { throw progress.explain(error) })
     this.#state = 'active'
     this.#loadedAt = new Date()
     this.#loadMs = performance.now() - started

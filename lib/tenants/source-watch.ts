@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Failures } from './failures.ts'
+import { saidOnce } from './said-once.ts'
 import { Stagger } from './stagger.ts'
 import type { HostLookup } from '../identification/host-lookup.ts'
 import type { Builder } from './builder.ts'
@@ -88,7 +89,7 @@ export class SourceWatch {
       err => {
         // What a source failed with may be over as soon as it answers, and is no fault of this version.
         if (err.cause === registry.slots.get(id)?.lastError) this.#failures.add(keyOf(id, version), err)
-        log.warn({ err, tenantId: id }, 'tenant not reloaded')
+        log.warn({ err: saidOnce(err), tenantId: id }, 'tenant not reloaded')
       })
   }
 

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
+import { saidOnce } from './said-once.ts'
 import { WatchedFolder } from './watched-folder.ts'
 
 /** How long a folder must be quiet before its tenant is reloaded, in ms: editors and deployments write more than one file. */
@@ -78,6 +79,6 @@ export class Watcher {
 
   #onFailure (tenantId: string, err: unknown): void {
     if (err instanceof FST_TENANT_NOT_FOUND) this.#log.info({ tenantId }, 'tenant unloaded: it is gone, or its config leaves it out')
-    else this.#log.warn({ err, tenantId }, 'tenant not reloaded')
+    else this.#log.warn({ err: saidOnce(err), tenantId }, 'tenant not reloaded')
   }
 }

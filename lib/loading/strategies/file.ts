@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { TenantFolder } from '../folder.ts'
 import { importModule } from '../modules.ts'
 import { registerDefault } from './register.ts'
 import { PluginLoadingStrategy } from './strategy.ts'
@@ -16,8 +17,14 @@ export class FileStrategy extends PluginLoadingStrategy {
     if (dir === undefined) throw new Error('There is no folder that the path could start at')
     const file = resolve(dir, reference)
     await refuseOutside(dir, file)
-    return registerDefault(app, await importModule(file), options)
+    const module = await importModule(file).catch(async (cause: unknown) => { throw await errorIn(dir, file, cause) })
+    return registerDefault(app, module, options)
   }
+}
+
+async function errorIn (dir: string, file: string, cause: unknown): Promise<Error> {
+  const folder = await TenantFolder.open(dir)
+  return folder.fileError(file, cause)
 }
 
 async function refuseOutside (dir: string, file: string): Promise<void> {
