@@ -14,15 +14,16 @@ import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
 import { SourceWatch } from './tenants/source-watch.ts'
+import { reachableBy, warnOfUnreachable } from './tenants/unreachable.ts'
 import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { MultitenantOptions, TenantSource } from '../types/index.ts'
+import type { MultitenantOptions } from '../types/index.ts'
 
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const boot = new BootContext()
   const resolved = resolveOptions(opts, app.prefix)
   const options = { ...resolved, source: boot.wrap(resolved.source) }
-  await openSource(app, options.source)
+  await openSource(app, options)
 
   decorateRequests(app)
   const host = new HostApp(app)
@@ -51,6 +52,8 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   host.addHooks(hooks, options.order)
   app.addHook('onReady', async () => identification.open(host.routeConfigs()))
   app.addHook('onReady', async () => shortCut.open())
+  // Not waited for: a source that hangs must not keep the app from becoming ready.
+  app.addHook('onReady', async () => { warnOfUnreachable(options, app.log) })
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
@@ -58,9 +61,9 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.addHook('onClose', async () => sourceWatch.close())
 }
 
-async function openSource (app: FastifyInstance, source: TenantSource): Promise<void> {
+async function openSource (app: FastifyInstance, { source, strategy }: ResolvedOptions): Promise<void> {
   try {
-    await source.open?.({ log: app.log })
+    await source.open?.({ log: app.log, ...reachableBy(strategy) })
   } catch (error) {
     // Of several sources, those before the one that failed are open: a connection would keep the process from its end.
     const closing = (async () => source.close?.())()

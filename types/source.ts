@@ -77,6 +77,8 @@ export interface LoadedTenant {
 /** What a source gets when the app boots. */
 export interface SourceContext {
   log: FastifyBaseLogger
+  /** Whether a request can name a tenant of this id, where that is known: under `'subdomain'` none with capitals. */
+  isReachable?: (id: string) => boolean
 }
 
 /** Where tenants come from. Run `testTenantSource` of `fastify-multitenant/conformance` on one of your own. */
@@ -90,6 +92,8 @@ export interface TenantSource {
    * longest wildcard (`*.example.com`) that fits. The host is lower case, punycode, without port. What it throws is a failure, never "nobody's".
    */
   resolveHost?(host: string): string | null | Promise<string | null>
+  /** Whether any tenant has a host, where that is cheap to know. */
+  hasHosts?(): boolean | Promise<boolean>
   /** How many tenants there are, where that is cheaper than to list them; may be an estimate. */
   count?(): number | Promise<number>
   /**

@@ -95,6 +95,6 @@ export class TenantFolder {
   }
 
   #isHidden (file: string): boolean {
-    return this.nameOf(file).split('/').some(part => part.startsWith('.'))
+    return this.nameOf(file).split('/').some(part => part.startsWith('.') || part === '__MACOSX')
   }
 }

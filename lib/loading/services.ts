@@ -2,6 +2,7 @@ import { basename, dirname, parse } from 'node:path'
 import { isObject } from '../check.ts'
 import { copyExported } from './copy-exported.ts'
 import { importModule, namedExports } from './modules.ts'
+import { isUnimportant } from './unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
 import type { ModuleExports } from './modules.ts'
@@ -21,7 +22,7 @@ export async function loadServices (
   makeArgs: () => readonly unknown[]
 ): Promise<void> {
   const modules = await folder.modulesAndJson('services', log)
-  for (const file of modules.filter(isJson)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service is a module')
+  for (const file of modules.filter(file => isJson(file) && !isUnimportant(basename(file)))) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service is a module')
   const files = byName(folder, modules.filter(file => !isJson(file)))
   if (files.size === 0) return
   const args = makeArgs()

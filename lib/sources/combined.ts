@@ -35,6 +35,14 @@ export class CombinedSource implements TenantSource {
     }
   }
 
+  /** Of a source that does not say, it is taken for granted. */
+  async hasHosts (): Promise<boolean> {
+    for (const source of this.sources) {
+      if (source.resolveHost !== undefined && await (source.hasHosts?.() ?? true)) return true
+    }
+    return false
+  }
+
   /** Each source is told only of the tenants that it has: of another's it would say that they are gone. */
   watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
     const stops = this.sources.map((source, index) => {

@@ -5,11 +5,12 @@ import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { isTenantId } from '../identification/tenant-id.ts'
 import { Fresh } from './fresh.ts'
 import { readHosts } from './hosts-file.ts'
+import { PassedOver } from './passed-over.ts'
 import { toPath } from './to-path.ts'
 import type { Dirent } from 'node:fs'
 import type { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../identification/tenant-id.ts'
-import type { TenantDefinition, TenantSource } from '../../types/index.ts'
+import type { SourceContext, TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** The file in the folder that says which hosts are whose. It is no folder, and so no tenant. */
 const HOSTS_FILE = 'hosts.json'
@@ -21,18 +22,22 @@ export class DirectorySource implements TenantSource {
   /** The paths of the tenants' folders by id. */
   readonly #folders: Fresh<ReadonlyMap<string, string>>
   readonly #hosts: Fresh<HostIndex>
+  readonly #passedOver: PassedOver
 
   /** A relative path starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
   constructor (dir: string | URL, isId: IdCheck = isTenantId) {
     this.dir = toPath(dir, 'tenants')
-    this.#folders = new Fresh(this.dir, dir => readFolders(dir, isId))
+    this.#passedOver = new PassedOver(isId)
+    this.#folders = new Fresh(this.dir, dir => readFolders(dir, isId, this.#passedOver))
     this.#hosts = new Fresh(join(this.dir, HOSTS_FILE), path => readHosts(path, isId))
   }
 
   /** Throws FST_TENANT_OPTION_INVALID when there is no such folder. */
-  async open (): Promise<void> {
+  async open (context?: SourceContext): Promise<void> {
     const stats = await existing(stat(this.dir))
     if (stats?.isDirectory() !== true) throw new FST_TENANT_OPTION_INVALID('tenants', `a folder that exists: ${this.dir}`)
+    if (context !== undefined) this.#passedOver.open(context)
+    await this.#folders.get()
   }
 
   /** Throws what the file system throws. */
@@ -61,6 +66,10 @@ export class DirectorySource implements TenantSource {
     return null
   }
 
+  async hasHosts (): Promise<boolean> {
+    return ((await existing(this.#hosts.get()))?.size ?? 0) > 0
+  }
+
   watch (changed: () => void): () => void {
     const watcher = watch(this.dir, { persistent: false }, () => changed())
     // The folder went away: what is asked for next will say so.
@@ -74,13 +83,14 @@ export function directorySource (dir: string | URL, isId?: IdCheck): DirectorySo
   return new DirectorySource(dir, isId)
 }
 
-async function readFolders (dir: string, isId: IdCheck): Promise<Map<string, string>> {
+async function readFolders (dir: string, isId: IdCheck, passedOver: PassedOver): Promise<Map<string, string>> {
   const folders = new Map<string, string>()
   const entries = new Map((await readdir(dir, { withFileTypes: true })).map(entry => [entry.name, entry]))
   for (const name of [...entries.keys()].filter(isId).sort()) {
     const path = join(dir, name)
     if (name !== 'node_modules' && !name.startsWith('.') && await isFolder(entries.get(name) as Dirent, path)) folders.set(name, path)
   }
+  passedOver.note([...entries.values()], folders)
   return folders
 }
 

@@ -5,6 +5,11 @@ import { canonicalPattern, hostPatterns } from '../identification/canonical-host
 export class HostIndex {
   readonly #owners = new Map<string, string>()
 
+  /** How many hosts there are. */
+  get size (): number {
+    return this.#owners.size
+  }
+
   /** Throws FST_TENANT_HOSTS_INVALID for what is no host, and for a host of another tenant. */
   add (id: string, hosts: readonly string[]): void {
     for (const host of hosts) {

@@ -24,6 +24,10 @@ export class ObjectSource extends KnownTenants {
   resolveHost (host: string): string | null {
     return this.#hosts.find(host)
   }
+
+  hasHosts (): boolean {
+    return this.#hosts.size > 0
+  }
 }
 
 /** The source of tenants that are given in code, by id. Throws as `ObjectSource` does. */
