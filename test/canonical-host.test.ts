@@ -35,7 +35,7 @@ const NO_HOSTS = [
   '', '.', '..', ':80', '.:80', 'a..b', '.example.com', 'example.com..', 'example.com:80:80', 'example.com:http', 'example.com:123456', 'example.com:-1',
   '../acme.example.com', 'acme.example.com@evil.com', 'user:pw@example.com', 'http://example.com', 'example.com/x', 'example.com\\x', 'example.com?x', 'example.com#x',
   'acme example.com', ' example.com', 'example.com ', 'example.com\n', 'example.com\0', 'a\0.example.com', 'a.com, b.com', '%61cme.example.com', '*.example.com',
-  '-acme.example.com', 'acme-.example.com', `${'a'.repeat(64)}.com`, `${longest}d`, 'a.'.repeat(127) + 'com', 'x'.repeat(5000), `[${'0:'.repeat(2000)}]`,
+  '-acme.example.com', 'acme-.example.com', `${'a'.repeat(64)}.com`, `${longest}d`, 'a.'.repeat(127) + 'com', 'x'.repeat(5000), `${'a\u0308'.repeat(500)}.com`, `[${'0:'.repeat(2000)}]`,
   '::1', '[::1', '[]', '[::1]x', '[::1].com', '[::1]:x', '[:::1]', '[fe80::1%eth0]', '[127.0.0.1]', '[acme]', '[dead]',
   // Look-alikes that IDNA would turn into plain acme.com, k.com, an address.
   'ⓐcme.com', 'ªcme.com', 'ａｃｍｅ.com', 'ac\u00adme.com', 'acme\u200b.com', 'acme。com', '\u212a.com', '１２７.0.0.1', 'ﬁ.com',

@@ -3,6 +3,10 @@ import { domainToASCII, domainToUnicode } from 'node:url'
 
 const NAME_AND_PORT = /^([^:]+?)\.?(?::\d{0,5})?$/
 const ADDRESS_AND_PORT = /^\[([0-9a-f:.]+)\](?::\d{0,5})?$/i
+/** As long as DNS lets a name be: so it has at most 127 labels. */
+export const LONGEST_HOST = 253
+/** With a port, or in letters that become fewer in punycode. What is longer is not looked into. */
+const LONGEST_WRITTEN = 1_000
 /** The underscore is no letter of host names, but a good one of tenant ids, and browsers take it. */
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
 /** A last label that makes the host an IP address: below `0.0.1`, `127.0.0.1` would be a tenant. */
@@ -15,6 +19,7 @@ const ASCII = /^[\x00-\x7f]*$/
  * `null` when it is no host. Give it `request.host`: a raw header may be the word of anybody.
  */
 export function canonicalHost (host: string): string | null {
+  if (host.length > LONGEST_WRITTEN) return null
   return host.startsWith('[') ? canonicalAddress(host) : canonicalName(host)
 }
 
@@ -28,7 +33,7 @@ function canonicalName (host: string): string | null {
   const written = NAME_AND_PORT.exec(host)?.[1]
   if (written === undefined) return null
   const name = toAscii(written)
-  return name.length <= 253 && name.split('.').every(isLabel) ? name : null
+  return name.length <= LONGEST_HOST && name.split('.').every(isLabel) ? name : null
 }
 
 function isLabel (label: string): boolean {

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache'
-import { hostPatterns } from './canonical-host.ts'
+import { hostPatterns, LONGEST_HOST } from './canonical-host.ts'
 
 const MAX_HOSTS = 10_000
+/** How many wildcards that have changed hands are remembered. When there are more, what was heard before the oldest of them is forgotten. */
+const MAX_WILDCARDS = 10_000
 /** How long an answer counts, in ms. */
 const TTL = 5_000
-/** How many wildcards are gathered before the hosts below them are looked for. */
-const MAX_WILDCARDS = 1_000
 
 /** Whose a host is. */
 export interface HostAnswer {
@@ -19,12 +19,23 @@ export interface HostAnswer {
   readonly until: number
 }
 
+/** An answer, and up to which change it is known to stand. */
+interface Remembered extends HostAnswer {
+  stands: number
+}
+
 /** Remembers for a short while whose hosts are. Made-up hosts do not push out those that tenants have. */
 export class HostAnswers {
-  readonly #tenants = new LRUCache<string, HostAnswer>({ max: MAX_HOSTS })
-  readonly #nobodys = new LRUCache<string, HostAnswer>({ max: MAX_HOSTS })
-  /** Those that have changed hands. To look for the hosts below takes its time, so it is done for all at once. */
-  readonly #wildcards = new Set<string>()
+  readonly #tenants = new LRUCache<string, Remembered>({ max: MAX_HOSTS })
+  readonly #nobodys = new LRUCache<string, Remembered>({ max: MAX_HOSTS })
+  /**
+   * Those that have changed hands, the latest last, and which change that was. A change looks for no hosts below a wildcard: each host
+   * looks for the wildcards above it when it is asked for.
+   */
+  readonly #wildcards = new Map<string, number>()
+  #latestWildcard = 0
+  /** What was heard before this change is forgotten. */
+  #forgotten = 0
   #changes = 0
   #doubted = 0
 
@@ -34,14 +45,16 @@ export class HostAnswers {
   }
 
   get (host: string): HostAnswer | undefined {
-    if (this.#wildcards.size > 0) this.#forgetBelow()
-    return this.#tenants.get(host) ?? this.#nobodys.get(host)
+    const answer = this.#tenants.get(host) ?? this.#nobodys.get(host)
+    if (answer === undefined || this.#stands(host, answer)) return answer
+    this.#delete(host)
+    return undefined
   }
 
   set (host: string, id: string | null, kept: boolean): void {
     const [to, from] = id === null ? [this.#nobodys, this.#tenants] : [this.#tenants, this.#nobodys]
     from.delete(host)
-    to.set(host, { id, kept, changes: this.#changes, until: performance.now() + TTL })
+    to.set(host, { id, kept, changes: this.#changes, until: performance.now() + TTL, stands: this.#changes })
   }
 
   /** Whether the source need not be asked again. */
@@ -61,25 +74,39 @@ export class HostAnswers {
 
   /** To be called when these hosts, some of them wildcards, have changed hands; with `null` when nobody knows which. */
   forget (patterns: readonly string[] | null): void {
-    if (patterns === null) this.#keepThose(() => false)
-    else if (patterns.length === 0) return
+    if (patterns?.length === 0) return
     this.#changes++
+    if (patterns === null) this.#forgotten = this.#changes
     for (const pattern of patterns ?? []) {
-      if (pattern.startsWith('*')) this.#wildcards.add(pattern)
-      this.#tenants.delete(pattern)
-      this.#nobodys.delete(pattern)
+      // No host is that long, and none is below such a wildcard.
+      if (pattern.length > LONGEST_HOST) continue
+      if (pattern.startsWith('*')) this.#forgetBelow(pattern)
+      else this.#delete(pattern)
     }
-    if (this.#wildcards.size >= MAX_WILDCARDS) this.#forgetBelow()
   }
 
-  #forgetBelow (): void {
-    this.#keepThose(host => !hostPatterns(host).some(pattern => this.#wildcards.has(pattern)))
-    this.#wildcards.clear()
+  #forgetBelow (wildcard: string): void {
+    this.#latestWildcard = this.#changes
+    this.#wildcards.delete(wildcard)
+    this.#wildcards.set(wildcard, this.#changes)
+    if (this.#wildcards.size <= MAX_WILDCARDS) return
+    const [oldest, change] = this.#wildcards.entries().next().value as [string, number]
+    this.#wildcards.delete(oldest)
+    this.#forgotten = Math.max(this.#forgotten, change)
   }
 
-  #keepThose (fits: (host: string) => boolean): void {
-    for (const hosts of [this.#tenants, this.#nobodys]) {
-      for (const host of [...hosts.keys()]) if (!fits(host)) hosts.delete(host)
-    }
+  /** Whether nothing was forgotten since that it depends on. An answer looks once for each change. */
+  #stands (host: string, answer: Remembered): boolean {
+    const { stands } = answer
+    if (stands < this.#forgotten) return false
+    if (stands >= this.#latestWildcard) return true
+    if (hostPatterns(host).some(pattern => (this.#wildcards.get(pattern) ?? 0) > stands)) return false
+    answer.stands = this.#changes
+    return true
+  }
+
+  #delete (host: string): void {
+    this.#tenants.delete(host)
+    this.#nobodys.delete(host)
   }
 }

@@ -1,11 +1,12 @@
 import pLimit from 'p-limit'
 import type { FastifyBaseLogger } from 'fastify'
 import { withDeadline } from '../tenants/deadline.ts'
+import { LONGEST_HOST } from './canonical-host.ts'
 import { HostAnswers } from './host-answers.ts'
 import type { IdentificationContext, TenantSource } from '../../types/index.ts'
 
-/** How many hosts that were not known before the source is asked about at a time, and how many more may wait for that. */
-const MAX_ASKING = 10
+/** How many hosts that were not known before the source is asked about at a time, which it may put into one query, and how many more may wait for that. */
+const MAX_ASKING = 50
 const MAX_WAITING = 1_000
 /** How long a host that has a tenant waits for the source, in ms. */
 const PATIENCE = 1_000
@@ -38,6 +39,8 @@ export class HostLookup {
 
   /** Rejects with what the source throws, which is never remembered, unless the host had a tenant before: it keeps it. */
   readonly find: NonNullable<IdentificationContext['resolveHost']> = host => {
+    // A strategy may hand over whatever a client has sent.
+    if (host.length > LONGEST_HOST) return null
     const answer = this.#answers.get(host)
     if (answer !== undefined && this.#answers.counts(answer)) return answer.id
     const before = answer?.id ?? null
