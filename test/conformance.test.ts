@@ -6,7 +6,7 @@ import { testTenantSource } from '../lib/sources/conformance.ts'
 import { directorySource } from '../lib/sources/directory.ts'
 import { postgresTenants } from '../lib/sources/postgres.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
-import { testedAs, TestSource } from './fixtures/test-source.ts'
+import { BatchSource, testedAs, TestSource } from './fixtures/test-source.ts'
 import type { TestedSource, WantedTenant } from '../lib/sources/conformance.ts'
 import type { LoadedTenant, TenantChange, TenantDefinition, TenantSource } from '../types/index.ts'
 
@@ -38,7 +38,7 @@ t.test('a source that does everything right passes, and so does one that does li
 })
 
 t.test('each fault is found', async t => {
-  const [GET, LIST, HOST, WATCH, NAMES, SUSPENDED, BROKEN] = [/get/, /list/, /resolveHost/, /watch/, /names hosts/, /suspended/, /never "not found"/]
+  const [GET, MANY, LIST, HOST, WATCH, NAMES, SUSPENDED, BROKEN] = [/get\(\)/, /getMany/, /list/, /resolveHost/, /watch/, /names hosts/, /suspended/, /never "not found"/]
   const faults: Array<[what: string, found: RegExp[], faulty: () => TestSource]> = [
     ['ids in any case', [GET], () => new class extends TestSource {
       override get (id: string): TenantDefinition | null { return super.get(id.toLowerCase()) as TenantDefinition | null }
@@ -48,6 +48,18 @@ t.test('each fault is found', async t => {
     }()],
     ['a relative path', [GET], () => new class extends TestSource {
       override put (tenant: WantedTenant): void { super.put({ ...tenant, dir: 'tenants' } as WantedTenant) }
+    }()],
+    ['ids that are found together in any case', [MANY], () => new class extends BatchSource {
+      override async getMany (ids: readonly string[]) {
+        const found = await super.getMany(ids.map(id => id.toLowerCase()))
+        return new Map(ids.flatMap(id => found.has(id.toLowerCase()) ? [[id, found.get(id.toLowerCase()) as TenantDefinition]] : []))
+      }
+    }()],
+    ['ids that are lost where many are asked for', [MANY], () => new class extends BatchSource {
+      override getMany (ids: readonly string[]) { return super.getMany(ids.slice(0, 1_000)) }
+    }()],
+    ['an outage that is "not found" when several are asked for', [BROKEN], () => new class extends BatchSource {
+      override async getMany (ids: readonly string[]) { return this.broken ? new Map() : super.getMany(ids) }
     }()],
     ['an id twice', [LIST], () => new class extends TestSource {
       override async * list (): AsyncIterable<string> { yield * super.list(); yield * this.tenants.keys() }

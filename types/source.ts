@@ -85,6 +85,8 @@ export interface SourceContext {
 export interface TenantSource {
   /** What is known of this id; `null` when it is no tenant. What it throws is a failure, never "not found". */
   get (id: string): TenantDefinition | null | Promise<TenantDefinition | null>
+  /** The definitions of several ids in one question. An id that is not in the map is unknown. What it throws is a failure for all of them. */
+  getMany?(ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> | ReadonlyMap<string, TenantDefinition>
   /** The ids of all tenants, each once. */
   list (): AsyncIterable<string>
   /**

@@ -1,13 +1,17 @@
+import { definitionsOf } from './definitions-of.ts'
 import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../types/index.ts'
 
 /** Several sources as one: they are asked in turn, and the first that knows a tenant wins. */
 export class CombinedSource implements TenantSource {
   /** There when one of the sources knows hosts: the first that knows this one wins. */
   readonly resolveHost?: (host: string) => Promise<string | null>
+  /** There when one of the sources can be asked for several. The others are asked for each id alone. */
+  readonly getMany?: (ids: readonly string[]) => Promise<ReadonlyMap<string, TenantDefinition>>
   protected readonly sources: readonly TenantSource[]
 
   constructor (sources: readonly TenantSource[]) {
     this.sources = [...sources]
+    if (sources.some(source => source.getMany !== undefined)) this.getMany = ids => this.getEach(ids)
     if (sources.some(source => source.resolveHost !== undefined)) this.resolveHost = host => this.#resolveHost(host)
   }
 
@@ -19,10 +23,27 @@ export class CombinedSource implements TenantSource {
   /** Throws what a source throws: those after it are not asked, since the tenant may be that source's. */
   async get (id: string): Promise<TenantDefinition | null> {
     for (const [index, source] of this.sources.entries()) {
-      const definition = await source.get(id)
-      if (definition !== null) return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
+      // A source in plain JavaScript may answer `undefined` where it knows nothing.
+      const definition = await source.get(id) ?? null
+      if (definition !== null) return ofSource(index, definition)
     }
     return null
+  }
+
+  /** A source is asked only for the ids that those before it do not know. Throws what a source throws. */
+  protected async getEach (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
+    const found = new Map<string, TenantDefinition>()
+    let left = [...new Set(ids)]
+    for (const [index, source] of this.sources.entries()) {
+      if (left.length === 0) break
+      const definitions = await definitionsOf(source, left)
+      left = left.filter(id => {
+        const definition = definitions.get(id) ?? null
+        if (definition !== null) found.set(id, ofSource(index, definition))
+        return definition === null
+      })
+    }
+    return found
   }
 
   async * list (): AsyncIterable<string> {
@@ -66,7 +87,7 @@ export class CombinedSource implements TenantSource {
   /** Whether the id is that of another tenant, of an earlier source, whose the host is not. */
   async #isKnownBefore (id: string, end: number): Promise<boolean> {
     for (const source of this.sources.slice(0, end)) {
-      if (await source.get(id) !== null) return true
+      if ((await source.get(id) ?? null) !== null) return true
     }
     return false
   }
@@ -77,6 +98,11 @@ export class CombinedSource implements TenantSource {
     const errors = results.filter(result => result.status === 'rejected').map(result => result.reason)
     if (errors.length > 0) throw new AggregateError(errors, 'Not all tenant sources could be closed')
   }
+}
+
+/** Versions of two sources must not be taken for one another. */
+function ofSource (index: number, definition: TenantDefinition): TenantDefinition {
+  return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
 }
 
 /** The source of the tenants of several sources. */

@@ -36,7 +36,7 @@ export type TestFunction = (name: string, run: () => Promise<void>) => unknown
 
 /**
  * Tests that a source keeps to what `TenantSource` says. Each test has a source of its own, from `prepare`.
- * A source without `count`, `resolveHost`, `watch`, `remove`, `suspends` or `breakDown` is not tested for them.
+ * A source without `getMany`, `count`, `resolveHost`, `watch`, `remove`, `suspends` or `breakDown` is not tested for them.
  * @param patience how long a change may take to be told, in ms; 10,000 by default
  */
 export function testTenantSource (test: TestFunction, prepare: () => TestedSource | Promise<TestedSource>, { patience = 10_000 }: { patience?: number } = {}): void {

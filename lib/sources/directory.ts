@@ -47,6 +47,15 @@ export class DirectorySource implements TenantSource {
     return dir === undefined || await isGone(dir) ? null : { id, dir }
   }
 
+  /** Throws what the file system throws. */
+  async getMany (ids: readonly string[]): Promise<Map<string, TenantDefinition>> {
+    const folders = await this.#folders.get()
+    return new Map(ids.flatMap(id => {
+      const dir = folders.get(id)
+      return dir === undefined ? [] : [[id, { id, dir }] as const]
+    }))
+  }
+
   async * list (): AsyncIterable<string> {
     const folders = await this.#folders.get()
     yield * folders.keys()

@@ -1,5 +1,6 @@
 import { FST_TENANT_ID_TAKEN } from '../errors.ts'
 import { CombinedSource } from './combined.ts'
+import { definitionsOf } from './definitions-of.ts'
 import type { SourceContext, TenantDefinition } from '../../types/index.ts'
 
 /** Several sources as one, none of which may have a tenant of another. */
@@ -18,9 +19,20 @@ export class DistinctSource extends CombinedSource {
 
   /** Throws FST_TENANT_ID_TAKEN for an id that is there more than once, since boot perhaps. */
   override async get (id: string): Promise<TenantDefinition | null> {
-    const answers = await Promise.all(this.sources.map(async source => source.get(id)))
-    const [definition = null, ...others] = answers.filter(answer => answer !== null)
-    if (definition === null || others.length === 0) return definition
-    throw new FST_TENANT_ID_TAKEN(id, [definition, ...others].map(({ dir }) => dir).join(' and '))
+    return only(id, await Promise.all(this.sources.map(async source => source.get(id))))
   }
+
+  /** Throws FST_TENANT_ID_TAKEN for an id that is there more than once. */
+  protected override async getEach (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
+    const answers = await Promise.all(this.sources.map(source => definitionsOf(source, ids)))
+    const found = ids.map(id => only(id, answers.map(answer => answer.get(id))))
+    return new Map(found.filter(definition => definition !== null).map(definition => [definition.id, definition]))
+  }
+}
+
+/** Throws FST_TENANT_ID_TAKEN when several sources know the id. */
+function only (id: string, answers: ReadonlyArray<TenantDefinition | null | undefined>): TenantDefinition | null {
+  const [definition = null, ...others] = answers.filter(answer => answer !== null && answer !== undefined)
+  if (definition === null || others.length === 0) return definition
+  throw new FST_TENANT_ID_TAKEN(id, [definition, ...others].map(({ dir }) => dir).join(' and '))
 }

@@ -8,6 +8,15 @@ export class KnownTenants implements TenantSource {
     return this.tenants.get(id) ?? null
   }
 
+  getMany (ids: readonly string[]): Map<string, TenantDefinition> {
+    const found = new Map<string, TenantDefinition>()
+    for (const id of ids) {
+      const definition = this.get(id)
+      if (definition !== null) found.set(id, definition)
+    }
+    return found
+  }
+
   async * list (): AsyncIterable<string> {
     yield * this.tenants.keys()
   }

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_TABLE_MISSING } from '../errors.ts'
 import { createClient, createPool, queryOf } from './postgres/connections.ts'
+import { HostBatches } from './postgres/host-batches.ts'
 import { Listener } from './postgres/listener.ts'
 import { migrate } from './postgres/migration.ts'
 import { resolvePostgresOptions } from './postgres/options.ts'
@@ -22,6 +23,7 @@ export class PostgresSource implements TenantSource {
   readonly #pool: PostgresPool
   readonly #ownsPool: boolean
   readonly #table: TenantTable
+  readonly #hosts: HostBatches
   readonly #listener: Listener
   #log: FastifyBaseLogger | undefined
   #closing: Promise<void> | undefined
@@ -35,6 +37,7 @@ export class PostgresSource implements TenantSource {
     this.#ownsPool = pool === undefined
     this.#pool = pool ?? createPool(connectionString as string)
     this.#table = new TenantTable(names, queryOf(this.#pool), folders)
+    this.#hosts = new HostBatches(async patterns => this.#table.owners(patterns))
     this.#listener = new Listener({
       channel: names.channel,
       connect: () => createClient(connectionString, pool),
@@ -70,6 +73,11 @@ export class PostgresSource implements TenantSource {
     return this.#table.get(id)
   }
 
+  /** Throws FST_TENANT_ROW_INVALID when one row is not valid, and what PostgreSQL or the connection throws. */
+  async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
+    return this.#table.getMany(ids)
+  }
+
   /** Page by page, in the order of the ids. */
   list (): AsyncIterable<string> {
     return this.#table.list()
@@ -77,7 +85,7 @@ export class PostgresSource implements TenantSource {
 
   /** Throws what PostgreSQL or the connection throws. */
   async resolveHost (host: string): Promise<string | null> {
-    return this.#table.tenantOf(host)
+    return this.#hosts.find(host)
   }
 
   /** Exact up to 10,000; above that it is what PostgreSQL estimates. */

@@ -7,7 +7,7 @@ import type { TenantChange, TenantDefinition, TenantSource } from '../../../type
 /** One of the tests. `patience`: how long a change may take to be told, in ms. */
 export type Check = (tested: TestedSource, patience: number) => Promise<void>
 
-const NOBODY = ['nobody', 'ACME', 'acme ', 'acme/', './acme', '../acme', '..', '.', '', 'acme\0', 'constructor', '__proto__', 'a'.repeat(300)]
+const NOBODY = ['nobody', 'ACME', 'acme ', 'acme/', './acme', '../acme', '..', '.', '', 'acme\0', 'constructor', '__proto__', 'a'.repeat(300), 'a'.repeat(8_192)]
 
 /** The tests by name. */
 export const checks: Record<string, Check> = {
@@ -21,6 +21,18 @@ export const checks: Record<string, Check> = {
       if (typeof config === 'object') assert.deepEqual(config, { plan })
     }
     for (const id of NOBODY) assert.equal(await source.get(id), null, `get(${JSON.stringify(id)})`)
+  },
+
+  'getMany() agrees with get()': async ({ source, put }) => {
+    if (source.getMany === undefined) return
+    assert.equal((await source.getMany([])).size, 0)
+    const ids = ['acme', 'globex']
+    for (const id of ids) await put({ id, config: { plan: id } })
+    const made = Array.from({ length: 2_500 }, (_, index) => `made-up-${index}`)
+    const asked = ['acme', ...NOBODY, 'acme', ...made, 'globex']
+    const found = await source.getMany(asked)
+    assert.deepEqual([...found.keys()].sort(), ids)
+    for (const id of [...ids, ...NOBODY]) assert.deepEqual(found.get(id) ?? null, await source.get(id), `getMany() of ${JSON.stringify(id)}`)
   },
 
   'list() and count() tell each tenant once': async ({ source, put }) => {
@@ -90,6 +102,7 @@ export const checks: Record<string, Check> = {
     await breakDown()
     await assert.rejects(async () => source.get('acme'), 'get() rejects')
     await assert.rejects(async () => source.get('nobody'), 'get() of an unknown id rejects')
+    if (source.getMany !== undefined) await assert.rejects(async () => (await source.getMany?.(['acme', 'nobody']))?.get('nobody'), 'getMany() rejects')
     await assert.rejects(async () => listed(source), 'list() rejects')
     if (source.resolveHost !== undefined) await assert.rejects(async () => source.resolveHost?.('acme.example'), 'resolveHost() rejects')
     await repair?.()

@@ -1,4 +1,3 @@
-import { hostPatterns } from '../../identification/canonical-host.ts'
 import { folderOf } from './folders.ts'
 import type { Query } from './connections.ts'
 import type { FolderColumns, TenantFolders } from './folders.ts'
@@ -15,6 +14,8 @@ interface TenantRow extends FolderColumns {
 
 /** How many ids are read by one query. */
 const PAGE = 1_000
+/** A character of an id may be two code units in JavaScript. */
+const LONGEST_ID = 2 * 255
 /** Up to here tenants are counted; above, the count is what PostgreSQL estimates. */
 const COUNTED = 10_000
 
@@ -37,13 +38,23 @@ export class TenantTable {
 
   /** Throws FST_TENANT_ROW_INVALID. */
   async get (id: string): Promise<TenantDefinition | null> {
-    // PostgreSQL takes no such text, and has no such tenant.
-    if (id.includes('\0')) return null
-    const [row] = await this.#query<TenantRow>(
-      `select id, name, hosts, active, config, dir, template, version::text from ${this.#names.tenants} where id = $1`, [id])
-    // What UTF-8 cannot tell arrives there as something else.
-    if (row === undefined || row.id !== id) return null
-    const { active, version, config, hosts } = row
+    return (await this.getMany([id])).get(id) ?? null
+  }
+
+  /** Throws FST_TENANT_ROW_INVALID. */
+  async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
+    const found = new Map<string, TenantDefinition>()
+    const possible = [...new Set(ids)].filter(mayBeId)
+    while (possible.length > 0) {
+      const rows = await this.#query<TenantRow>(
+        `select id, name, hosts, active, config, dir, template, version::text from ${this.#names.tenants} where id = any ($1)`, [possible.splice(0, PAGE)])
+      for (const row of rows) found.set(row.id, this.#definitionOf(row))
+    }
+    return found
+  }
+
+  #definitionOf (row: TenantRow): TenantDefinition {
+    const { id, active, version, config, hosts } = row
     if (!active) return { id, version, suspended: true }
     const dir = folderOf(row, this.#folders)
     return { id, version, config, hosts, ...(dir !== undefined && { dir }), ...(row.name !== null && { name: row.name }) }
@@ -72,11 +83,14 @@ export class TenantTable {
     return ids.map(id => found.get(id) ?? { id, active: false })
   }
 
-  /** The tenant that has exactly this host, else the longest wildcard that fits; `null` when it is nobody's. */
-  async tenantOf (host: string): Promise<string | null> {
-    const patterns = hostPatterns(host)
+  /** Whose these hosts and wildcards are; nobody's are not among them. */
+  async owners (patterns: readonly string[]): Promise<Map<string, string>> {
     const rows = await this.#query<{ host: string, tenant_id: string }>(`select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [patterns])
-    const owners = new Map(rows.map(row => [row.host, row.tenant_id]))
-    return owners.get(patterns.find(pattern => owners.has(pattern)) ?? '') ?? null
+    return new Map(rows.map(row => [row.host, row.tenant_id]))
   }
+}
+
+/** Whether the table may have such an id: PostgreSQL takes no text with NUL, and the table no id of more than 255 characters. */
+export function mayBeId (id: string): boolean {
+  return id.length <= LONGEST_ID && !id.includes('\0')
 }

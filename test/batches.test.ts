@@ -1,0 +1,200 @@
+import pg from 'pg'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { HostLookup } from '../lib/identification/host-lookup.ts'
+import { combinedSource } from '../lib/sources/combined.ts'
+import { testTenantSource } from '../lib/sources/conformance.ts'
+import { DistinctSource } from '../lib/sources/distinct.ts'
+import { KnownTenants } from '../lib/sources/known.ts'
+import { postgresTenants } from '../lib/sources/postgres.ts'
+import { HostBatches } from '../lib/sources/postgres/host-batches.ts'
+import { appWith, latch, turn, until } from './fixtures/lifecycle/app.ts'
+import { openDatabase } from './fixtures/postgres/database.ts'
+import { BatchSource, testedAs, TestSource } from './fixtures/test-source.ts'
+import type { WantedTenant } from '../lib/sources/conformance.ts'
+import type { PostgresPool, PostgresSource } from '../lib/sources/postgres.ts'
+import type { TenantSource } from '../types/index.ts'
+
+const log = pino({ level: 'silent' })
+const database = await openDatabase(t)
+
+/** A source whose pool counts its queries in `queries`. */
+async function countedSource (t: Test): Promise<{ source: PostgresSource, queries: () => number }> {
+  const schema = database.newSchema()
+  const pool = new pg.Pool({ connectionString: database.connectionString })
+  let queries = 0
+  const counted: PostgresPool = {
+    options: pool.options,
+    query: async query => {
+      queries++
+      return pool.query(query)
+    },
+    on: (event, listener) => pool.on(event, listener),
+    off: (event, listener) => pool.off(event, listener),
+    end: () => pool.end()
+  }
+  const source = postgresTenants({ pool: counted, schema })
+  t.teardown(async () => {
+    await source.close()
+    await pool.end()
+  })
+  await source.migrate()
+  return { source, queries: () => queries }
+}
+
+/** Tenants that are known beforehand, and put there by a test. */
+class PutTenants extends KnownTenants {
+  put ({ id, config }: WantedTenant): void {
+    this.tenants.set(id, { id, ...(config !== undefined && { config }) })
+  }
+}
+
+t.test('sources that are asked for several ids agree with themselves', async t => {
+  testTenantSource((name, run) => t.test(`in memory: ${name}`, run), () => testedAs(new BatchSource()))
+  testTenantSource((name, run) => t.test(`given in code: ${name}`, run), () => {
+    const source = new PutTenants()
+    return { source, put: tenant => source.put(tenant) }
+  })
+  testTenantSource((name, run) => t.test(`several: ${name}`, run), () => {
+    const source = new TestSource()
+    return { ...testedAs(source), source: combinedSource([new BatchSource(), source, { get: () => undefined as never, async * list () { yield * [] } }]) }
+  })
+  testTenantSource((name, run) => t.test(`distinct: ${name}`, run), () => {
+    const source = new BatchSource()
+    return { ...testedAs(source), source: new DistinctSource([source, new TestSource()]) }
+  })
+})
+
+t.test('several sources', async t => {
+  /** A source of these ids, which notes for which it is asked. */
+  const sourceOf = (many: boolean, ...ids: string[]): TenantSource & { asked: string[] } => {
+    const asked: string[] = []
+    const source = many ? new BatchSource(asked) : new TestSource()
+    for (const id of ids) source.put({ id })
+    const get = source.get.bind(source)
+    return Object.assign(source, {
+      asked,
+      get: (id: string) => {
+        if (!many) asked.push(id)
+        return get(id)
+      }
+    })
+  }
+
+  t.test('are asked in turn, each for the ids that those before it do not know', async t => {
+    const sources = [sourceOf(true, 'acme'), sourceOf(false, 'acme', 'globex'), sourceOf(true, 'globex', 'initech'), sourceOf(true)] as const
+    const source = combinedSource(sources)
+    const found = await source.getMany?.(['acme', 'globex', 'nobody', 'initech', 'acme'])
+    t.strictSame(sources.map(({ asked }) => asked), [['acme', 'globex', 'nobody', 'initech'], ['globex', 'nobody', 'initech'], ['nobody', 'initech'], ['nobody']])
+    t.strictSame([...found ?? []].map(([id, { version }]) => [id, version]), [['acme', '0:1'], ['globex', '1:2'], ['initech', '2:2']])
+    await source.getMany?.(['acme'])
+    t.equal(sources[1].asked.length, 3, 'when all are known, those after it are not asked')
+  })
+
+  t.test('cannot be asked for several ids at once when none of them can', async t => {
+    t.equal(combinedSource([new TestSource()]).getMany, undefined)
+  })
+
+  t.test('fail with the one that fails', async t => {
+    const broken = new BatchSource()
+    broken.broken = true
+    await t.rejects(async () => combinedSource([new BatchSource(), broken]).getMany?.(['acme']), { message: 'The source is broken' })
+  })
+
+  t.test('are asked on after one that says nothing', async t => {
+    const silent: TenantSource = { get: () => undefined as never, async * list () { yield * [] } }
+    const forgetful: TenantSource = { ...silent, getMany: ids => new Map(ids.map(id => [id, null as never])) }
+    const last = new BatchSource()
+    last.put({ id: 'acme', hosts: ['acme.example'] })
+    const source = combinedSource([silent, forgetful, last])
+    t.match(await source.get('acme'), { id: 'acme' })
+    t.match((await source.getMany?.(['acme']))?.get('acme'), { id: 'acme' })
+    t.equal(await source.resolveHost?.('acme.example'), 'acme')
+    t.equal(await source.get('nobody'), null)
+    const app = appWith(t, [silent, { acme: {} }])
+    await app.ready()
+    t.equal((await app.multitenant.init('acme')).id, 'acme')
+  })
+
+  t.test('that must not share an id say so when several are asked for', async t => {
+    const [one, other] = [new BatchSource(), new TestSource()]
+    for (const source of [one, other]) source.put({ id: 'acme' })
+    one.put({ id: 'globex' })
+    const source = new DistinctSource([one, other])
+    t.strictSame([...await source.getMany?.(['globex', 'nobody']) ?? []].map(([id]) => id), ['globex'])
+    await t.rejects(async () => source.getMany?.(['globex', 'acme']), { code: 'FST_TENANT_ID_TAKEN' })
+  })
+})
+
+t.test('many ids are few queries', async t => {
+  const { source, queries } = await countedSource(t)
+  await database.query(`insert into ${source.table} (id) select 'tenant-' || n from generate_series(1, 10) n`)
+  const before = queries()
+  const ids = Array.from({ length: 10_000 }, (_, index) => `tenant-${index}`)
+  const found = await source.getMany([...ids, ...ids, 'a\0', 'a'.repeat(8_192)])
+  t.equal(found.size, 10)
+  t.equal(queries() - before, 10)
+  t.equal(await source.get('a'.repeat(8_192)), null)
+  t.equal((await source.getMany(['a'.repeat(8_192), 'a\0'])).size, 0)
+  t.equal(queries() - before, 10, 'ids that the table cannot have cost none')
+  await database.query(`update ${source.table} set dir = '/etc' where id = 'tenant-1'`)
+  await t.rejects(source.getMany(['tenant-1', 'tenant-2']), { code: 'FST_TENANT_ROW_INVALID' })
+})
+
+t.test('a flood of made-up hosts is few queries, and a tenant\'s host is found during it', async t => {
+  const { source, queries } = await countedSource(t)
+  await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example, *.acme.example}')`)
+  const lookup = new HostLookup({ resolveHost: host => source.resolveHost(host), timeout: 60_000, log })
+  const before = queries()
+  const flood = Array.from({ length: 1_000 }, async (_, index) => lookup.find(`made-up-${index}.example`))
+  t.equal(await lookup.find('www.acme.example'), 'acme')
+  t.strictSame(new Set(await Promise.all(flood)), new Set([null]))
+  t.ok(queries() - before <= 100, `${queries() - before} queries for 1,001 hosts`)
+})
+
+t.test('an app refuses hosts that it cannot look up, and says when to come back', async t => {
+  const { source } = await countedSource(t)
+  await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
+  const app = appWith(t, source, { identify: 'host', required: true })
+  app.get('/', async request => request.tenantId)
+  const ask = (host: string) => app.inject({ url: '/', headers: { host } })
+  t.equal((await ask('acme.example')).body, 'acme')
+  const flood = Array.from({ length: 1_500 }, (_, index) => ask(`made-up-${index}.example`))
+  const hostile = ['a'.repeat(8_192), 'a.'.repeat(300) + 'example', 'a.'.repeat(126) + 'b', '__proto__', 'a\xad.example'].map(ask)
+  t.equal((await ask('acme.example')).body, 'acme')
+  const answers = await Promise.all(flood)
+  const refused = answers.filter(({ statusCode }) => statusCode === 503)
+  t.equal(refused.length, 450, 'those for which there is no room')
+  t.ok(refused.every(({ headers }) => headers['retry-after'] === '1'))
+  t.ok(answers.every(answer => [400, 503].includes(answer.statusCode)))
+  t.strictSame((await Promise.all(hostile)).map(({ statusCode }) => statusCode).slice(0, 2), [400, 400])
+  t.equal((await ask('made-up-1499.example')).statusCode, 400, 'there is room again')
+})
+
+t.test('hosts that are asked for together are one query', async t => {
+  const gate = latch<ReadonlyMap<string, string>>()
+  const asked: Array<readonly string[]> = []
+  const batches = new HostBatches(async patterns => {
+    asked.push(patterns)
+    return gate.promise
+  })
+  const early = ['acme.example', 'www.acme.example', 'acme.example'].map(host => batches.find(host))
+  await until(() => asked.length === 1)
+  t.strictSame(asked[0], ['acme.example', '*.example', 'www.acme.example', '*.acme.example'])
+  const second = batches.find('globex.example')
+  await until(() => asked.length === 2)
+  const late = Array.from({ length: 3_000 }, (_, index) => batches.find(`${index}.example`))
+  await turn()
+  t.equal(asked.length, 2, 'no more than two at a time')
+  gate.resolve(new Map([['acme.example', 'acme'], ['*.acme.example', 'globex']]))
+  t.strictSame(await Promise.all([...early, second]), ['acme', 'globex', 'acme', null])
+  await Promise.all(late)
+  t.equal(asked.length, 6, 'no query is without bounds')
+})
+
+t.test('a host that the table cannot have spoils no query', async t => {
+  const { source } = await countedSource(t)
+  await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
+  const hosts = ['a\0.example', 'acme.example', '\ud800', 'ä.example', '', 'a'.repeat(8_192), '.'.repeat(253)]
+  t.strictSame(await Promise.all(hosts.map(host => source.resolveHost(host))), [null, 'acme', null, null, null, null, null])
+})
