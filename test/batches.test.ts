@@ -8,7 +8,8 @@ import { DistinctSource } from '../lib/sources/distinct.ts'
 import { KnownTenants } from '../lib/sources/known.ts'
 import { postgresTenants } from '../lib/sources/postgres.ts'
 import { HostBatches } from '../lib/sources/postgres/host-batches.ts'
-import { appWith, latch, turn, until } from './fixtures/lifecycle/app.ts'
+import { Names } from '../lib/sources/postgres/names.ts'
+import { appWith, Events, latch, LogLines, turn, until } from './fixtures/lifecycle/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
 import { BatchSource, testedAs, TestSource } from './fixtures/test-source.ts'
 import type { WantedTenant } from '../lib/sources/conformance.ts'
@@ -19,7 +20,7 @@ const log = pino({ level: 'silent' })
 const database = await openDatabase(t)
 
 /** A source whose pool counts its queries in `queries`. */
-async function countedSource (t: Test): Promise<{ source: PostgresSource, queries: () => number }> {
+async function countedSource (t: Test): Promise<{ source: PostgresSource, schema: string, queries: () => number }> {
   const schema = database.newSchema()
   const pool = new pg.Pool({ connectionString: database.connectionString })
   let queries = 0
@@ -39,7 +40,7 @@ async function countedSource (t: Test): Promise<{ source: PostgresSource, querie
     await pool.end()
   })
   await source.migrate()
-  return { source, queries: () => queries }
+  return { source, schema, queries: () => queries }
 }
 
 /** Tenants that are known beforehand, and put there by a test. */
@@ -197,4 +198,40 @@ t.test('a host that the table cannot have spoils no query', async t => {
   await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
   const hosts = ['a\0.example', 'acme.example', '\ud800', 'ä.example', '', 'a'.repeat(8_192), '.'.repeat(253)]
   t.strictSame(await Promise.all(hosts.map(host => source.resolveHost(host))), [null, 'acme', null, null, null, null, null])
+})
+
+t.test('whoever may only connect to the database changes nothing by messages', async t => {
+  const { source, schema, queries } = await countedSource(t)
+  const events = new Events(t)
+  const lines = new LogLines()
+  const app = appWith(t, source, {}, lines.server)
+  await app.ready()
+  await database.query(`insert into ${source.table} (id) values ('acme'), ('globex')`)
+  for (const id of ['acme', 'globex']) await app.multitenant.init(id)
+
+  const role = `stranger_${schema}`
+  await database.query(`create role ${role} login password 'test'`)
+  t.teardown(() => database.query(`drop role ${role}`))
+  const url = new URL(database.connectionString)
+  Object.assign(url, { username: role, password: 'test' })
+  const stranger = new pg.Client(url.href)
+  await stranger.connect()
+  t.teardown(() => stranger.end())
+  await t.rejects(stranger.query(`select * from ${source.table}`), { code: '42501' }, 'the control: it may not even read')
+  const { channel } = new Names(schema, undefined)
+  const before = queries()
+  for (let round = 0; round < 200; round++) {
+    for (const message of [{ id: 'acme', version: String(round), active: true }, { id: 'globex', active: false, hosts: null }, { id: `made-up-${round}`, version: '1' }]) {
+      await stranger.query('select pg_notify($1, $2)', [channel, JSON.stringify(message)])
+    }
+  }
+  await stranger.query('select pg_notify($1, $2)', [channel, 'the last'])
+  await lines.next('messages on the channel of tenants are not of their table')
+  t.strictSame(events.names, ['load acme 1', 'load globex 1'])
+  t.equal(queries(), before, 'nor is the pool asked')
+
+  const reloaded = events.next('reload')
+  await database.query(`update ${source.table} set name = 'Acme' where id = 'acme'`)
+  t.match(await reloaded, { id: 'acme' }, 'the control: a change of the table is followed')
+  t.ok(app.multitenant.get('globex'))
 })

@@ -85,6 +85,21 @@ t.test('it listens, then compares, and hands messages on', async t => {
   t.equal(clients[0]?.ended, 1)
 })
 
+t.test('what is asked between times is asked on its connection, which is lost when it gives no answer', async t => {
+  const { listener, clients, lost } = setUp()
+  let asked = 0
+  await listener.ask(async () => { asked++ })
+  t.equal(asked, 0, 'not before it listens')
+  await listener.open()
+  await listener.ask(async query => { await query('select 1') })
+  t.same(clients[0]?.queries, ['listen "changes"', 'select 1'])
+  await listener.ask(async () => { throw new Error('no answer') })
+  t.same(lost, ['no answer'])
+  await pass(100)
+  t.equal(clients.length, 2)
+  await listener.close()
+})
+
 t.test('a first connection that fails is the caller\'s to know', async t => {
   const { listener, clients, control, lost } = setUp()
   control.next = client => { client.connecting = async () => { throw new Error('no such host') } }

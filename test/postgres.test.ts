@@ -419,8 +419,10 @@ t.test('a message that is not of the table does no harm', async t => {
   await client.connect()
   t.teardown(() => client.end())
   const changed = new Promise(resolve => source.watch(resolve, () => []))
-  for (const payload of ['', 'null', '{']) await client.query('select pg_notify($1, $2)', [channel, payload])
+  const strange = ['', 'null', '{', '{}', '{"id":"acme\\u0000"}', '{"id":"acme","hosts":[1]}', '{"id":"acme","hosts":"acme.example"}']
+  for (const payload of strange) await client.query('select pg_notify($1, $2)', [channel, payload])
   await database.query(`insert into ${source.table} (id) values ('acme')`)
   t.match(await changed, { id: 'acme' })
-  t.equal(lines.of('a message on the channel of tenants is not of their table').length, 3)
+  const count = (): number => lines.of('messages on the channel of tenants are not of their table').reduce((sum, line) => sum + Number(line['count']), 0)
+  await until(() => count() === strange.length, Infinity)
 })

@@ -4,9 +4,10 @@ import { createClient, createPool, queryOf } from './postgres/connections.ts'
 import { HostBatches } from './postgres/host-batches.ts'
 import { Listener } from './postgres/listener.ts'
 import { migrate } from './postgres/migration.ts'
+import { Notices } from './postgres/notices.ts'
 import { resolvePostgresOptions } from './postgres/options.ts'
 import { TenantTable } from './postgres/table.ts'
-import type { PostgresPool } from './postgres/connections.ts'
+import type { PostgresPool, Query } from './postgres/connections.ts'
 import type { Names } from './postgres/names.ts'
 import type { PostgresTenantsOptions } from './postgres/options.ts'
 import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../types/index.ts'
@@ -25,6 +26,7 @@ export class PostgresSource implements TenantSource {
   readonly #table: TenantTable
   readonly #hosts: HostBatches
   readonly #listener: Listener
+  readonly #notices: Notices
   #log: FastifyBaseLogger | undefined
   #closing: Promise<void> | undefined
   #changed: ((change?: TenantChange) => void) | undefined
@@ -41,10 +43,17 @@ export class PostgresSource implements TenantSource {
     this.#listener = new Listener({
       channel: names.channel,
       connect: () => createClient(connectionString, pool),
-      onMessage: message => this.#onMessage(message),
+      onMessage: message => this.#notices.add(message),
       compare: query => this.#compare(query),
       onListening: () => this.#onListening(),
       onLost: error => this.#onLost(error)
+    })
+    this.#notices = new Notices({
+      ask: work => this.#listener.ask(work),
+      states: (query, ids) => this.#table.changes(query, ids),
+      tell: change => this.#changed?.(change),
+      tellAny: query => this.#tellAny(query),
+      onStrange: count => this.#log?.warn({ count }, 'messages on the channel of tenants are not of their table')
     })
     // Without a listener, an idle connection that breaks would end the process.
     this.#pool.on('error', this.#onPoolError)
@@ -106,20 +115,16 @@ export class PostgresSource implements TenantSource {
   }
 
   async #close (): Promise<void> {
+    this.#notices.close()
     await this.#listener.close()
     // A pool that has ended may still hear from its connections.
     if (this.#ownsPool) return this.#pool.end()
     this.#pool.off('error', this.#onPoolError)
   }
 
-  #onMessage (payload: string): void {
-    try {
-      const { id, version, active, hosts }: TenantChange = JSON.parse(payload)
-      this.#changed?.({ id, version, active, hosts })
-    } catch (err) {
-      // Whoever may connect to the database may send messages.
-      this.#log?.warn({ err }, 'a message on the channel of tenants is not of their table')
-    }
+  async #tellAny (query: Query): Promise<void> {
+    await this.#compare(query)
+    this.#changed?.()
   }
 
   /** What was added meanwhile is told to nobody. */
@@ -135,7 +140,7 @@ export class PostgresSource implements TenantSource {
   }
 
   /** Tells how the tenants in memory are now, whatever was told of them. */
-  async #compare (query: ReturnType<typeof queryOf>): Promise<void> {
+  async #compare (query: Query): Promise<void> {
     const loaded = this.#loaded().map(({ id }) => id)
     // Asks even when there is nothing to compare: that shows whether the connection is alive.
     do {

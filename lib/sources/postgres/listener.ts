@@ -47,6 +47,17 @@ export class Listener {
     await this.#connect()
   }
 
+  /** Asks on the connection, when there is one. Never rejects: a connection that gives no answer is lost. */
+  async ask (work: (query: Query) => Promise<void>): Promise<void> {
+    const client = this.#client
+    if (client === undefined) return
+    try {
+      await work(queryOf(client))
+    } catch (error) {
+      this.#drop(client, error as Error)
+    }
+  }
+
   async close (): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
