@@ -26,7 +26,7 @@ t.test('only what is of use is packed', async t => {
   const { files } = await npmPack('--dry-run')
   const paths = files.map(({ path }) => path)
   const code = paths.filter(path => path.startsWith('dist/'))
-  t.strictSame(paths.filter(path => !path.startsWith('dist/')).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+  t.strictSame(paths.filter(path => !path.startsWith('dist/')).sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'])
   t.ok(code.includes('dist/index.js'))
   t.ok(code.includes('dist/index.d.ts'))
   t.strictSame(code.filter(path => !/\.(?:js|d\.ts)$/.test(path) || /test/.test(path)), [])
