@@ -1,28 +1,54 @@
+import { createRequire } from 'node:module'
 import Fastify from 'fastify'
 import t from 'tap'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
 import multitenant, { FST_TENANT_FASTIFY_UNSUPPORTED } from '../index.ts'
-import { alive } from './fixtures/lifecycle/app.ts'
+import { alive, Door } from './fixtures/lifecycle/app.ts'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
 type Ajv = NonNullable<FastifyServerOptions['ajv']>
 
 interface Setting {
   app: FastifyInstance
-  /** Every validator of Ajv's that was made. */
+  /** Every Ajv that was made for validators. */
   made: Array<WeakRef<object>>
+  /** Every schema that one of them compiled. */
+  compiled: unknown[]
+}
+
+interface AjvInstance {
+  opts: { coerceTypes?: unknown }
+  _addVocabularies (): void
+  compile (schema: unknown): unknown
+}
+
+let made: Setting['made'] = []
+let compiled: Setting['compiled'] = []
+
+/** Notes what compiles the schemas of requests. `onCreate` would say so too, but the plugin shares nothing where there is one. */
+const { prototype } = createRequire(createRequire(import.meta.url).resolve('@fastify/ajv-compiler'))('ajv/dist/core').default as { prototype: AjvInstance }
+const { _addVocabularies: start, compile } = prototype
+const isForRequests = ({ opts }: AjvInstance): boolean => opts.coerceTypes === 'array'
+prototype._addVocabularies = function () {
+  if (isForRequests(this)) made.push(new WeakRef(this))
+  start.call(this)
+}
+prototype.compile = function (schema) {
+  if (isForRequests(this)) compiled.push(schema)
+  return compile.call(this, schema)
 }
 
 /** An app that notes what compiles its schemas. */
 async function setUp (t: Test, tenants: Record<string, Plugin>, { ajv = {}, own }: { ajv?: Ajv, own?: (app: FastifyInstance) => void } = {}): Promise<Setting> {
-  const made: Array<WeakRef<object>> = []
-  const app = Fastify({ ajv: { ...ajv, onCreate: instance => { made.push(new WeakRef(instance)) } } })
+  made = []
+  compiled = []
+  const app = Fastify({ ajv })
   t.teardown(() => app.close())
   own?.(app)
   app.register(multitenant, { tenants: Object.fromEntries(Object.entries(tenants).map(([id, plugin]) => [id, { plugin }])) })
   await app.ready()
-  return { app, made }
+  return { app, made, compiled }
 }
 
 /** A tenant whose route takes a `name` of this length at least, by a schema of the tenant's own. */
@@ -50,17 +76,84 @@ t.test('tenants that add the same schemas share a validator, also when they are 
 })
 
 t.test('a schema is compiled once for all who have it', async t => {
-  const compiled: unknown[] = []
-  const plugin: Plugin = async scope => {
-    await asksFor(3)(scope, {} as never, () => {})
-    scope.addHook('preHandler', async request => { compiled.push(request.getValidationFunction('body')) })
+  const { app, compiled } = await setUp(t, { acme: asksFor(3), globex: asksFor(3) })
+  t.equal(await takes(app, 'acme', 'four'), true)
+  t.equal(await takes(app, 'globex', 'four'), true)
+  t.equal(compiled.length, 1)
+})
+
+/** A tenant that keeps what its validator says of the last wrong input, and tells after others had their turn. */
+function tellsErrors (hasWaited: Promise<void>): Plugin {
+  return async scope => {
+    const body = { type: 'object', additionalProperties: false, required: ['name'], properties: { name: { enum: ['Ada'] } } }
+    scope.post('/', { schema: { body }, attachValidation: true }, async request => {
+      await hasWaited
+      const validate = request.getValidationFunction('body') as unknown as { errors: unknown, schema: object }
+      return { errors: validate.errors, isOwn: validate.schema === body }
+    })
   }
-  const { app } = await setUp(t, { acme: plugin, globex: plugin })
-  await takes(app, 'acme', 'four')
-  await takes(app, 'globex', 'four')
-  t.equal(compiled.length, 2)
-  t.equal(typeof compiled[0], 'function')
-  t.equal(compiled[0], compiled[1])
+}
+
+for (const verbose of [false, true]) {
+  t.test(`a tenant finds nothing of another's input in its validator${verbose ? ', also where errors have the input' : ''}`, async t => {
+    const door = new Door()
+    const { app } = await setUp(t, { acme: tellsErrors(door.pass()), globex: tellsErrors(Promise.resolve()) }, { ajv: { customOptions: { verbose } } })
+    const post = (id: string, name: string) => app.inject({ method: 'POST', url: '/', headers: { 'x-tenant-id': id }, payload: { name } })
+    await app.multitenant.init('acme')
+    const first = post('acme', 'Ada')
+    const second = await post('globex', 'the secret of globex')
+    t.match(second.json(), { isOwn: true, errors: [{ keyword: 'enum' }] })
+    t.equal(second.body.includes('secret'), verbose, 'a tenant has what is said of its own input')
+    door.open()
+    t.same((await first).json(), { errors: null, isOwn: true })
+  })
+}
+
+t.test('negative control: two routes that share a validator find what was wrong with the input of the other', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const body = { type: 'object', required: ['name'] }
+  app.post('/wrong', { schema: { body }, attachValidation: true }, async () => 'wrong')
+  app.post('/', { schema: { body } }, async request => {
+    await app.inject({ method: 'POST', url: '/wrong', payload: {} })
+    return (request.getValidationFunction('body') as unknown as { errors: unknown }).errors
+  })
+  t.match((await app.inject({ method: 'POST', url: '/', payload: { name: 'Ada' } })).json(), [{ keyword: 'required' }])
+})
+
+const addUsedSchema: Record<string, Ajv> = {
+  undefined: { customOptions: { addUsedSchema: undefined as never } },
+  1: { customOptions: { addUsedSchema: 1 as never } },
+  'set in onCreate': { onCreate: (instance: unknown) => { (instance as { opts: { addUsedSchema?: boolean } }).opts.addUsedSchema = true } },
+  'set by a plugin': { plugins: [((instance: unknown) => { (instance as { opts: { addUsedSchema?: boolean } }).opts.addUsedSchema = true }) as never] }
+}
+
+for (const [how, ajv] of Object.entries(addUsedSchema)) {
+  t.test(`nor does it accept another's body where Ajv keeps schemas by their $id: addUsedSchema ${how}`, async t => {
+    const { app } = await setUp(t, { acme: asksFor(3, [], { $id: 'body' }), globex: asksFor(5, [], { $id: 'body' }) }, { ajv })
+    t.same([await takes(app, 'acme', 'four'), await takes(app, 'globex', 'four')], [true, false])
+  })
+}
+
+t.test('tenants load in any order though their schemas have parts with the same $id', async t => {
+  const named = (minLength: number): Plugin => asksFor(minLength, [], { definitions: { part: { $id: 'part', type: 'string', minLength } } })
+  for (const order of [['acme', 'globex'], ['globex', 'acme']]) {
+    const { app } = await setUp(t, { acme: named(3), globex: named(5) })
+    for (const id of order) await app.multitenant.init(id)
+    t.same([await takes(app, 'acme', 'four'), await takes(app, 'globex', 'four')], [true, false])
+  }
+})
+
+t.test('a tenant that changes a schema which has been compiled changes it for nobody else', async t => {
+  const names = Array.from({ length: 300 }, (_, index) => `name${index}`)
+  const plugin: Plugin = async scope => {
+    const list = [...names]
+    scope.post('/', { schema: { body: { type: 'object', properties: { name: { enum: list } } } } }, async () => { list.push('another') })
+  }
+  const { app, compiled } = await setUp(t, { acme: plugin, globex: plugin })
+  await takes(app, 'acme', 'name0')
+  t.equal(await takes(app, 'globex', 'another'), false)
+  t.equal(compiled.length, 1)
 })
 
 t.test('what JSON does not say of a schema is not lost', async t => {
