@@ -40,8 +40,8 @@ export const FST_TENANT_LOAD_TIMEOUT = aboutTenant(createError<[id: string, ...L
 export const FST_TENANT_SUSPENDED = aboutTenant(createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403))
 /** 503: the tenant has more requests than `maxInFlight`, or more that wait for it to be loaded than `maxWaiting`. Has no stack: taking one would be most of the work for each of a flood of requests. */
 export const FST_TENANT_BUSY = aboutTenant(createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503, Error, false))
-/** 503: `maxActive` tenants are loaded and all of them are busy. The message takes the id by `%c`, which prints nothing. */
-export const FST_TENANT_OVERLOADED = aboutTenant(createError<[id: string]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy%c', 503))
+/** 503: `maxActive` tenants are loaded and all of them are busy, or too many wait to be looked up or loaded. Has no stack, as the one above. */
+export const FST_TENANT_OVERLOADED = aboutTenant(createError<[id: string]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy%c', 503, Error, false))
 /** 503: the tenant has been unloaded or the app is closing. */
 export const FST_TENANT_CLOSED = aboutTenant(createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503))
 /** 500: `getService()` was asked for a service that the tenant does not have. */

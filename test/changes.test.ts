@@ -133,7 +133,7 @@ t.test('an answer from before a change is not remembered after it', async t => {
   const changing = await setUp(t)
   const { app, source } = changing
   const early = await sendMeanwhile(changing, 'globex', () => source.set('globex', 'pro'))
-  t.equal(early.statusCode, 404)
+  t.equal(early.body, 'pro', 'the source is asked again')
   t.equal((await send(app, 'globex')).body, 'pro')
 
   const unknown = await sendMeanwhile(changing, 'initech', () => {
@@ -144,14 +144,12 @@ t.test('an answer from before a change is not remembered after it', async t => {
   t.equal((await send(app, 'initech')).body, 'pro', 'nor when nobody says what has changed')
 })
 
-t.test('a change while the tenant is loaded is not lost', async t => {
+t.test('a change while the tenant is looked up is not lost', async t => {
   const changing = await setUp(t)
-  const { app, source, events } = changing
+  const { app, source } = changing
   await app.multitenant.unload('acme')
-  const reload = events.next('reload')
   const early = await sendMeanwhile(changing, 'acme', () => source.set('acme', 'pro'))
-  t.equal(early.body, 'free')
-  await reload
+  t.equal(early.body, 'pro')
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
@@ -222,8 +220,9 @@ t.test('the old one goes on when the new one cannot be loaded, and the log says 
 })
 
 t.test('a change that cannot be followed is tried again after growing pauses, however often it is told', async t => {
-  mock.timers.enable({ apis: ['Date'], now: Date.now() })
-  t.teardown(() => mock.timers.reset())
+  let now = Math.round(performance.now())
+  const clock = mock.method(performance, 'now', () => now)
+  t.teardown(() => clock.mock.restore())
   const { app, source, log, events } = await setUp(t)
   source.set('globex', 'free')
   await send(app, 'globex')
@@ -232,11 +231,11 @@ t.test('a change that cannot be followed is tried again after growing pauses, ho
   await line
   const { version } = await source.get('acme') as { version: string }
   for (const [pause, attempts] of [[1_000, 2], [2_000, 3], [4_000, 4]] as const) {
-    mock.timers.tick(pause - 1)
+    now += pause - 1
     source.tell({ id: 'acme', version })
     await othersChange(source, events)
     t.equal(events.of('fail').length, attempts - 1)
-    mock.timers.tick(1)
+    now += 1
     line = log.next('tenant not reloaded')
     source.tell({ id: 'acme', version })
     await line

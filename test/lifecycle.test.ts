@@ -430,8 +430,10 @@ t.test('what is built while the tenant is taken out of service takes no request,
       subscribe(`fastify-multitenant:${event}`, look)
       t.teardown(() => unsubscribe(`fastify-multitenant:${event}`, look))
     }
-    const asking = Promise.allSettled([app.multitenant.init('acme'), app.multitenant.reload('acme')])
+    const loading = app.multitenant.init('acme')
     await until(() => doors.length === 1)
+    const asking = Promise.allSettled([loading, app.multitenant.reload('acme')])
+    await turn()
     const ending = asked(app)
     doors[0]?.open()
     await until(() => doors.length === 2)

@@ -274,12 +274,17 @@ t.test('a reload that waits behind a load that fails is the one generation there
       const events = new Events(t)
       const app = appWith(t, { acme: acme.definition })
       await app.ready()
+      const door = new Door()
       acme.before = async () => {
         acme.before = undefined
+        await door.pass()
         throw new Error('broken')
       }
       const failing: Promise<unknown> = app.multitenant[first]('acme')
+      await door.reached
       const reloading = app.multitenant.reload('acme')
+      await turn()
+      door.open()
       await t.rejects(failing, { code: 'FST_TENANT_LOAD_FAILED' })
       t.match(await reloading, { generation: 2 })
       t.equal(app.multitenant.get('acme')?.generation, 2)

@@ -310,3 +310,91 @@ t.test('a tenant that is reloaded and unloaded at once leaves nothing behind', a
   await Promise.all([response, drain])
   t.same((await app.multitenant.stats()).tenants, [])
 })
+
+t.test('a tenant that ends has its place until it is closed', async t => {
+  const doors: Door[] = []
+  let alive = 0
+  let most = 0
+  const ids = Array.from({ length: 12 }, (_, index) => `tenant-${index}`)
+  const app = appWith(t, Object.fromEntries(ids.map(id => [id, {
+    plugin: async scope => {
+      most = Math.max(most, ++alive)
+      scope.get('/', async () => id)
+      scope.addHook('onClose', async () => {
+        const door = new Door()
+        doors.push(door)
+        await door.pass()
+        alive--
+      })
+    }
+  } satisfies InlineTenant])), { maxActive: 3 })
+  await app.ready()
+  for (const id of ids.slice(0, 3)) await send(app, id)
+  for (let from = 3; from < 12; from += 3) {
+    const responses = ids.slice(from, from + 3).map(id => send(app, id))
+    await until(() => doors.length === from)
+    t.match(await app.multitenant.stats(), { active: 0, draining: 3, loading: 3 }, 'three end, and three wait for their places')
+    for (const door of doors) door.open()
+    t.same((await Promise.all(responses)).map(({ statusCode }) => statusCode), [200, 200, 200])
+  }
+  t.equal(most, 3)
+  t.match(await app.multitenant.stats(), { active: 3, evictions: 9 })
+  const closing = app.close()
+  await until(() => doors.length === 12)
+  for (const door of doors) door.open()
+  await closing
+  t.equal(alive, 0)
+})
+
+t.test('who waits for the place of a tenant that does not end is refused after loadTimeout', async t => {
+  fakeTime(t)
+  const door = new Door()
+  const app = appWith(t, {
+    ...tenants(['b']),
+    a: { plugin: async scope => { scope.get('/', async () => 'a').addHook('onClose', () => door.pass()) } }
+  }, { maxActive: 1, loadTimeout: 1_000 })
+  await app.ready()
+  await send(app, 'a')
+  const waiting = send(app, 'b')
+  await door.reached
+  mock.timers.tick(500)
+  const error = codeOf(app.multitenant.reload('b'))
+  await turn()
+  mock.timers.tick(500)
+  t.equal((await waiting).statusCode, 503)
+  await error
+  door.open()
+  await until(async () => (await app.multitenant.stats()).draining === 0)
+  mock.timers.tick(60_000)
+  t.equal((await send(app, 'b')).body, 'b', 'and served when it has ended')
+})
+
+t.test('when the app closes, who waits for a place is refused', async t => {
+  const door = new Door()
+  const app = appWith(t, {
+    ...tenants(['b']),
+    a: { plugin: async scope => { scope.get('/', async () => 'a').addHook('onClose', () => door.pass()) } }
+  }, { maxActive: 1 })
+  await app.ready()
+  await send(app, 'a')
+  const waiting = codeOf(app.multitenant.init('b'))
+  await door.reached
+  const closing = app.close()
+  t.equal(await waiting, 'FST_TENANT_CLOSED')
+  door.open()
+  await closing
+})
+
+t.test('a clock that is set back neither prolongs a pause nor keeps idle tenants', async t => {
+  const app = appWith(t, { broken: { plugin: async () => { throw new Error('broken') } } })
+  await app.ready()
+  t.equal((await send(app, 'broken')).headers['retry-after'], '1')
+  mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 })
+  t.teardown(() => mock.timers.reset())
+  t.equal((await send(app, 'broken')).headers['retry-after'], '1')
+})
+
+/** What the app's own code is refused with. */
+function codeOf (work: Promise<unknown>): Promise<string> {
+  return work.then(() => 'served', error => error.code)
+}

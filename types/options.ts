@@ -42,7 +42,7 @@ export interface MultitenantOptions {
   required?: boolean
   /** `'first'` identifies before all hooks of the app, `'registered'` where the plugin was registered. Default: `'first'`. */
   order?: 'first' | 'registered'
-  /** How many tenants stay loaded; the least recently used idle one goes first, a busy one never. Default: 100. */
+  /** How many tenants stay loaded; the least recently used idle one goes first, a busy one never. One that ends counts until it has. Default: 100. */
   maxActive?: number
   /** How long a tenant may be without a request before it is unloaded, in ms; 0 = for ever. Default: 0. */
   idleTimeout?: number
@@ -50,7 +50,7 @@ export interface MultitenantOptions {
   preload?: boolean | readonly string[]
   /** How many requests of one tenant may run at a time; 0 = any number. Default: 0. */
   maxInFlight?: number
-  /** How many tenants are loaded at a time. Default: 10. */
+  /** How many tenants are loaded at a time, up to five times as many when some take longer than 250 ms, if that is at most half of `maxActive`. Default: 10. */
   maxLoading?: number
   /** How many requests of one tenant may wait for it to be loaded. Default: 1 000. */
   maxWaiting?: number

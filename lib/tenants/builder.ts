@@ -1,6 +1,4 @@
 import type { FastifyBaseLogger } from 'fastify'
-import pLimit from 'p-limit'
-import type { LimitFunction } from 'p-limit'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { processCode } from '../loading/fresh-code.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
@@ -8,6 +6,7 @@ import { publish } from './channels.ts'
 import { Failures } from './failures.ts'
 import { Generation } from './generation.ts'
 import { LoadContext } from './load-context.ts'
+import { LoadQueue } from './load-queue.ts'
 import { retryAfter } from './retry-after.ts'
 import { saidOnce } from './said-once.ts'
 import { UseClock } from './use-clock.ts'
@@ -15,7 +14,7 @@ import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { Residency } from './residency.ts'
 import type { Retirement } from './retirement.ts'
-import type { Slot } from './slot.ts'
+import type { Build, Slot } from './slot.ts'
 import type { Watcher } from './watcher.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Scope } from '../scope/scope.ts'
@@ -46,20 +45,20 @@ export class Builder {
   readonly #parts: BuilderContext
   readonly #clock = new UseClock()
   readonly #freshCode = processCode.open()
-  readonly #limit: LimitFunction
+  readonly #queue: LoadQueue
 
   constructor (parts: BuilderContext) {
     this.#parts = parts
     this.context = new LoadContext(parts.boot)
-    this.#limit = pLimit(parts.options.maxLoading)
+    this.#queue = new LoadQueue(parts.options)
   }
 
-  /** Builds and loads a generation. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
-  async build (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+  /** Builds and loads a generation, of this definition or of that which the source has by then. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
+  async build (slot: Slot, { number, freshCode, definition }: Build, residency: Residency): Promise<Generation> {
     const { boot } = this.#parts
     const event = slot.current === undefined ? 'load' : 'reload'
     try {
-      const generation = await this.context.run(slot.id, () => this.#limit(() => this.#load(slot, number, freshCode, residency)))
+      const generation = await this.context.run(slot.id, () => this.#queue.run(slot.id, () => this.#load(slot, { number, freshCode, definition }, residency)))
       slot.lastError = undefined
       this.failures.forget(slot.id)
       this.#parts.definitions.forget(slot.id)
@@ -74,12 +73,7 @@ export class Builder {
   /** Waits for the load of a tenant. A load that does so lets another have its turn meanwhile: it may be the one that it waits for. */
   async waitFor<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
     if (!this.context.nested) return load()
-    this.#limit.concurrency++
-    try {
-      return await this.context.wait(id, load)
-    } finally {
-      this.#limit.concurrency--
-    }
+    return this.#queue.lend(() => this.context.wait(id, load))
   }
 
   /** Stops reading code afresh, and watching folders. */
@@ -88,9 +82,9 @@ export class Builder {
     await this.#parts.watcher?.close()
   }
 
-  async #load (slot: Slot, number: number, freshCode: boolean, residency: Residency): Promise<Generation> {
+  async #load (slot: Slot, { number, freshCode, definition: known }: Build, residency: Residency): Promise<Generation> {
     const { definitions, options, retirement, createScope, isListening } = this.#parts
-    const definition = await definitions.getForLoad(slot.id)
+    const definition = known ?? await definitions.getForLoad(slot.id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
     return residency.place(slot, async () => {
       const generation = new Generation(slot.id, number, createScope(slot.id), this.#clock, options.drainTimeout)

@@ -6,7 +6,7 @@ import { retryAfter } from './retry-after.ts'
 interface Failure {
   error: unknown
   count: number
-  /** ms since the epoch */
+  /** ms, by a clock that nobody sets */
   retryAt: number
 }
 
@@ -33,7 +33,7 @@ export class Failures {
   /** How long not to try again, in s, rounded up; 0 when the tenant may be loaded. */
   pauseOf (id: string): number {
     const failure = this.#failures.get(id)
-    return failure === undefined ? 0 : Math.max(0, Math.ceil((failure.retryAt - Date.now()) / 1000))
+    return failure === undefined ? 0 : Math.max(0, Math.ceil((failure.retryAt - performance.now()) / 1000))
   }
 
   /** @throws FST_TENANT_LOAD_FAILED while the tenant is not to be tried again */
@@ -45,7 +45,7 @@ export class Failures {
   add (id: string, error: unknown): void {
     const count = (this.#failures.get(id)?.count ?? 0) + 1
     const pause = Math.min(FIRST_PAUSE * 2 ** (count - 1), LONGEST_PAUSE)
-    this.#failures.set(id, { error, count, retryAt: Date.now() + pause })
+    this.#failures.set(id, { error, count, retryAt: performance.now() + pause })
   }
 
   forget (id: string): void {

@@ -14,7 +14,7 @@ export interface Holder {
 export class Lease {
   readonly generation: Generation
   readonly holder: Holder
-  /** ms since the epoch */
+  /** ms, by a clock that nobody sets */
   readonly since: number
   previous: Lease | undefined
   next: Lease | undefined
@@ -58,6 +58,6 @@ export class Lease {
   /** What a drain says of it when it did not end in time. */
   describe (): DrainReport['forced'][number] {
     const { method, url, originalUrl = url } = this.holder.req
-    return { method: method as string, url: originalUrl as string, ms: Date.now() - this.since }
+    return { method: method as string, url: originalUrl as string, ms: Math.round(performance.now() - this.since) }
   }
 }

@@ -9,8 +9,8 @@ export class Leases {
   readonly #generation: Generation
   readonly #clock: UseClock
   #lastUse: number
-  /** ms since the epoch */
-  #lastUsedAt = Date.now()
+  /** ms, by a clock that nobody sets */
+  #lastUsedAt = performance.now()
   #requests = 0
   #errors = 0
   #inFlight = 0
@@ -33,7 +33,7 @@ export class Leases {
     return this.#lastUse
   }
 
-  /** When the last one came or ended, in ms since the epoch. */
+  /** When the last one came or ended, in ms, by a clock that nobody sets. */
   get lastUsedAt (): number {
     return this.#lastUsedAt
   }
@@ -43,7 +43,7 @@ export class Leases {
     this.#requests++
     this.#inFlight++
     this.#lastUse = this.#clock.next()
-    this.#lastUsedAt = Date.now()
+    this.#lastUsedAt = performance.now()
     const lease = new Lease(this.#generation, holder, this.#lastUsedAt)
     lease.previous = this.#last
     if (this.#last !== undefined) this.#last.next = lease
@@ -59,7 +59,7 @@ export class Leases {
     if (previous !== undefined) previous.next = next
     if (next !== undefined) next.previous = previous
     else this.#last = previous
-    this.#lastUsedAt = Date.now()
+    this.#lastUsedAt = performance.now()
     if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
     if (--this.#inFlight === 0) this.#onIdle?.()
   }
@@ -84,7 +84,7 @@ export class Leases {
   }
 
   statistics (): Pick<TenantStatistics, 'inFlight' | 'requests' | 'errors' | 'lastUsedAt'> {
-    const lastUsedAt = this.#requests === 0 ? null : new Date(this.#lastUsedAt)
+    const lastUsedAt = this.#requests === 0 ? null : new Date(Date.now() - (performance.now() - this.#lastUsedAt))
     return { inFlight: this.#inFlight, requests: this.#requests, errors: this.#errors, lastUsedAt }
   }
 }

@@ -1,6 +1,7 @@
 import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { Admission, busy } from './admission.ts'
 import { withDeadline } from './deadline.ts'
+import { Lookups } from './lookups.ts'
 import { Residency } from './residency.ts'
 import { retryAfter } from './retry-after.ts'
 import { Slots } from './slots.ts'
@@ -11,7 +12,7 @@ import type { Holder, Lease } from './lease.ts'
 import type { Retirement } from './retirement.ts'
 import type { Swap } from './slot.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { DrainReport } from '../../types/index.ts'
+import type { DrainReport, TenantDefinition } from '../../types/index.ts'
 
 /** What the tenants in memory come from, and where they go. */
 export interface RegistryContext {
@@ -26,16 +27,19 @@ export class TenantRegistry {
   readonly slots: Slots
   readonly admission: Admission
   readonly residency: Residency
+  readonly lookups: Lookups
   readonly #context: RegistryContext
 
   constructor (context: RegistryContext) {
-    const { options, builder, retirement } = context
+    const { options, definitions, builder, retirement } = context
     this.#context = context
     this.slots = new Slots(
-      (slot, number, freshCode) => builder.build(slot, number, freshCode, this.residency),
-      generation => retirement.retire(generation))
+      (slot, build) => builder.build(slot, build, this.residency),
+      generation => retirement.retire(generation),
+      () => this.residency.freed())
     this.admission = new Admission(options.maxInFlight, builder.context)
     this.residency = new Residency(options, this.slots)
+    this.lookups = new Lookups(definitions, options)
   }
 
   /** The generation that takes the tenant's requests now; `undefined` when it is not loaded. */
@@ -62,7 +66,7 @@ export class TenantRegistry {
   /** The tenant's generation, loaded when it is not, whatever is remembered of it. @throws as `claim` */
   async load (id: string): Promise<Generation> {
     this.admission.admitToLoad(id)
-    return this.#join(id, generation => generation)
+    return this.#find(id, undefined, generation => generation)
   }
 
   /**
@@ -114,10 +118,10 @@ export class TenantRegistry {
   async close (): Promise<void> {
     this.admission.close()
     this.residency.close()
-    await Promise.all([...this.slots].map(async slot => {
+    await Promise.all([this.lookups.close(), ...[...this.slots].map(async slot => {
       await slot.clear()
       await slot.settled()
-    }))
+    })])
     await this.#context.builder.close()
     await this.#context.options.source.close?.()
   }
@@ -128,26 +132,27 @@ export class TenantRegistry {
     definitions.check(id)
     builder.failures.check(id)
     // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
-    return this.#join(id, generation => {
+    return this.#find(id, holder, generation => {
       if (this.admission.isFull(generation)) throw busy(id)
       return generation.leases.acquire(holder)
     })
   }
 
-  async #join<Claim> (id: string, claim: (generation: Generation) => Claim): Promise<Claim> {
-    const { builder, options: { loadTimeout, maxWaiting } } = this.#context
-    const slot = this.slots.open(id)
-    if (slot.waiting >= maxWaiting) throw busy(id)
-    slot.waiting++
-    try {
-      const loaded = builder.waitFor(id, () => slot.load())
-      const generation = await withDeadline(loaded, loadTimeout, () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
+  /** Looks the tenant up unless it is in memory: an id that is made up is to take no place among the loads. */
+  async #find<Claim> (id: string, holder: Holder | undefined, claim: (generation: Generation) => Claim): Promise<Claim> {
+    const end = performance.now() + this.#context.options.loadTimeout
+    const definition = this.slots.get(id)?.wanted === true ? undefined : await this.lookups.find(id, holder)
+    this.admission.admitToLoad(id)
+    return this.#join(id, claim, end, definition)
+  }
+
+  async #join<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
+    const { builder, options: { maxWaiting } } = this.#context
+    return this.slots.hold(id, maxWaiting, async slot => {
+      const loaded = builder.waitFor(id, () => slot.load(definition))
+      const generation = await withDeadline(loaded, end - performance.now(), () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
       this.admission.admitToLoad(id)
-      if (!generation.active) return await this.#join(id, claim)
-      return claim(generation)
-    } finally {
-      slot.waiting--
-      this.slots.leave(slot)
-    }
+      return generation.active ? claim(generation) : await this.#join(id, claim, end)
+    })
   }
 }

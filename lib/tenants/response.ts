@@ -47,8 +47,8 @@ function release (this: ServerResponse): void {
   leaseOf(this)?.release()
 }
 
-/** HTTP/2 responses tell it by their stream, those that wait in a queue by their connection. */
-function isClosed (reply: ServerResponse): boolean {
+/** Whether the client has left, or is answered. HTTP/2 responses tell it by their stream, those that wait in a queue by their connection. */
+export function isClosed (reply: ServerResponse): boolean {
   if (reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true) return true
   return isQueued(reply) && reply.req.socket.destroyed
 }

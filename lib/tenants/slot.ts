@@ -1,8 +1,17 @@
 import type { Generation } from './generation.ts'
-import type { DrainReport } from '../../types/index.ts'
+import type { DrainReport, TenantDefinition } from '../../types/index.ts'
+
+/** What a generation is built from. */
+export interface Build {
+  number: number
+  /** Whether modules are read afresh. */
+  freshCode: boolean
+  /** What the source has said of the tenant; `undefined` when it is to be asked. */
+  definition: TenantDefinition | undefined
+}
 
 /** Builds a generation and loads it. */
-export type BuildGeneration = (slot: Slot, number: number, freshCode: boolean) => Promise<Generation>
+export type BuildGeneration = (slot: Slot, build: Build) => Promise<Generation>
 
 /** Takes a generation out of service. Never rejects. */
 export type RetireGeneration = (generation: Generation) => Promise<DrainReport>
@@ -19,8 +28,10 @@ export class Slot {
   readonly id: string
   /** Takes the requests. Replaced in one assignment, so no request meets a tenant that is half built. */
   current: Generation | undefined
-  /** Whether the tenant has one of the places for loaded tenants: from the start of its load to its end. */
+  /** Whether the tenant has one of the places for loaded tenants: from the start of its load until it is taken out of service. */
   resident = false
+  /** How many generations were taken out of service and have not ended: each has a place until then. */
+  leaving = 0
   /** What the last load or reload failed with. */
   lastError: unknown
   /** Requests and jobs that wait for the tenant to be loaded. */
@@ -50,6 +61,11 @@ export class Slot {
     return this.#building !== undefined
   }
 
+  /** Whether there is a generation, or one is being built. */
+  get wanted (): boolean {
+    return this.current !== undefined || this.building
+  }
+
   /** How many generations end. */
   get draining (): number {
     return this.#retiring.size
@@ -57,13 +73,13 @@ export class Slot {
 
   /** Whether nothing of the tenant is left in memory. */
   get vacant (): boolean {
-    return this.current === undefined && !this.building && this.#next === undefined && this.draining === 0 && this.waiting === 0
+    return !this.wanted && this.#next === undefined && this.draining === 0 && this.waiting === 0
   }
 
-  /** The current generation, built when there is none: once, however many ask. */
-  async load (): Promise<Generation> {
+  /** The current generation, built of this definition when there is none: once, however many ask. */
+  async load (definition?: TenantDefinition): Promise<Generation> {
     if (this.current !== undefined) return this.current
-    const { generation } = await (this.#building ?? this.#build())
+    const { generation } = await (this.#building ?? this.#build(definition))
     return generation
   }
 
@@ -101,23 +117,23 @@ export class Slot {
     const { current } = this
     this.current = undefined
     // What is being built has the place until it is taken too.
-    this.resident = this.building
-    return current === undefined ? undefined : this.#end(current)
+    if (!this.building) this.resident = false
+    return current && this.#end(current, this.building ? 0 : 1)
   }
 
-  #build (): Promise<Swap> {
-    this.#building = this.#swap().finally(() => { this.#building = undefined })
+  #build (definition?: TenantDefinition): Promise<Swap> {
+    this.#building = this.#swap(definition).finally(() => { this.#building = undefined })
     return this.#building
   }
 
-  async #swap (): Promise<Swap> {
+  async #swap (definition: TenantDefinition | undefined): Promise<Swap> {
     const freshCode = this.#freshCode
     this.#freshCode = false
     const number = ++this.#builds
-    const generation = await this.#make(this, number, freshCode)
+    const generation = await this.#make(this, { number, freshCode, definition })
     if (number <= this.#unwanted) {
       this.resident = false
-      return { generation, drain: this.#end(generation) }
+      return { generation, drain: this.#end(generation, 1) }
     }
     const old = this.current
     this.current = generation
@@ -129,11 +145,14 @@ export class Slot {
     await Promise.allSettled([this.#building])
   }
 
-  async #end (generation: Generation): Promise<DrainReport> {
+  /** @param places how many places come free when it is closed */
+  async #end (generation: Generation, places = 0): Promise<DrainReport> {
+    this.leaving += places
     const retiring = this.#retire(generation)
     this.#retiring.add(retiring)
     const report = await retiring
     this.#retiring.delete(retiring)
+    this.leaving -= places
     this.#onEnd(this)
     return report
   }

@@ -1,3 +1,4 @@
+import { busy } from './admission.ts'
 import { Slot } from './slot.ts'
 import type { Generation } from './generation.ts'
 import type { BuildGeneration, RetireGeneration } from './slot.ts'
@@ -7,10 +8,13 @@ export class Slots implements Iterable<Slot> {
   readonly #slots = new Map<string, Slot>()
   readonly #build: BuildGeneration
   readonly #retire: RetireGeneration
+  readonly #onEnd: () => void
 
-  constructor (build: BuildGeneration, retire: RetireGeneration) {
+  /** @param onEnd called when a generation is closed */
+  constructor (build: BuildGeneration, retire: RetireGeneration, onEnd: () => void) {
     this.#build = build
     this.#retire = retire
+    this.#onEnd = onEnd
   }
 
   [Symbol.iterator] (): Iterator<Slot> {
@@ -25,9 +29,25 @@ export class Slots implements Iterable<Slot> {
   open (id: string): Slot {
     const known = this.#slots.get(id)
     if (known !== undefined) return known
-    const slot = new Slot(id, this.#build, this.#retire, slot => this.leave(slot))
+    const slot = new Slot(id, this.#build, this.#retire, slot => {
+      this.leave(slot)
+      this.#onEnd()
+    })
     this.#slots.set(id, slot)
     return slot
+  }
+
+  /** Runs work that waits for the tenant, whose slot stays meanwhile. @throws FST_TENANT_BUSY when `most` wait already */
+  async hold<Result> (id: string, most: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
+    const slot = this.open(id)
+    if (slot.waiting >= most) throw busy(id)
+    slot.waiting++
+    try {
+      return await work(slot)
+    } finally {
+      slot.waiting--
+      this.leave(slot)
+    }
   }
 
   /** Forgets a slot that holds nothing. */

@@ -56,6 +56,7 @@ export class SourceWatch {
     if (active && version !== undefined && version === current?.version) return
     if (active && current !== undefined && this.#isPaused(id, version)) return
     definitions.changed(id)
+    registry.lookups.changed(id)
     builder.failures.forget(id)
     if (change.hosts === undefined) hosts?.doubt()
     if (!active) return this.#unload(id)
@@ -95,8 +96,7 @@ export class SourceWatch {
 
   /** Whether the tenant is loaded, or about to be. */
   #isWanted (id: string): boolean {
-    const slot = this.#context.registry.slots.get(id)
-    return slot?.current !== undefined || slot?.building === true
+    return this.#context.registry.slots.get(id)?.wanted === true
   }
 
   #loaded (): LoadedTenant[] {

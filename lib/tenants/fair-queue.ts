@@ -1,0 +1,72 @@
+/** How a queue treats those who put things into it. */
+export interface FairQueueOptions<Item> {
+  /** How many items wait, of all clients together. */
+  readonly max: number
+  /** Whether nobody wants the item any more. */
+  readonly isGone: (item: Item) => boolean
+  /** Is told of every item that makes room for that of another client. */
+  readonly onDrop: (item: Item) => void
+}
+
+/** A queue in which clients take turns: one that puts much into it keeps only itself waiting. */
+export class FairQueue<Item> {
+  readonly #options: FairQueueOptions<Item>
+  /** The items of each client, the client whose turn it is first. None is empty. */
+  readonly #lines = new Map<unknown, Item[]>()
+  #size = 0
+
+  constructor (options: FairQueueOptions<Item>) {
+    this.#options = options
+  }
+
+  get size (): number {
+    return this.#size
+  }
+
+  /** Adds an item. `false` when the queue is full, and no other client has more in it. */
+  add (client: unknown, item: Item): boolean {
+    if (this.#size >= this.#options.max && !this.#makeRoom(client)) return false
+    const line = this.#lines.get(client)
+    if (line === undefined) this.#lines.set(client, [item])
+    else line.push(item)
+    this.#size++
+    return true
+  }
+
+  /** The first item of the client whose turn it is. */
+  take (): Item | undefined {
+    const [next] = this.#lines
+    if (next === undefined) return undefined
+    const [client, line] = next
+    const item = line.shift()
+    this.#lines.delete(client)
+    if (line.length > 0) this.#lines.set(client, line)
+    this.#size--
+    return item
+  }
+
+  #makeRoom (client: unknown): boolean {
+    const own = this.#lines.get(client)?.length ?? 0
+    // A client that floods is refused without a look at the others.
+    if (own >= this.#options.max / this.#lines.size) return false
+    const longest = this.#sweep()
+    if (this.#size < this.#options.max) return true
+    if (longest.length <= own + 1) return false
+    for (const last of longest.splice(-1)) this.#options.onDrop(last)
+    this.#size--
+    return true
+  }
+
+  /** Forgets what nobody wants any more. Returns the longest line. */
+  #sweep (): Item[] {
+    let longest: Item[] = []
+    for (const [client, line] of this.#lines) {
+      const wanted = line.filter(item => !this.#options.isGone(item))
+      this.#size -= line.length - wanted.length
+      if (wanted.length === 0) this.#lines.delete(client)
+      else this.#lines.set(client, wanted)
+      if (wanted.length > longest.length) longest = wanted
+    }
+    return longest
+  }
+}
