@@ -79,8 +79,8 @@ t.test('work that waits for other work lends it its turn', async t => {
 t.test('when too many loads wait for their turn, one more is refused at once', async t => {
   const queue = new LoadQueue({ maxLoading: 1, maxActive: 100, loadTimeout: 60_000 })
   const door = new Door()
-  const loads = Array.from({ length: 1_001 }, () => queue.run(() => door.pass()))
-  await t.rejects(queue.run(() => door.pass()), { code: 'FST_TENANT_OVERLOADED', headers: { 'retry-after': '1' } })
+  const loads = Array.from({ length: 1_001 }, () => queue.run('acme', () => door.pass()))
+  await t.rejects(queue.run('acme', () => door.pass()), { code: 'FST_TENANT_OVERLOADED', headers: { 'retry-after': '1' } })
   t.equal(door.passed, 1)
   door.open()
   await Promise.all(loads)
@@ -91,7 +91,7 @@ t.test('loads that hang take at most half of the places for tenants in memory', 
   fakeTime(t)
   const door = new Door()
   const queue = new LoadQueue({ maxLoading: 2, maxActive: 10, loadTimeout: 60_000 })
-  const loads = Array.from({ length: 20 }, () => queue.run(() => door.pass()))
+  const loads = Array.from({ length: 20 }, () => queue.run('acme', () => door.pass()))
   for (let time = 0; time < 10; time++) {
     mock.timers.tick(250)
     await turn()
