@@ -37,7 +37,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
     definitions,
     retirement,
     watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
-    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admission.admit(id) }),
+    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admission.admit(id), end: isEnding => registry.end(id, isEnding) }),
     isListening: () => app.server.listening
   })
   const registry: TenantRegistry = new TenantRegistry({ options, definitions, builder, retirement })

@@ -98,6 +98,20 @@ export class RequestHooks {
   }
 
   #answer (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    const { offers } = this.#host
+    const { server } = generation.scope
+    if (!offers.concern(server, request)) return this.#enterRoute(route, generation, request, reply, done)
+    offers.make({
+      server,
+      route,
+      request,
+      reply,
+      onKept: () => this.#show(generation, request, reply, () => {}),
+      goOn: error => error === undefined ? this.#enterRoute(route, generation, request, reply, done) : done(error as Error)
+    })
+  }
+
+  #enterRoute (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     if (route !== null) return this.#host.handOver(request, reply, route)
     this.#show(generation, request, reply, done)
   }

@@ -1,9 +1,12 @@
+import type { RequestListener } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { unannounced } from './unannounced.ts'
-import { InertServer } from './inert-server.ts'
+import { REFUSED_LISTEN } from './inert-server.ts'
+import { endingFirst } from './ending-first.ts'
 import { withOwnLevels } from './own-levels.ts'
 import { customStrategies } from './router.ts'
+import { serverOf } from './server-of.ts'
 import type { HostApp } from './host-app.ts'
 import type { HookLists } from './internals.ts'
 
@@ -30,8 +33,16 @@ export interface Scion {
   pluginTimeout: number
   /** Called before a request is injected straight into the tenant; throws when it may not be. */
   admit: () => void
+  /** Takes the tenant out of service, where its code closes its own instance. Resolves when it has ended. */
+  end: () => Promise<void>
   /** Answers what none of the tenant's routes does. */
   defaultRoute: NonNullable<NonNullable<FastifyServerOptions['routerOptions']>['defaultRoute']>
+}
+
+/** What a scope is made with. */
+export interface ScopeParts extends Omit<Scion, 'defaultRoute' | 'end'> {
+  /** @param isEnding whether the end has begun already: to be waited for then */
+  end: (isEnding: boolean) => Promise<void>
 }
 
 /**
@@ -45,7 +56,7 @@ export function graft (host: HostApp, scion: Scion): FastifyInstance {
     ...(host.hasLogger && { loggerInstance: app.log.child({ tenantId: scion.id }) }),
     routerOptions: routerOptions(host, scion),
     pluginTimeout: scion.pluginTimeout,
-    serverFactory: () => new InertServer(app.server, () => host.upgrades.listen()) as unknown as FastifyInstance['server']
+    serverFactory: handle => serverOf(host, scion, handle as RequestListener) as unknown as FastifyInstance['server']
   }) as unknown as FastifyInstance)
 
   inherit(root, app)
@@ -66,9 +77,10 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
   Object.setPrototypeOf(root, app)
 }
 
-function own (root: FastifyInstance, { app, internals, genReqId, logController, schemaControllers }: HostApp, { hooks, admit }: Scion): void {
+function own (root: FastifyInstance, { app, internals, genReqId, logController, schemaControllers }: HostApp, { hooks, admit, end }: Scion): void {
   root.log = withOwnLevels(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']
+  root.close = endingFirst(root.close, end)
   root.inject = admitted(root.inject as Inject, admit) as FastifyInstance['inject']
   const { bodyless, bodywith } = internals.get(app, 'methods')
   internals.set(root, 'hooks', hooks)
@@ -97,7 +109,7 @@ function admitted (inject: Inject, admit: () => void): Inject {
 }
 
 async function refuseListen (): Promise<never> {
-  throw new Error('A tenant has no server of its own: call listen() on the app')
+  throw new Error(REFUSED_LISTEN)
 }
 
 function pick (object: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {

@@ -19,12 +19,16 @@ export class HandOver {
 
   /** Gives the raw request and reply to the route. Its request goes through the app's hooks there, and not here. */
   run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
-    const { raw } = request
-    setOuter(raw, reply)
+    this.take(request, reply)
+    if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
+    enterRoute(route, request.raw, reply.raw, request.log)
+  }
+
+  /** Ends what the app does with the request. */
+  take (request: FastifyRequest, reply: FastifyReply): void {
+    setOuter(request.raw, reply)
     this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
     reply.hijack()
-    if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
-    enterRoute(route, raw, reply.raw, request.log)
   }
 
   /** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */

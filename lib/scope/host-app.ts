@@ -6,6 +6,7 @@ import { FirstOrder } from './first-order.ts'
 import { HandOver } from './hand-over.ts'
 import { noteAwaited, noteHandler } from './handling.ts'
 import { tenantHooks } from './hooks.ts'
+import { inertPrototype } from './inert-server.ts'
 import { Internals } from './internals.ts'
 import { KeptRoutes } from './kept-routes.ts'
 import { RegisteredOrder } from './registered-order.ts'
@@ -16,11 +17,12 @@ import { rootOf } from './root-of.ts'
 import { routerOf } from './router.ts'
 import { SchemaControllers } from './schema-controllers.ts'
 import { Scope } from './scope.ts'
+import { ServerOffers } from './server-offers.ts'
 import { TenantRequests } from './tenant-requests.ts'
 import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
-import type { Scion } from './graft.ts'
+import type { ScopeParts } from './graft.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { Hidden, RouteContext, RouteMatch, Router } from './internals.ts'
 import type { LogController } from './log-controller.ts'
@@ -35,6 +37,8 @@ export class HostApp {
   /** Fastify makes no loggers for requests where the app has none. */
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
+  readonly offers: ServerOffers
+  readonly serverPrototype: object
   /** What makes the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']
   /** Known when all plugins of the app have loaded. */
@@ -58,6 +62,8 @@ export class HostApp {
     this.upgrades = new Upgrades(app)
     this.genReqId = outerId(raw => internals.get(app, 'genReqId')(raw))
     this.#handOver = new HandOver(internals, this.upgrades)
+    this.offers = new ServerOffers(internals, this.upgrades, this.#handOver)
+    this.serverPrototype = inertPrototype(app.server)
   }
 
   /** Adds the plugin's hooks to the app. */
@@ -104,9 +110,9 @@ export class HostApp {
   }
 
   /** An empty scope for one generation of a tenant. */
-  createScope (scion: Pick<Scion, 'id' | 'pluginTimeout' | 'admit'>): Scope {
+  createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
     this.#settle()
-    return new Scope(this, { ...scion, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
+    return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
   }
 
   /** The `config` of the route that the app found. */

@@ -5,8 +5,9 @@ import { noteHandler } from './handling.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from './responding.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
-import type { Scion } from './graft.ts'
+import type { ScopeParts } from './graft.ts'
 import type { HostApp } from './host-app.ts'
+import type { InertServer } from './inert-server.ts'
 import type { RouteContext, RouteMatch, Router } from './internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
@@ -22,12 +23,20 @@ export class Scope {
   readonly #router: Router
   readonly #notFound: NotFound
   #tenant: Tenant | undefined
+  #isEnding = false
+  #isClosing = false
 
-  constructor (host: HostApp, scion: Omit<Scion, 'defaultRoute'>) {
+  constructor (host: HostApp, { end, ...scion }: ScopeParts) {
     this.#host = host
-    this.#root = graft(host, { ...scion, defaultRoute: (raw, rawReply) => this.#notFound.handle(raw as IncomingMessage, rawReply as never) })
+    const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
+    this.#root = graft(host, { ...scion, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
     this.#router = routerOf(this.#root, host.internals)
     this.#notFound = new NotFound(this.#root, host.internals)
+  }
+
+  /** Stands where the tenant's HTTP server would be. */
+  get server (): InertServer {
+    return this.#root.server as unknown as InertServer
   }
 
   /**
@@ -80,35 +89,48 @@ export class Scope {
    * comes before the tenant's, or none of the tenant's routes answers.
    */
   firstRouteFor (raw: IncomingMessage): RouteMatch | null {
-    if (this.#router.constrainer.asyncStrategiesInUse.size > 0) return null
+    if (this.#router.constrainer.asyncStrategiesInUse.size > 0 || this.server.intercepts) return null
     const found = findRoute(this.#router, raw)
     return found !== null && found.store !== null && (found.store as Marked)[kFirst] === true ? found : null
   }
 
+  /** Tells the tenant that the app listens. */
+  onListen (): void {
+    this.server.tell('listening')
+    this.#onListen()
+  }
+
+  /** Ends what would stay open for ever, WebSockets say: runs the tenant's preClose hooks, then the `close()` of its server. Once. */
+  async preClose (): Promise<void> {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    await this.#preClose().finally(() => new Promise<void>(resolve => { this.#root.server.close(() => resolve()) }))
+  }
+
+  /** Closes what the tenant opened: its onClose hooks run. */
+  async close (): Promise<void> {
+    this.#isEnding = this.#isClosing = true
+    await this.#root.close()
+  }
+
   /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged, and no plugin waits for those of another. */
-  onListen (instance: FastifyInstance = this.#root): void {
+  #onListen (instance: FastifyInstance = this.#root): void {
     const hooks = this.#takeHooks('onListen', instance).values()
     const next = (error?: unknown): void => {
       if (error) instance.log.error(error)
       const { value: hook } = hooks.next()
       if (hook !== undefined) return startHook(hook, instance, next)
-      for (const child of this.#host.internals.get(instance, 'children')) this.onListen(child)
+      for (const child of this.#host.internals.get(instance, 'children')) this.#onListen(child)
     }
     next()
   }
 
-  /** Runs the tenant's preClose hooks, which end what would stay open for ever: its WebSockets, say. */
-  async preClose (instance: FastifyInstance = this.#root): Promise<void> {
+  async #preClose (instance: FastifyInstance = this.#root): Promise<void> {
     for (const hook of this.#takeHooks('preClose', instance)) await runHook(hook, instance)
-    for (const child of this.#host.internals.get(instance, 'children')) await this.preClose(child)
+    for (const child of this.#host.internals.get(instance, 'children')) await this.#preClose(child)
   }
 
-  /** Closes what the tenant opened: its onClose hooks run. */
-  async close (): Promise<void> {
-    await this.#root.close()
-  }
-
-  /** They run once: Fastify would run preClose hooks once more when it closes the root. */
+  /** Fastify would run preClose hooks once more when it closes the root. */
   #takeHooks (name: 'onListen' | 'preClose', instance: FastifyInstance): ApplicationHook[] {
     const hooks = this.#host.internals.get(instance, 'hooks')
     const taken = hooks[name] as ApplicationHook[]

@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { leaseOf } from '../tenants/response.ts'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { afterResponses, responseOf } from './after-responses.ts'
+import type { InertServer } from './inert-server.ts'
 
 /** A connection that a client wants to take out of HTTP. */
 interface Upgrade {
@@ -31,14 +33,21 @@ export class Upgrades {
     this.#app.server.prependListener('upgrade', this.#onUpgrade)
   }
 
-  /** Passes an upgrade that the app routed on to the tenant's server; `false` when it is none, or the tenant does not listen. */
+  /** Whether this request asks for an upgrade that no tenant has yet. */
+  has (raw: IncomingMessage): boolean {
+    return this.#listening && this.#pending.has(raw)
+  }
+
+  /** Passes an upgrade that the app routed on to the tenant's server; `false` when it is not one, or the tenant does not listen. */
   passOn (server: FastifyInstance['server'], reply: FastifyReply): boolean {
     if (!this.#listening || server === this.#app.server) return false
     const { raw } = reply.request
     const upgrade = this.#pending.get(raw)
     if (upgrade === undefined || server.listenerCount('upgrade') === 0) return false
+    this.#pending.delete(raw)
     const { socket, head } = upgrade
-    reply.raw.detachSocket(socket)
+    // Where other listeners of the app may have the socket, the response has none.
+    if (reply.raw.socket !== null) reply.raw.detachSocket(socket)
     // A close by force ends the response, which has no socket any more.
     reply.raw.destroy = () => {
       socket.destroy()
@@ -48,19 +57,41 @@ export class Upgrades {
     leaseOf(reply.raw)?.noteHandler(reply, undefined)
     // What is open is told by the app's response, which has no socket any more.
     socket.once('close', () => reply.raw.emit('close'))
-    server.emit('upgrade', raw, socket, head)
+    if (!(server as unknown as InertServer).tell('upgrade', raw, socket, head)) socket.destroy()
     return true
   }
 
   readonly #onUpgrade = (raw: IncomingMessage, socket: Socket, head: Buffer): void => {
     this.#pending.set(raw, { socket, head })
-    // A plugin of the app routes it, and answers where no tenant does.
-    if (this.#app.server.listenerCount('upgrade') > 1) return
     socket.on('error', () => socket.destroy())
+    if (this.#app.server.listenerCount('upgrade') === 1) {
+      return afterResponses(socket, () => this.#answer(raw, socket))
+    }
+    const { bytesWritten } = socket
+    process.nextTick(() => {
+      // A plugin of the app has routed it, and answers where no tenant does; or has answered without routing.
+      if (!this.has(raw) || responseOf(socket)?.req === raw || socket.bytesWritten !== bytesWritten) return
+      // Others may have the socket, so the response has none: what the app answers is not sent, and a tenant may take the upgrade.
+      afterResponses(socket, () => this.#route(raw, new ServerResponse(raw)))
+    })
+  }
+
+  #answer (raw: IncomingMessage, socket: Socket): void {
     const rawReply = new ServerResponse(raw)
     rawReply.assignSocket(socket)
-    // Nobody reads the socket any more: an answer that is no upgrade is the last.
+    // Node has begun to wait for another request, where one was pipelined before.
+    socket.setTimeout(this.#app.server.timeout)
+    // Nobody reads the socket any more: an answer that is not an upgrade is the last.
     rawReply.once('finish', () => socket.destroySoon())
-    this.#app.routing(raw, rawReply)
+    this.#route(raw, rawReply)
+  }
+
+  #route (raw: IncomingMessage, rawReply: ServerResponse): void {
+    try {
+      this.#app.routing(raw, rawReply)
+    } catch (err) {
+      this.#app.log.error({ err }, 'an upgrade could not be routed')
+      raw.socket.destroy()
+    }
   }
 }

@@ -91,6 +91,11 @@ export class TenantRegistry {
     return this.slots.get(id)?.clear() ?? null
   }
 
+  /** As `unload`, for a generation that may be ending already: then this waits until it has ended. */
+  async end (id: string, isEnding: boolean): Promise<void> {
+    await (isEnding ? this.slots.get(id)?.settled() : this.unload(id))
+  }
+
   /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails, or its own load asks for it */
   async suspend (id: string): Promise<DrainReport | null> {
     this.admission.refuseItself(id)
