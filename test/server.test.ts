@@ -134,7 +134,7 @@ t.test('what is wrong keeps a server from starting, and leaves nothing open', as
   await fail(project(t, { db: { 'index.mjs': 'export default async () => { throw new Error("no database") }' } }), {
     code: failed, message: "The plugin 'db' could not be loaded: db/index.mjs: no database"
   })
-  await fail(project(t, { throws: { 'index.cjs': 'module.exports = (app, options, done) => { throw new Error("at once") }' } }), { code: failed, message: /at once$/ })
+  await fail(project(t, { throws: { 'index.cjs': 'module.exports = (app, options, done) => { throw new Error("at once") }' } }), { code: failed, message: /at once \(at throws\/index\.cjs:1\)$/ })
   await fail(project(t, { syntax: { 'index.mjs': '}' } }), { code: failed, cause: { cause: { name: 'SyntaxError' } } })
   const fp = (dependency: string, name: string): Content => ({
     'index.mjs': `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}\nexport default fp(async () => {}, { name: '${name}', dependencies: ['${dependency}'] })`
