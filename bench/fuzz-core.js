@@ -54,7 +54,7 @@ function makeWorld ({ Fastify, multitenant, tenants, seed, without, sabotage }) 
     maxActive: Math.ceil(tenants / 3),
     order: seed % 2 === 0 ? 'registered' : 'first',
     // A sabotaged run may have leases that never end.
-    drainTimeout: sabotage === undefined ? 30_000 : 200,
+    drainTimeout: sabotage === undefined ? 10_000 : 200,
     patience: sabotage === undefined ? 15_000 : 5_000,
     findings: new Findings(),
     counts: { requests: 0, answered: 0, refused: 0, aborted: 0, upgraded: 0, reload: 0, unload: 0, suspend: 0, resume: 0, init: 0, run: 0, loads: 0, evictions: 0 },
@@ -90,12 +90,19 @@ async function finish (hosts, world) {
   for (const { app } of hosts) {
     const left = async () => (await app.multitenant.stats({ limit: Infinity })).tenants.filter(({ inFlight }) => inFlight > 0)
     for (let tries = 0; tries < 40 && (await left()).length > 0; tries++) await delay(25)
-    for (const { id, inFlight } of await left()) world.findings.note('leasesLeft', undefined, `${inFlight} of ${id}`)
+    await Promise.all((await left()).map(async ({ id, inFlight }) => {
+      const report = await app.multitenant.unload(id)
+      for (const { url } of report?.forced ?? []) world.findings.note('leasesLeft', /n=(\d+)/.exec(url)?.[1], `${inFlight} of ${id}: ${url}`)
+    }))
     const { loads, reloads, evictions } = await app.multitenant.stats({ limit: 0 })
     world.counts.loads += loads + reloads
     world.counts.evictions += evictions
   }
   const close = async ({ app }) => app.close().catch(error => world.findings.note('wrongReply', undefined, `the app's close: ${error.stack}`))
+  const controller = new AbortController()
   const closed = Promise.all(hosts.map(close)).then(() => true)
-  if (!await Promise.race([closed, delay(world.patience, false, { ref: false })])) world.findings.note('noReply', undefined, 'the app did not close')
+  // Not unreferenced: where nothing else keeps the process alive, it would end without a report.
+  const late = delay(world.patience, false, { signal: controller.signal }).catch(() => true)
+  if (!await Promise.race([closed, late])) world.findings.note('noReply', undefined, 'the app did not close')
+  controller.abort()
 }

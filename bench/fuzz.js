@@ -58,8 +58,8 @@ async function runOn () {
 /** A run that has found errors ends with 1, and one that an error has ended prints no report. */
 async function runChild (parameters) {
   const run = promisify(execFile)(process.execPath, [import.meta.filename, ...parameters], { maxBuffer: 2 ** 26 })
-  const { stdout, stderr } = await run.catch(error => error)
-  if (stdout === '') throw new Error(`${parameters.join(' ')} ended without a report: ${stderr}`)
+  const { stdout, stderr, code, signal } = await run.catch(error => error)
+  if (stdout === '') throw new Error(`${parameters.join(' ')} ended with ${signal ?? code} and without a report: ${stderr}`)
   return JSON.parse(stdout).on[0]
 }
 
