@@ -221,6 +221,7 @@ t.test('a change reaches all processes', async t => {
 
   await database.query(`update ${table} set id = 'acme-new' where id = 'acme'`)
   for (const { app } of nodes) await until(async () => (await send(app, 'acme-new')).body === 'acme-new free', Infinity)
+  await until(() => nodes.every(({ app }) => app.multitenant.get('acme') === null), Infinity)
   t.same(await refusals(), nodes.map(() => [404, 'FST_TENANT_NOT_FOUND']))
 })
 
@@ -275,10 +276,13 @@ t.test('a host that changes hands is its new tenant\'s, however many do', async 
 })
 
 t.test('a change that was missed for a lost connection is found out', async t => {
-  const { nodes, table } = await startNodes(t, 2)
+  const { nodes, table, events } = await startNodes(t, 2)
   await put(table, 'globex', 'free')
   await put(table, 'initech', 'free')
   for (const { app } of nodes) for (const id of ['globex', 'initech']) t.equal((await send(app, id)).statusCode, 200)
+  // What was told before has been followed when this is.
+  await put(table, 'acme', 'basic')
+  await until(() => events.of('reload').length === nodes.length, Infinity)
   const lost = nodes.map(({ log }) => log.next('lost the connection that hears of changes of tenants; those in memory go on'))
   // No trigger fires, so nobody is told.
   await database.query(`
@@ -287,7 +291,7 @@ t.test('a change that was missed for a lost connection is found out', async t =>
     update ${table} set active = false, version = version + 1000 where id = 'globex';
     delete from ${table} where id = 'initech'`)
   for (const { app } of nodes) {
-    t.equal((await send(app, 'acme')).body, 'acme free', 'the control: it has been missed')
+    t.equal((await send(app, 'acme')).body, 'acme basic', 'the control: it has been missed')
     for (const id of ['globex', 'initech']) t.equal((await send(app, id)).statusCode, 200)
   }
   await database.kill()
@@ -355,6 +359,10 @@ t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL
   await put(source.table, 'globex', 'free')
   await database.query(`update ${source.table} set hosts = array[id || '.example', '*.' || id || '.example']`)
   for (const name of ['acme.example', 'www.acme.example', 'globex.example']) await until(async () => (await host(name)).statusCode === 200, Infinity)
+  // What was told of them before has been followed when this is.
+  for (const id of ['acme', 'globex']) await put(source.table, id, 'pro')
+  for (const id of ['acme', 'globex']) await until(async () => (await host(`${id}.example`)).body === `${id} pro`, Infinity)
+  t.equal((await host('www.acme.example')).body, 'acme pro')
   const reload = events.next('reload', ({ id }) => id === 'acme')
   await database.query(`update ${source.table} set hosts = '{}' where id = 'acme'`)
   await reload
@@ -363,7 +371,7 @@ t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL
   t.teardown(() => database.start())
   await lost
   for (const name of ['acme.example', 'www.acme.example']) t.equal((await host(name)).statusCode, 503, name)
-  t.equal((await host('globex.example')).body, 'globex free', 'the control: other hosts keep their tenants')
+  t.equal((await host('globex.example')).body, 'globex pro', 'the control: other hosts keep their tenants')
 })
 
 t.test('an app does not boot without PostgreSQL', async t => {

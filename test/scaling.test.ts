@@ -201,7 +201,7 @@ t.test('A source of your own', async t => {
   t.match(printed, /^# pass [1-9]\d*$/m)
   t.match(printed, /^# fail 0$/m)
   const [rows = []] = sectionOf(heading).tables
-  t.strictSame(rows.flatMap(([cell = '']) => [...cell.matchAll(/`(\w+)\(/g)].map(([, name]) => name)), ['get', 'list', 'resolveHost', 'count', 'watch', 'open', 'close'])
+  t.strictSame(rows.flatMap(([cell = '']) => [...cell.matchAll(/`(\w+)\(/g)].map(([, name]) => name)), ['get', 'list', 'getMany', 'resolveHost', 'count', 'watch', 'open', 'close'])
 })
 
 t.test('every code block is tested', async t => {
