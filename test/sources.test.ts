@@ -164,6 +164,27 @@ t.test('tenants given in code', async t => {
   })
 })
 
+t.test('a source that takes several spellings for one tenant has it by one of them', async t => {
+  const log = new LogLines()
+  const asked: string[] = []
+  const source: TenantSource = {
+    get (id) {
+      asked.push(id)
+      return { id: id.toLowerCase() }
+    },
+    async * list () { yield 'acme' }
+  }
+  const app = appWith(t, source, {}, log.server)
+  const statusOf = async (id: string): Promise<number> => (await app.inject({ url: '/', headers: { 'x-tenant-id': id } })).statusCode
+  await app.ready()
+  for (const id of ['ACME', 'Acme', 'acmE', 'ACME']) t.equal(await statusOf(id), 404, id)
+  await t.rejects(app.multitenant.init('ACME'), { code: 'FST_TENANT_NOT_FOUND' })
+  await t.resolves(app.multitenant.init('acme'))
+  t.same((await app.multitenant.stats()).tenants.map(({ id }) => id), ['acme'])
+  t.match(log.of('the source of tenants answered with another id than it was asked for: such tenants are unknown'), [{ asked: 'ACME', answered: 'acme' }])
+  t.same(asked, ['ACME', 'Acme', 'acmE', 'ACME', 'acme'], 'and it is remembered as unknown')
+})
+
 t.test('several sources', async t => {
   t.test('are asked in turn, and the first that knows wins', async t => {
     const first: string[] = []
@@ -175,6 +196,14 @@ t.test('several sources', async t => {
     t.same(first, ['acme', 'globex', 'nobody'])
     t.same(second, ['globex', 'nobody'])
     t.same(await ids(source), ['acme', 'globex'])
+  })
+
+  t.test('one that ends without a word has not found the tenant', async t => {
+    const silent: TenantSource = { get: () => undefined as never, async * list () { yield * [] }, resolveHost: () => undefined as never }
+    const source = combinedSource([silent, { ...spySource(['acme'], []), resolveHost: () => 'acme' }])
+    t.match(await source.get('acme'), { id: 'acme' })
+    t.equal(await source.get('globex'), null)
+    t.equal(await source.resolveHost?.('acme.example'), 'acme')
   })
 
   t.test('one that fails ends the search', async t => {

@@ -14,6 +14,8 @@ export class Definitions {
   readonly #suspended = new RefusedIds()
   readonly #options: Pick<ResolvedOptions, 'source' | 'loadTimeout'>
   readonly #log: FastifyBaseLogger
+  /** Clients choose what is asked for: one line says it. */
+  #warned = false
 
   constructor (options: Pick<ResolvedOptions, 'source' | 'loadTimeout'>, log: FastifyBaseLogger) {
     this.#options = options
@@ -35,7 +37,7 @@ export class Definitions {
   async get (id: string): Promise<TenantDefinition> {
     const { age } = this.unknown
     const definition = await this.#ask(id)
-    if (definition !== null && definition !== undefined) return definition
+    if (definition !== null && definition !== undefined && this.#isOf(id, definition)) return definition
     throw this.#notFound(id, age)
   }
 
@@ -62,7 +64,7 @@ export class Definitions {
     const found = await this.#askForMany(ids)
     return found && new Map(ids.map(id => {
       const definition = found.get(id)
-      if (definition === undefined) return [id, this.#notFound(id, ages.unknown)]
+      if (definition === undefined || !this.#isOf(id, definition)) return [id, this.#notFound(id, ages.unknown)]
       return [id, definition.suspended === true ? this.#refused(id, ages.suspended) : definition]
     }))
   }
@@ -95,6 +97,14 @@ export class Definitions {
   #refused (id: string, age: number): Error {
     if (age === this.#suspended.age) this.#suspended.add(id)
     return new FST_TENANT_SUSPENDED(id)
+  }
+
+  /** A source that ignores case would make a tenant of each spelling. */
+  #isOf (asked: string, { id }: TenantDefinition): boolean {
+    if (id === asked) return true
+    if (!this.#warned) this.#log.warn({ asked, answered: id }, 'the source of tenants answered with another id than it was asked for: such tenants are unknown')
+    this.#warned = true
+    return false
   }
 
   async #ask (id: string): Promise<TenantDefinition | null | undefined> {
