@@ -16,10 +16,14 @@ export function checkKeys (value: object, keys: readonly string[], section?: str
   if (key === undefined) return
   const nameOf = (key: string): string => section === undefined ? key : `${section}.${key}`
   const known = `options${section === undefined ? '' : ` of ${section}`} are ${keys.join(', ')}`
-  // A third of a word may be mistyped: more than that is another word.
-  const nearest = closestMatch(key, keys, { maxDistance: Math.ceil(key.length / 3) })
+  const nearest = closestWord(key, keys)
   const hint = nearest === undefined ? `the ${known}` : `did you mean '${nameOf(nearest)}'? The ${known}`
   throw new FST_TENANT_OPTION_INVALID(nameOf(key), `left out: ${hint}`)
+}
+
+/** What somebody may have meant who wrote a word. A third of it may be mistyped: more than that is another word. */
+export function closestWord (word: string, words: readonly string[]): string | undefined {
+  return closestMatch(word, words, { maxDistance: Math.ceil(word.length / 3) })
 }
 
 /** Whether a value is an object with properties: no array, no function, not `null`. */

@@ -1,20 +1,22 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { FST_TENANT_IDENTIFICATION_FAILED, FST_TENANT_REQUIRED } from './errors.ts'
-import { isPreflight } from './identification/preflight.ts'
-import { checkTenantId } from './identification/tenant-id.ts'
+import { endExemption, exemptPreflight, isExempt } from './identification/preflight.ts'
 import { isPromiseLike } from './is-promise-like.ts'
+import { isRefusal } from './is-refusal.ts'
+import { NamedTenant } from './named-tenant.ts'
 import { notedId } from './noted-id.ts'
+import { Precedence } from './precedence.ts'
 import { holdUntilClose, leaseOf } from './tenants/response.ts'
 import { retryAfter } from './tenants/retry-after.ts'
 import type { Identification } from './identification/identification.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { ResolvedOptions } from './options.ts'
+import type { Preceding } from './precedence.ts'
 import type { HostApp } from './scope/host-app.ts'
 import type { RouteMatch } from './scope/internals.ts'
 import type { Generation } from './tenants/generation.ts'
 import type { Lease } from './tenants/lease.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
-import type { TenantAnswer } from '../types/index.ts'
 
 type Done = (error?: Error) => void
 
@@ -24,6 +26,8 @@ export class RequestHooks {
   readonly #options: ResolvedOptions
   readonly #registry: TenantRegistry
   readonly #host: HostApp
+  readonly #names: NamedTenant
+  readonly #precedence: Precedence
   readonly #refusals = new WeakMap<FastifyRequest, Error>()
 
   constructor (options: ResolvedOptions, identification: Identification, registry: TenantRegistry, host: HostApp) {
@@ -31,6 +35,8 @@ export class RequestHooks {
     this.#options = options
     this.#registry = registry
     this.#host = host
+    this.#names = new NamedTenant(identification, registry, options.isId)
+    this.#precedence = new Precedence({ identification, names: this.#names, registry, host })
   }
 
   /** Identifies the tenant, and hands the request over to its scope when a route there is to answer. */
@@ -39,13 +45,16 @@ export class RequestHooks {
     if (rule === 'ignore') return this.#goOn(request, reply, done)
     // The one that is asked now also says what the URL is, should another take its place meanwhile.
     const strategy = this.#identification.strategyFor(own)
+    if (own !== undefined && this.#host.choice.mayBePreceded(request)) return this.#lookBefore(strategy, request, reply, done)
     const noted = own === undefined ? notedId(request.raw) : undefined
     if (noted !== undefined) return this.#find(noted, strategy, request, reply, done)
+    this.#ask(strategy, request, reply, done)
+  }
+
+  #ask (strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     let id
     try {
-      const answer = this.#identification.answer(strategy, request)
-      // A `then` that is no promise's may return nothing, which would be taken for no answer.
-      id = isPromiseLike(answer) ? Promise.resolve(answer).then(answer => this.#check(answer)) : this.#check(answer)
+      id = this.#names.idBy(strategy, request)
     } catch (error) {
       return this.#fail(error, request, reply, done)
     }
@@ -65,10 +74,24 @@ export class RequestHooks {
     done(this.#refusals.get(request))
   }
 
-  /** The pattern is not asked about the id of a tenant that is loaded. */
-  #check (answer: TenantAnswer): string | null {
-    if (typeof answer === 'string' && this.#registry.active(answer) !== undefined) return answer
-    return checkTenantId(answer, this.#options.isId)
+  /** A route that says itself what names its tenant comes after the more exact routes of the tenant that the app's identification names. */
+  #lookBefore (own: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    const appWide = this.#identification.strategyFor(undefined)
+    const askOwn = (): void => {
+      endExemption(request)
+      this.#ask(own, request, reply, done)
+    }
+    const find = async (id: string): Promise<void> => this.#precedence.find(id, appWide, request, reply.raw).then(
+      found => found === null ? askOwn() : this.#precede(found, request, reply),
+      error => this.#refuse(error, request, reply, done))
+    this.#precedence.namedBy(appWide, request).then(
+      id => id === null ? askOwn() : find(id),
+      error => this.#fail(error, request, reply, done)).then(undefined, done)
+  }
+
+  #precede ({ lease, route }: Preceding, request: FastifyRequest, reply: FastifyReply): void {
+    if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
+    this.#host.handOver(request, reply, route)
   }
 
   #find (named: string | null, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -84,7 +107,7 @@ export class RequestHooks {
 
   #without (request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const rule = this.#host.configOf(request).tenant ?? (this.#options.required ? 'required' : 'optional')
-    if (rule === 'required' && !isPreflight(request)) return this.#refuse(new FST_TENANT_REQUIRED(), request, reply, done)
+    if (rule === 'required' && !exemptPreflight(request)) return this.#refuse(new FST_TENANT_REQUIRED(), request, reply, done)
     this.#goOn(request, reply, done)
   }
 
@@ -92,7 +115,7 @@ export class RequestHooks {
     // The client left while the tenant was loaded: nobody is there to be answered, and nothing has run yet.
     if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
     const { generation } = lease
-    const route = this.#host.routeFor(generation.scope, request, this.#identification.url(strategy, request, generation.id))
+    const route = this.#host.choice.routeFor(generation.scope, request, this.#identification.url(strategy, request, generation.id))
     if (!isPromiseLike(route)) return this.#answer(route, generation, request, reply, done)
     route.then(route => this.#answer(route, generation, request, reply, done), done)
   }
@@ -152,13 +175,8 @@ export class RequestHooks {
 
   /** The request stays with the app. */
   #goOn (request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    if (isExempt(request)) this.#host.preflights.bar(request)
     this.#host.logIncoming(request, reply)
     done()
   }
-}
-
-/** An error with a 4xx of its own says what is wrong with the request. */
-function isRefusal (error: unknown): error is Error {
-  const statusCode = (error as { statusCode?: unknown } | null | undefined)?.statusCode
-  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
 }

@@ -55,7 +55,8 @@ export class ShortCut {
 
   #identify (raw: IncomingMessage): string | undefined {
     const strategy = this.#identification.strategyFor(undefined)
-    if (strategy.readsHeadOnly !== true) return undefined
+    // An OPTIONS request may be a preflight, which may be named a tenant of without proof.
+    if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
     try {
       const id = this.#identification.answer(strategy, this.#host.requestOf(raw))
       return typeof id === 'string' ? id : undefined

@@ -1,3 +1,4 @@
+import { connect, type AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import multitenant, { agree, HeaderStrategy } from '../index.ts'
@@ -136,4 +137,103 @@ t.test('an answer that can only be waited for is never taken for none', async t 
   for (const [id, answer] of [['globex', 'globex'], ['..', 'FST_TENANT_INVALID_ID']] as const) {
     t.equal(await ask(appWith(t, { identify: bare(id), defaultTenant: 'acme' }), { url: '/who' }), answer)
   }
+})
+
+t.test('a more exact route of the tenant comes before a route that says itself what names its tenant, for those whom the app names', async t => {
+  const token: IdentifyFunction = ({ headers }) => Reflect.get(headers, 'x-token')
+  const refusing: IdentifyFunction = async ({ headers }) => {
+    if (headers['x-fail'] === 'refuse') throw Object.assign(new Error('Who are you?'), { statusCode: 401 })
+    if (headers['x-fail'] === 'fail') throw new Error('the database is down')
+    return undefined
+  }
+  const app = appWith(t, {
+    identify: agree([refusing, 'header', { strategy: token, required: true }]),
+    defaultTenant: 'globex',
+    tenants: { ...pair, broken: { plugin: async () => { throw new Error('broken') } }, acme: { plugin: async scope => { scope.get('/who', async ({ tenantId }) => `route of ${tenantId}`) } } }
+  })
+  app.get('/:page', { config: { identify: 'query' } }, async ({ tenantId }, reply) => reply.send(`page of ${tenantId}`))
+  app.get('/missing/:page', { config: { identify: 'query' } }, async (_request, reply) => reply.callNotFound())
+  app.setNotFoundHandler(async ({ tenantId }) => `not found for ${tenantId}`)
+  const named = { 'x-tenant-id': 'acme', 'x-token': 'acme' }
+  const cases: Array<[url: string, headers: Record<string, string>, answer: string]> = [
+    ['/who', named, 'route of acme'],
+    ['/who?tenant=globex', named, 'route of acme'],
+    ['/who?tenant=acme', {}, 'page of acme'],
+    ['/who?tenant=acme', { 'x-tenant-id': 'acme' }, 'page of acme'],
+    ['/who?tenant=globex', { ...named, 'x-token': 'globex' }, 'page of globex'],
+    ['/who?tenant=acme', { ...named, 'x-fail': 'refuse' }, 'page of acme'],
+    ['/who?tenant=acme', { ...named, 'x-fail': 'fail' }, 'FST_TENANT_IDENTIFICATION_FAILED'],
+    ['/who?tenant=acme', { 'x-tenant-id': 'nobody', 'x-token': 'nobody' }, 'page of acme'],
+    ['/who?tenant=acme', { 'x-tenant-id': 'broken', 'x-token': 'broken' }, 'FST_TENANT_LOAD_FAILED'],
+    ['/who', { 'x-tenant-id': 'acme' }, 'page of globex'],
+    ['/page', named, 'page of globex'],
+    ['/missing/page?tenant=acme', {}, 'not found for acme']
+  ]
+  for (const [url, headers, answer] of cases) t.equal(await ask(app, { url, headers }), answer, `${url} ${JSON.stringify(headers)}`)
+  await app.multitenant.suspend('acme')
+  t.equal(await ask(app, { url: '/who?tenant=globex', headers: named }), 'page of globex')
+  t.match((await app.multitenant.stats()).tenants.map(({ inFlight }) => inFlight), [0])
+})
+
+t.test('a constraint of a tenant that fails there fails that request alone', async t => {
+  const strategy = {
+    name: 'broken',
+    storage: () => {
+      const handlers = new Map<unknown, unknown>()
+      return { get: (key: unknown) => handlers.get(key) ?? null, set: (key: unknown, store: unknown) => { handlers.set(key, store) } }
+    },
+    deriveConstraint: () => { throw new Error('broken') }
+  }
+  const app = appWith(t, {
+    tenants: {
+      acme: {
+        plugin: async scope => {
+          scope.addConstraintStrategy(strategy as never)
+          scope.get('/who', { constraints: { broken: 'one' } }, async () => 'never')
+        }
+      }
+    }
+  })
+  app.get('/:page', { config: { identify: 'query' } }, async ({ tenantId }) => `page of ${tenantId}`)
+  t.equal(await ask(app, { url: '/who', headers: { 'x-tenant-id': 'acme' } }), '500')
+  t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
+})
+
+t.test('the URL is taken back when a route answers that the path of a tenant does not lead to', async t => {
+  const app = appWith(t, { identify: 'path' })
+  app.get('/*', { config: { identify: 'query' } }, async ({ tenantId, url, originalUrl }) => `${tenantId} ${url} ${originalUrl}`)
+  app.get('/open', async ({ tenantId, url }) => `open to ${tenantId} ${url}`)
+  t.equal(await ask(app, { url: '/acme/who' }), 'acme')
+  t.equal(await ask(app, { url: '/acme/open' }), 'open to acme /open')
+  t.equal(await ask(app, { url: '/acme/else?tenant=globex' }), 'globex /acme/else?tenant=globex /acme/else?tenant=globex')
+})
+
+t.test('a client that leaves while that tenant is loaded is answered by nobody', async t => {
+  let load = (): void => {}
+  const loaded = new Promise<void>(resolve => { load = resolve })
+  let asked = (): void => {}
+  const loading = new Promise<void>(resolve => { asked = resolve })
+  const app = appWith(t, {
+    tenants: {
+      acme: {
+        plugin: async scope => {
+          asked()
+          await loaded
+          scope.get('/who', async () => t.fail('nobody is there'))
+        }
+      }
+    }
+  })
+  app.get('/:page', { config: { identify: 'query' } }, async () => t.fail('nobody is there'))
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const closed = new Promise(resolve => app.server.once('request', (_raw, reply) => { reply.once('close', resolve) }))
+  const client = connect(port, '127.0.0.1')
+  client.write('GET /who HTTP/1.1\r\nHost: x\r\nx-tenant-id: acme\r\n\r\n')
+  await loading
+  client.destroy()
+  await closed
+  load()
+  await app.multitenant.init('acme')
+  t.match(await app.multitenant.unload('acme'), { drained: true }, 'nothing holds the tenant')
 })

@@ -19,7 +19,12 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** How this route stands to tenants; wins over the plugin's `required`. */
     tenant?: TenantRule
-    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app, which have no other URL then: `/acme/hook` is not `/hook`. */
+    /**
+     * For routes of the app: with `false` no tenant's route answers what the app finds this route for. With `true` nothing is logged
+     * when one does that leaves hooks of this route behind.
+     */
+    override?: boolean
+    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app, which answer for themselves then: no tenant's route takes the place of one unless its URL is more exact and the plugin's `identify` names the tenant. They have no other URL: `/acme/hook` is not `/hook`. */
     identify?: Identify | readonly Identify[]
   }
 }

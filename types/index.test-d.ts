@@ -45,6 +45,9 @@ expectError(app.get('/', { config: { tenant: 'perhaps' } }, async () => 'no'))
 app.get('/hook', { config: { identify: ['query', agree(['host', 'jwt'])], tenant: 'required' } }, async () => 'yes')
 expectError(app.get('/hook', { config: { identify: 'querry' } }, async () => 'no'))
 
+app.get('/kept', { config: { tenant: 'required', override: false } }, async () => 'kept')
+expectError(app.get('/kept', { config: { override: 'no' } }, async () => 'kept'))
+
 // The manager
 expectType<TenantManager>(app.multitenant)
 expectType<Promise<Tenant>>(app.multitenant.init('acme'))

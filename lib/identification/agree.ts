@@ -3,7 +3,7 @@ import { FST_TENANT_MISMATCH, FST_TENANT_OPTION_INVALID, FST_TENANT_REQUIRED } f
 import { isPromiseLike } from '../is-promise-like.ts'
 import type { Agreeing, IdentificationContext, Identify, TenantAnswer } from '../../types/index.ts'
 import { CompositeStrategy } from './composite.ts'
-import { isPreflight } from './preflight.ts'
+import { exemptPreflight } from './preflight.ts'
 
 /**
  * Asks all its members: those that answer must name the same tenant, else it throws FST_TENANT_MISMATCH. Where a required one
@@ -38,7 +38,7 @@ export class AgreeStrategy extends CompositeStrategy {
 
   #agree (answer: TenantAnswer, agreed: TenantAnswer, request: FastifyRequest, at: number): TenantAnswer {
     if (answer === undefined || answer === null) {
-      if (this.#required[at] === true && !isPreflight(request)) throw new FST_TENANT_REQUIRED()
+      if (this.#required[at] === true && !exemptPreflight(request)) throw new FST_TENANT_REQUIRED()
       return agreed
     }
     if (agreed !== undefined && answer !== agreed) throw new FST_TENANT_MISMATCH()

@@ -37,6 +37,10 @@ export class FirstOrder implements HookOrder {
     this.#internals.set(this.#app, 'logController', withCompletion(this.#holdingLogController()))
   }
 
+  finding (): OnRequestHook[] {
+    return [this.#hooks.identify, this.#hooks.refuse]
+  }
+
   tenantOnRequest (): OnRequestHook[] {
     const { identify, refuse } = this.#hooks
     return this.#internals.get(this.#app, 'hooks').onRequest.filter(hook => hook !== identify && hook !== refuse)

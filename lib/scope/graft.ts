@@ -22,7 +22,7 @@ const INHERITED_PROPERTIES = ['getSchema', 'getSchemas', 'initialConfig']
 /** Server options that Fastify reads from a closure and not from the instance. */
 const CLOSED_OVER_OPTIONS = ['allowErrorHandlerOverride', 'exposeHeadRoutes', 'frameworkErrors', 'requestIdHeader', 'return503OnClosing']
 
-/** Router options that Fastify has bound to the app. */
+/** Router options that Fastify has bound to the app, unless they are the user's. */
 const APP_BOUND = new Set(['defaultRoute', 'onBadUrl', 'onMaxParamLength', 'constraints'])
 
 /** What is one tenant's own. */
@@ -64,9 +64,10 @@ export function graft (host: HostApp, scion: Scion): FastifyInstance {
   return root
 }
 
-function routerOptions ({ app, internals, router }: HostApp, { defaultRoute }: Scion): FastifyServerOptions['routerOptions'] {
+function routerOptions ({ app, internals, router, given: { onBadUrl, onMaxParamLength } }: HostApp, { defaultRoute }: Scion): FastifyServerOptions['routerOptions'] {
   const options = Object.entries(internals.get(app, 'options').routerOptions).filter(([name]) => !APP_BOUND.has(name))
-  return { ...Object.fromEntries(options), constraints: customStrategies(router) as never, defaultRoute }
+  const given = Object.entries({ onBadUrl, onMaxParamLength }).filter(([, answer]) => answer !== undefined)
+  return { ...Object.fromEntries([...options, ...given]), constraints: customStrategies(router) as never, defaultRoute }
 }
 
 function inherit (root: FastifyInstance, app: FastifyInstance): void {

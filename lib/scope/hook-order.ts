@@ -24,6 +24,9 @@ export interface HookOrder {
   /** Adds the hooks to the app. */
   addHooks (): void
 
+  /** The app's onRequest hooks that find the tenant of a request, and those that run before them. */
+  finding (): OnRequestHook[]
+
   /** The app's onRequest hooks, of which this is left to run in a tenant's routes. */
   tenantOnRequest (): OnRequestHook[]
 

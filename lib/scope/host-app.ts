@@ -1,18 +1,24 @@
 import type { IncomingMessage } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isExempt } from '../identification/preflight.ts'
 import { contextsWith, silenceHandedOver } from './abort.ts'
+import { AppRoutes } from './app-routes.ts'
 import { FirstOrder } from './first-order.ts'
+import { hookDefaultRoute } from './default-route.ts'
+import { givenAnswers } from './given-answers.ts'
+import { Guards } from './guards.ts'
 import { HandOver } from './hand-over.ts'
 import { noteAwaited, noteHandler } from './handling.ts'
 import { tenantHooks } from './hooks.ts'
 import { inertPrototype } from './inert-server.ts'
 import { Internals } from './internals.ts'
-import { KeptRoutes } from './kept-routes.ts'
+import { Preflights } from './preflights.ts'
 import { RegisteredOrder } from './registered-order.ts'
 import { Reroute } from './reroute.ts'
 import { outerId } from './outer.ts'
 import { noteOnResponse } from './responding.ts'
+import { RouteChoice } from './route-choice.ts'
 import { rootOf } from './root-of.ts'
 import { routerOf } from './router.ts'
 import { SchemaControllers } from './schema-controllers.ts'
@@ -22,6 +28,7 @@ import { TenantRequests } from './tenant-requests.ts'
 import { unannounced } from './unannounced.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
+import type { GivenAnswers } from './given-answers.ts'
 import type { ScopeParts } from './graft.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { Hidden, RouteContext, RouteMatch, Router } from './internals.ts'
@@ -44,12 +51,15 @@ export class HostApp {
   /** Known when all plugins of the app have loaded. */
   schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
-  keptRoutes!: KeptRoutes
+  appRoutes!: AppRoutes
+  readonly given: GivenAnswers
+  readonly preflights: Preflights
+  /** Known when the hooks have been added. */
+  choice!: RouteChoice
   readonly #handOver: HandOver
   /** Known when the hooks have been added. */
   #order!: HookOrder
   #hooks!: PluginHooks
-  #reroute!: Reroute
 
   /** @throws FST_TENANT_FASTIFY_UNSUPPORTED when this Fastify lacks what tenants build on */
   constructor (app: FastifyInstance) {
@@ -64,6 +74,8 @@ export class HostApp {
     this.#handOver = new HandOver(internals, this.upgrades)
     this.offers = new ServerOffers(internals, this.upgrades, this.#handOver)
     this.serverPrototype = inertPrototype(app.server)
+    this.given = givenAnswers(app, internals)
+    this.preflights = new Preflights(app, internals)
   }
 
   /** Adds the plugin's hooks to the app. */
@@ -71,12 +83,15 @@ export class HostApp {
     const { app, internals } = this
     this.#hooks = hooks
     this.#order = new ORDERS[order](app, internals, hooks)
-    this.#reroute = new Reroute(this, this.#order, hooks)
+    this.choice = new RouteChoice(internals, new Reroute(this, this.#order, hooks))
     this.#order.addHooks()
     noteAwaited(internals.get(app, 'Reply'))
     app.addHook('onReady', async () => {
       this.#settle()
+      // Routes may have come since a tenant was loaded.
+      this.appRoutes = this.#takeRoutes()
       answerUnknownUrls(app, internals)
+      if (this.given.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, this.#order.finding())
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
@@ -130,30 +145,20 @@ export class HostApp {
     this.#order.logIncoming(request, reply)
   }
 
-  /**
-   * The route that a request is to be handed over to; `null` when the app's own route, the one it is at, answers.
-   * @param url what routes are to see as the URL; `request.originalUrl` keeps the whole
-   */
-  routeFor (scope: Scope, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
-    if (url === undefined || url === request.raw.url) {
-      return scope.routeFor(request, this.internals.contextOf(request))
-    }
-    this.#reroute.rewrite(request, url)
-    const appRoute = this.#reroute.routeFor(request)
-    const route = scope.routeFor(request, appRoute?.store ?? null)
-    return route instanceof Promise ? route.then(route => route ?? appRoute) : route ?? appRoute
-  }
-
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
-    this.#handOver.run(request, reply, route)
+    this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route)
   }
 
   /** Takes what tenants share from an app that is whole: at the latest when it is ready, earlier where an onReady hook of its own loads a tenant. */
   #settle (): void {
     this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
     this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
-    this.keptRoutes ??= new KeptRoutes(this.router)
+    this.appRoutes ??= this.#takeRoutes()
+  }
+
+  #takeRoutes (): AppRoutes {
+    return new AppRoutes(this.router, this.#contexts(), new Guards(this.app, this.internals))
   }
 
   /** The routes that run the plugin's hooks. */

@@ -11,9 +11,9 @@ export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, para
 /** An onRequest hook in its callback form. */
 export type OnRequestHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
-/** What Fastify keeps of a route; `url` is missing in the config of a 404 handler. */
+/** What Fastify keeps of a route; `url` and `method` are missing in the config of a 404 handler. */
 export interface RouteContext {
-  config: FastifyContextConfig & { url?: string }
+  config: FastifyContextConfig & { url?: string, method?: string | string[] }
   server: FastifyInstance
   Request: Constructor
   Reply: Constructor
@@ -40,6 +40,7 @@ export interface ConstraintStrategy { name: string, isCustom?: boolean }
 /** The parts of find-my-way's router that are used here. */
 export interface Router {
   find (method: string | undefined, url: string | undefined, constraints: unknown): RouteMatch | null
+  defaultRoute: (raw: IncomingMessage, rawReply: ServerResponse) => void
   all (url: string, handler: RouteHandler, store: RouteContext): void
   routes: Array<{ store: RouteContext }>
   constrainer: {
@@ -131,7 +132,6 @@ export class Internals {
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
     this.#routeContext = symbols.routeContext
-
     if (!(symbols.hooks in unannounced(() => Fastify()))) {
       throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
     }

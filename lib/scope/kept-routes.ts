@@ -1,22 +1,19 @@
 import type { FastifyContextConfig } from 'fastify'
+import { isMoreExact, mayOverlap } from './route-url.ts'
 import type { RouteContext, Router } from './internals.ts'
 
-/** What begins a parameter or a wildcard in the URL of a route, or an encoded character. */
-const VARIABLE = /[:*%]/
-
-/** The routes of the app that say themselves whose a request is: nobody's (`tenant: 'ignore'`), or by a strategy of their own (`identify`). */
+/** The routes of the app that no tenant's route takes the place of: nobody's (`tenant: 'ignore'`), or those that answer for themselves. */
 export class KeptRoutes {
-  readonly #urls: string[]
+  readonly #configs: ReadonlyArray<RouteContext['config']>
 
   /** To be made when all routes of the app are known. */
   constructor ({ routes }: Router) {
-    const kept = routes.map(({ store }) => store.config).filter(config => config.tenant === 'ignore' || namesTenant(config))
-    this.#urls = kept.map(({ url }) => url as string)
+    this.#configs = routes.map(({ store }) => store.config).filter(config => config.tenant === 'ignore' || answersForItself(config))
   }
 
   /** Whether one of them may answer a request that a tenant's route matches too. Says yes where it is not sure. */
   mayTakeFrom ({ config }: RouteContext): boolean {
-    return this.#urls.some(url => mayOverlap(url, config.url as string))
+    return this.#configs.some(kept => mayOverlap(kept.url as string, config.url as string) && !isPreceded(kept, config.url))
   }
 }
 
@@ -25,14 +22,16 @@ export function namesTenant ({ identify }: FastifyContextConfig): boolean {
   return identify !== undefined
 }
 
-/** Compares what comes before the first parameter, however the app's router reads case and slashes. */
-function mayOverlap (one: string, other: string): boolean {
-  const [a, b] = [fixedPart(one), fixedPart(other)]
-  if (!VARIABLE.test(one) && !VARIABLE.test(other)) return a === b
-  return a.startsWith(b) || b.startsWith(a)
+/** Whether a route of the app answers all that the app finds it for, for the tenant that was named. */
+export function answersForItself (config: FastifyContextConfig): boolean {
+  return config.override === false || namesTenant(config)
 }
 
-function fixedPart (url: string): string {
-  const [fixed] = url.split(VARIABLE, 1) as [string]
-  return fixed.toLowerCase().replace(/\/+/g, '/').replace(/\/$/, '')
+/**
+ * Whether a tenant's route at `url` comes before this route of the app, which says itself what names its tenant: it is more exact,
+ * and is reached by the app's identification alone.
+ */
+export function isPreceded (config: RouteContext['config'], url: string | undefined): boolean {
+  if (config.tenant === 'ignore' || config.override === false || url === undefined) return false
+  return namesTenant(config) && isMoreExact(url, config.url as string)
 }

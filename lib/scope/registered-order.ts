@@ -35,6 +35,11 @@ export class RegisteredOrder implements HookOrder {
     this.#internals.set(this.#app, 'logController', withCompletion(this.#logController))
   }
 
+  finding (): OnRequestHook[] {
+    const { onRequest } = this.#internals.get(this.#app, 'hooks')
+    return onRequest.slice(0, onRequest.indexOf(this.#hooks.identify) + 1)
+  }
+
   tenantOnRequest (): OnRequestHook[] {
     const { onRequest } = this.#internals.get(this.#app, 'hooks')
     return [this.#carry, ...withoutRepeats(onRequest, this.#hooks.identify)]

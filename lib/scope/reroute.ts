@@ -1,10 +1,11 @@
-import type { FastifyRequest } from 'fastify'
-import { namesTenant } from './kept-routes.ts'
+import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { outerId } from './outer.ts'
 import { findRoute } from './router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { HostApp } from './host-app.ts'
 import type { RouteContext, RouteMatch } from './internals.ts'
+
+type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 
 /**
  * Routes of the app as a request meets them that the app has seen already, at the URL it had before the tenant's part was taken
@@ -24,23 +25,25 @@ export class Reroute {
     this.#identify = identify
   }
 
-  /** Makes `url` what routes see; `request.originalUrl` keeps the whole. */
-  rewrite (request: FastifyRequest, url: string): void {
-    const raw = request.raw as typeof request.raw & { originalUrl?: string }
+  /** Makes `url` what routes see; `request.originalUrl` keeps the whole. Returns a function that takes this back. */
+  rewrite (request: FastifyRequest, url: string): () => void {
+    const raw: Rewritten = request.raw
+    const { url: before, originalUrl } = raw
     raw.originalUrl ??= raw.url
     raw.url = url
     if (!this.#open) this.#start()
+    return () => Object.assign(raw, { url: before, originalUrl })
   }
 
   /**
-   * The app's route at the rewritten URL. One that says itself what names its tenant is not there for another strategy: a URL
-   * would do then where the route asks for a token.
+   * The app's route at the rewritten URL. A route is there only for the identification that it says, or that it leaves to the app:
+   * a URL would do otherwise where the route asks for a token.
+   * @param identify what the tenant was named by: the `identify` of a route, or `undefined` for the app's
    */
-  routeFor (request: FastifyRequest): RouteMatch | null {
+  routeFor (request: FastifyRequest, identify: FastifyContextConfig['identify']): RouteMatch | null {
     const found = findRoute(this.#host.router, request.raw)
     if (found === null || found.store === null) return found
-    const { config } = found.store
-    if (namesTenant(config) && config.identify !== this.#host.configOf(request).identify) return null
+    if (found.store.config.identify !== identify) return null
     return { ...found, store: this.#contextOf(found.store) }
   }
 

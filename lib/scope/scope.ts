@@ -4,10 +4,12 @@ import { graft } from './graft.ts'
 import { noteHandler } from './handling.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from './responding.ts'
+import { checkRouteConfig } from './route-config.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
 import type { ScopeParts } from './graft.ts'
 import type { HostApp } from './host-app.ts'
 import type { InertServer } from './inert-server.ts'
+import type { KeptRoutes } from './kept-routes.ts'
 import type { RouteContext, RouteMatch, Router } from './internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
@@ -25,6 +27,8 @@ export class Scope {
   #tenant: Tenant | undefined
   #isEnding = false
   #isClosing = false
+  /** What `kFirst` was found out with. */
+  #kept: KeptRoutes | undefined
 
   constructor (host: HostApp, { end, ...scion }: ScopeParts) {
     this.#host = host
@@ -49,11 +53,13 @@ export class Scope {
       await fill(instance)
     }
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
+    const routes = new Set(this.#router.routes.map(({ store }) => store))
+    routes.forEach(checkRouteConfig)
+    this.#host.appRoutes.overrides.warn(routes, this.#root.log)
     for (const { store } of this.#router.routes) {
       noteOnResponse(store)
       noteHandler(store)
       if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
-      if (!isWildcard(store) && !this.#host.keptRoutes.mayTakeFrom(store)) (store as Marked)[kFirst] = true
     }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
   }
@@ -89,6 +95,7 @@ export class Scope {
    * comes before the tenant's, or none of the tenant's routes answers.
    */
   firstRouteFor (raw: IncomingMessage): RouteMatch | null {
+    if (this.#kept !== this.#host.appRoutes.kept) this.#markFirst()
     if (this.#router.constrainer.asyncStrategiesInUse.size > 0 || this.server.intercepts) return null
     const found = findRoute(this.#router, raw)
     return found !== null && found.store !== null && (found.store as Marked)[kFirst] === true ? found : null
@@ -130,6 +137,12 @@ export class Scope {
     for (const child of this.#host.internals.get(instance, 'children')) await this.#preClose(child)
   }
 
+  /** Finds out which routes come before all that the app has. */
+  #markFirst (): void {
+    this.#kept = this.#host.appRoutes.kept
+    for (const { store } of this.#router.routes) (store as Marked)[kFirst] = !isWildcard(store) && !this.#kept.mayTakeFrom(store)
+  }
+
   /** Fastify would run preClose hooks once more when it closes the root. */
   #takeHooks (name: 'onListen' | 'preClose', instance: FastifyInstance): ApplicationHook[] {
     const hooks = this.#host.internals.get(instance, 'hooks')
@@ -145,6 +158,8 @@ export class Scope {
 
   #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
     const appUrl = appContext?.config.url
+    // The URL has a parameter that is too long for the tenant: the answer to that comes after all routes.
+    if (found?.store === null && appUrl !== undefined) return null
     if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
     return appUrl === undefined ? this.#notFound.match(request) : null
   }
