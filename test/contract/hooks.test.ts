@@ -95,7 +95,10 @@ const requests: Record<string, Contract> = {
     app: (app, note) => { app.addHook('onTimeout', async () => note('app')) },
     program: (scope, note) => {
       scope.addHook('onTimeout', async ({ routeOptions }) => note(routeOptions.url))
-      scope.get('/slow', request => { request.raw.socket.emit('timeout') })
+      scope.get('/slow', (request, reply) => {
+        request.raw.socket.emit('timeout')
+        reply.hijack()
+      })
     },
     ask: [{ url: '/slow', status: null }],
     options: { connectionTimeout: 60_000 },
@@ -106,7 +109,10 @@ const requests: Record<string, Contract> = {
     program: (scope, note) => {
       scope.addHook('onRequestAbort', async ({ routeOptions }) => note(routeOptions.url))
       scope.addHook('onResponse', async (request, reply) => note([request.raw.destroyed, reply.sent]))
-      scope.get('/left', request => { request.raw.socket.destroy() })
+      scope.get('/left', (request, reply) => {
+        request.raw.socket.destroy()
+        reply.hijack()
+      })
       scope.get('/left-late', async request => {
         request.raw.socket.destroy()
         return 'late'
