@@ -32,7 +32,7 @@ export class MultiTenantServer {
     const { root, multitenant } = this.#config
     this.app = Fastify(fastifyOptions(this.#config))
     // A plugin that throws is a start that fails; Fastify would let it end the process.
-    guardRegister(this.app)
+    guardRegister(this.app, (err, message) => this.app.log.error({ err }, message))
     this.tenantManager = new ServerTenantManager(this.app, multitenant.baseDomain)
     this.pluginManager = new PluginManager({ npm: new NpmStrategy({ root }) })
     this.app.register(corePlugins, { config: this.#config, pluginManager: this.pluginManager, progress: this.#progress })

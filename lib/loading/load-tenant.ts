@@ -3,7 +3,7 @@ import { TenantFolder } from './folder.ts'
 import { displayName, readIndex } from './index-module.ts'
 import { LoadProgress } from './load-progress.ts'
 import { warnOfMisnamed } from './misnamed.ts'
-import { guardRegister, unencapsulated } from './plugin-function.ts'
+import { unencapsulated } from './plugin-function.ts'
 import { autoloadFolder, findPlugins } from './plugins.ts'
 import { addSchemas } from './schemas.ts'
 import { loadServices } from './services.ts'
@@ -40,7 +40,6 @@ export async function loadTenant (
   introduce: (contents: TenantContents) => Tenant,
   progress = new LoadProgress()
 ): Promise<void> {
-  guardRegister(scope)
   const folder = definition.dir === undefined ? null : await TenantFolder.open(definition.dir, progress)
   const { id, dir } = definition
   const [config, found] = await Promise.all([readConfig(scope, definition, folder, options.checkConfig), findAll(scope, folder, options.autoload)])

@@ -1,8 +1,13 @@
 import type { FastifyInstance } from 'fastify'
+import { asError } from '../as-error.ts'
+import { callContained } from '../contained-call.ts'
 import { isPromiseLike } from '../is-promise-like.ts'
+import type { End, Report } from '../contained-call.ts'
 
 /** A plugin, whatever its style. */
 export type PluginFunction = (this: unknown, instance: FastifyInstance, options: object, done: (error?: Error) => void) => unknown
+
+type OptionsFunction = (parent: FastifyInstance) => unknown
 
 const SKIP_OVERRIDE = Symbol.for('skip-override')
 
@@ -31,39 +36,78 @@ export function pluginMeta (plugin: unknown): PluginMeta | undefined {
 }
 
 /**
- * From here on a plugin that throws before it returns fails, in the scope and below it. Fastify would let the error end the
- * process, and with it all other tenants.
+ * From here on a plugin that throws before it returns fails, in the scope and below it, and so does one whose options are made by a
+ * function that throws. Fastify would let the error end the process, and with it all other tenants.
+ * @param report told what a plugin throws after it has called `done`
  */
-export function guardRegister (scope: FastifyInstance): void {
+export function guardRegister (scope: FastifyInstance, report: Report): void {
   const { register } = scope
   scope.register = function (this: FastifyInstance, plugin: unknown, options: unknown) {
-    return Reflect.apply(register, this, [guarded(plugin), options])
+    const made = new GuardedOptions(options)
+    return Reflect.apply(register, this, [guarded(plugin, made, report), made.options])
   } as typeof register
 }
 
-function guarded (plugin: unknown): unknown {
-  if (isPromiseLike(plugin)) return plugin.then(guarded)
-  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction)
+function guarded (plugin: unknown, made: GuardedOptions, report: Report): unknown {
+  if (isPromiseLike(plugin)) return guardedPromise(plugin, made, report)
+  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, made, report)
   // A module, as `import()` answers with.
   const exported = typeof plugin === 'object' && plugin !== null ? Reflect.get(plugin, 'default') : undefined
-  return typeof exported === 'function' ? guardedFunction(exported) : plugin
+  return typeof exported === 'function' ? guardedFunction(exported, made, report) : plugin
 }
 
-function guardedFunction (plugin: PluginFunction): PluginFunction {
-  // Async functions never throw, and Fastify refuses those that take `done` by looking at the function itself.
-  if (plugin.constructor.name === 'AsyncFunction') return plugin
+function guardedPromise (promise: PromiseLike<unknown>, made: GuardedOptions, report: Report): Promise<unknown> {
+  const plugin = Promise.resolve(promise).then(plugin => {
+    const function_ = guarded(plugin, made, report)
+    if (typeof function_ !== 'function') throw new Error('A promise of a plugin must come to a function, or to a module whose default export is one')
+    return function_
+  }, thrown => { throw asError(thrown) })
+  // Fastify looks at it when its turn has come: until then Node would find that nobody handles what it may reject with.
+  plugin.catch(() => {})
+  return plugin
+}
+
+function guardedFunction (plugin: PluginFunction, made: GuardedOptions, report: Report): PluginFunction {
+  // Fastify refuses it, by looking at the function itself, and never calls it.
+  if (plugin.constructor.name === 'AsyncFunction' && plugin.length > 2) return plugin
   return imitate(function (instance, options, done) {
-    try {
-      return plugin.call(this, instance, options, done)
-    } catch (error) {
-      return Promise.reject(error)
+    const run = (done: End): unknown => {
+      made.check()
+      const result = plugin.call(this, instance, options, done)
+      // Unlike other callbacks, a plugin that takes `done` may return a promise instead.
+      return isPromiseLike(result) ? result.then(() => process.nextTick(done)) : result
     }
-  }, plugin)
+    callContained({ run, takesDone: plugin.length > 2 }, done as End, report)
+  }, plugin, 3)
+}
+
+/** The options of a plugin. When a function makes them and throws, the plugin is what fails. */
+class GuardedOptions {
+  readonly options: unknown
+  #failure: Error | undefined
+
+  constructor (options: unknown) {
+    this.options = typeof options === 'function' ? imitate(parent => this.#make(options as OptionsFunction, parent), options as PluginFunction) : options
+  }
+
+  /** Throws what the function threw. */
+  check (): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #make (options: OptionsFunction, parent: FastifyInstance): unknown {
+    try {
+      return options(parent)
+    } catch (thrown) {
+      this.#failure = asError(thrown)
+      return {}
+    }
+  }
 }
 
 /** Gives to `copy` all that Fastify reads of a plugin: its name, how many arguments it takes, and the marks of `fastify-plugin`. */
-function imitate (copy: PluginFunction, plugin: PluginFunction): PluginFunction {
-  const { name, length, ...marks } = plugin
+function imitate (copy: PluginFunction, plugin: PluginFunction, length = plugin.length): PluginFunction {
+  const { name, length: _length, ...marks } = plugin
   // A plugin without a name is known by its first lines.
   const toString = (): string => Function.prototype.toString.call(plugin)
   return Object.assign(Object.defineProperties(copy, { name: { value: name }, length: { value: length }, toString: { value: toString } }), marks)

@@ -1,6 +1,8 @@
 import type { RequestListener } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import { logFailure } from '../log-failure.ts'
+import { contain } from './containment.ts'
 import { unannounced } from './unannounced.ts'
 import { REFUSED_LISTEN } from './inert-server.ts'
 import { endingFirst } from './ending-first.ts'
@@ -59,6 +61,7 @@ export function graft (host: HostApp, scion: Scion): FastifyInstance {
     serverFactory: handle => serverOf(host, scion, handle as RequestListener) as unknown as FastifyInstance['server']
   }) as unknown as FastifyInstance)
 
+  contain(root, internals, (error, message) => logFailure(app.log, scion.id, error, message))
   inherit(root, app)
   own(root, host, scion)
   return root

@@ -79,7 +79,8 @@ export interface Hidden {
   hooks: HookLists
   schemaController: SchemaController
   children: FastifyInstance[]
-  state: { closing: boolean }
+  avvioBoot: (this: FastifyInstance, callback: unknown) => unknown
+  state: { closing: boolean, booting: boolean, started: boolean }
   fourOhFour: { router: Router, setNotFoundHandler: (this: FastifyInstance, options: unknown, handler: unknown, avvio: unknown, routeHandler: RouteHandler) => void }
   fourOhFourContext: RouteContext
   canSetNotFoundHandler: boolean
@@ -100,6 +101,7 @@ const INSTANCE = {
   hooks: 'fastify.hooks',
   schemaController: 'fastify.schemaController',
   children: 'fastify.children',
+  avvioBoot: 'fastify.avvioBoot',
   state: 'fastify.state',
   fourOhFour: 'fastify.404',
   fourOhFourContext: 'fastify.404ContextKey',

@@ -1,7 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { asError } from '../as-error.ts'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { processCode } from '../loading/fresh-code.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
+import { logFailure } from '../log-failure.ts'
 import { publish } from './channels.ts'
 import { Failures } from './failures.ts'
 import { Generation } from './generation.ts'
@@ -109,23 +111,24 @@ export class Builder {
   }
 
   /** A tenant that serves already is not kept from its requests by a reload that failed. */
-  #failed (slot: Slot, cause: unknown): Error {
+  #failed (slot: Slot, thrown: unknown): Error {
     const { id, current } = slot
+    const cause = asError(thrown)
     if (cause instanceof InactiveTenantError) {
       this.#parts.definitions.unknown.add(id)
       return new FST_TENANT_NOT_FOUND(id, { cause })
     }
-    this.#parts.log.error({ err: saidOnce(cause), tenantId: id }, current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
+    if (current === undefined) this.failures.add(id, cause)
+    logFailure(this.#parts.log, id, saidOnce(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
     slot.lastError = cause
     const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
     const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `anew; generation ${current.number} goes on serving`, { cause })
-    if (current === undefined) this.failures.add(id, cause)
     return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))
   }
 }
 
 /** Whether Fastify gave up on a plugin or a hook. */
-function isTimeout (error: unknown): boolean {
+function isTimeout (error: Error): boolean {
   const { code } = error as { code?: unknown }
   return code === 'FST_ERR_PLUGIN_TIMEOUT' || code === 'FST_ERR_HOOK_TIMEOUT'
 }

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { logFailure } from '../log-failure.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from './deadline.ts'
 import type { BootContext } from './boot-context.ts'
@@ -50,7 +51,7 @@ export class Retirement {
     try {
       await work
     } catch (err) {
-      this.#log.error({ err, tenantId: generation.id }, 'tenant failed to close')
+      logFailure(this.#log, generation.id, err, 'tenant failed to close')
     }
   }
 }
