@@ -91,7 +91,7 @@ export class RequestHooks {
 
   #precede ({ lease, route }: Preceding, request: FastifyRequest, reply: FastifyReply): void {
     if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
-    this.#host.handOver(request, reply, route)
+    this.#host.handOver(request, reply, route, lease.generation.id)
   }
 
   #find (named: string | null, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -135,7 +135,7 @@ export class RequestHooks {
   }
 
   #enterRoute (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    if (route !== null) return this.#host.handOver(request, reply, route)
+    if (route !== null) return this.#host.handOver(request, reply, route, generation.id)
     this.#show(generation, request, reply, done)
   }
 

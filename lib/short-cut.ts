@@ -40,7 +40,7 @@ export class ShortCut {
       return false
     }
     if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
-    enterRoute(route, raw, rawReply, this.#host.app.log)
+    enterRoute(route, raw, rawReply, this.#host.app.log, id)
     return true
   }
 

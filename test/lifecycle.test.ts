@@ -567,6 +567,34 @@ t.test('app.close() closes the source, last', async t => {
   t.same(events, ['tenant', 'source'])
 })
 
+t.test('an onReady hook of the app may init, reload and run tenants', async t => {
+  const app = appWith(t, { acme: answers('acme') })
+  const seen: unknown[] = []
+  app.addHook('onReady', async () => {
+    seen.push((await app.multitenant.init('acme')).generation)
+    seen.push((await app.multitenant.reload('acme')).generation)
+    seen.push(await app.multitenant.run('acme', tenant => tenant.id))
+  })
+  await app.ready()
+  t.strictSame(seen, [1, 2, 'acme'])
+})
+
+t.test('an app whose onReady hook fails loads no tenants', async t => {
+  const app = appWith(t, { acme: answers('acme') })
+  app.addHook('onReady', async () => { throw new Error('not ready') })
+  await t.rejects(async () => app.ready(), { message: 'not ready' })
+  await t.rejects(app.multitenant.init('acme'), { message: 'not ready' })
+})
+
+t.test('an error that cannot be logged fails its load alone', async t => {
+  const log = new LogLines()
+  const hostile = Object.defineProperty(new Error('hidden'), 'stack', { get: () => { throw new Error('no stack') } })
+  const app = appWith(t, { acme: { plugin: async () => { throw hostile } }, globex: answers('globex') }, {}, log.server)
+  t.equal((await send(app, 'acme')).statusCode, 503)
+  t.match(log.of('tenant failed to load'), [{ tenantId: 'acme', err: { message: 'The error itself could not be logged' } }])
+  t.equal((await send(app, 'globex')).body, 'globex')
+})
+
 t.test('a tenant whose onClose hook throws is closed, and it is logged', async t => {
   const log = new LogLines()
   let loads = 0

@@ -280,6 +280,45 @@ t.test("the log settings are the app's", async t => {
     }
   })
 
+  t.test('childLoggerFactory is asked once for each request', async t => {
+    let calls = 0
+    const own: FastifyPluginAsync = async scope => {
+      scope.get('/own', async request => request.id)
+      scope.setNotFoundHandler(async () => 'nothing here')
+    }
+    const app = Fastify({
+      logger: { level: 'silent' },
+      childLoggerFactory: (logger, bindings, options) => {
+        calls++
+        return logger.child(bindings, options)
+      }
+    })
+    t.teardown(() => app.close())
+    app.register(multitenant, { tenants: { acme: { plugin: own } }, identify: 'path' })
+    app.get('/shared', async () => 'of the app')
+    await app.ready()
+    for (const url of ['/acme/own', '/acme/shared', '/acme/nowhere']) {
+      await app.inject(url)
+      calls = 0
+      t.equal((await app.inject(url)).statusCode, 200)
+      t.equal(calls, 1, url)
+    }
+  })
+
+  t.test('a childLoggerFactory that makes no logger for a tenant fails the request alone', async t => {
+    const app = Fastify({
+      logger: { level: 'silent' },
+      childLoggerFactory: (logger, bindings, options) => 'tenantId' in (logger as pino.Logger).bindings() ? undefined as never : logger.child(bindings, options)
+    })
+    t.teardown(() => app.close())
+    app.register(multitenant, { tenants: tenants(plugins) })
+    const url = await app.listen({ host: '127.0.0.1', port: 0 })
+    await app.multitenant.init('acme')
+    const response = await fetch(`${url}/own`, { headers: as('acme') })
+    t.equal(response.status, 500)
+    t.match(await response.json(), { statusCode: 500, error: 'Internal Server Error' })
+  })
+
   t.test('no logger at all', async t => {
     const app = Fastify()
     t.teardown(() => app.close())

@@ -1,13 +1,13 @@
 import type { RequestListener } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { logFailure } from '../log-failure.ts'
 import { contain } from './containment.ts'
 import { unannounced } from './unannounced.ts'
 import { REFUSED_LISTEN } from './inert-server.ts'
 import { endingFirst } from './ending-first.ts'
 import { withOwnLevels } from './own-levels.ts'
 import { customStrategies } from './router.ts'
+import type { Report } from '../contained-call.ts'
 import { serverOf } from './server-of.ts'
 import type { HostApp } from './host-app.ts'
 import type { HookLists } from './internals.ts'
@@ -37,12 +37,14 @@ export interface Scion {
   admit: () => void
   /** Takes the tenant out of service, where its code closes its own instance. Resolves when it has ended. */
   end: () => Promise<void>
+  /** Told what of the tenant fails where nobody waits for it. */
+  report: Report
   /** Answers what none of the tenant's routes does. */
   defaultRoute: NonNullable<NonNullable<FastifyServerOptions['routerOptions']>['defaultRoute']>
 }
 
 /** What a scope is made with. */
-export interface ScopeParts extends Omit<Scion, 'defaultRoute' | 'end'> {
+export interface ScopeParts extends Omit<Scion, 'defaultRoute' | 'end' | 'report'> {
   /** @param isEnding whether the end has begun already: to be waited for then */
   end: (isEnding: boolean) => Promise<void>
 }
@@ -61,7 +63,7 @@ export function graft (host: HostApp, scion: Scion): FastifyInstance {
     serverFactory: handle => serverOf(host, scion, handle as RequestListener) as unknown as FastifyInstance['server']
   }) as unknown as FastifyInstance)
 
-  contain(root, internals, (error, message) => logFailure(app.log, scion.id, error, message))
+  contain(root, internals, scion.report)
   inherit(root, app)
   own(root, host, scion)
   return root

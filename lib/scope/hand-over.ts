@@ -18,10 +18,10 @@ export class HandOver {
   }
 
   /** Gives the raw request and reply to the route. Its request goes through the app's hooks there, and not here. */
-  run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
+  run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
     this.take(request, reply)
     if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
-    enterRoute(route, request.raw, reply.raw, request.log)
+    enterRoute(route, request.raw, reply.raw, request.log, tenantId)
   }
 
   /** Ends what the app does with the request. */

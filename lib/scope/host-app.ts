@@ -119,9 +119,13 @@ export class HostApp {
     return this.internals.get(instance, 'children').flatMap(child => [child, ...this.earlierChildren(child)])
   }
 
-  /** Resolves when the whole app is ready: `ready()` of a child does not wait for that. */
+  /**
+   * Resolves when the whole app is ready: `ready()` of a child does not wait for that. While the app's onReady hooks run it resolves at
+   * once: all plugins have loaded, and a hook that waited here would wait for itself.
+   */
   async ready (): Promise<void> {
-    await rootOf(this.app).ready()
+    const { booting, started } = this.internals.get(this.app, 'state')
+    if (!booting || started) await rootOf(this.app).ready()
   }
 
   /** An empty scope for one generation of a tenant. */
@@ -146,8 +150,8 @@ export class HostApp {
   }
 
   /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
-  handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch): void {
-    this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route)
+  handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
+    this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route, tenantId)
   }
 
   /** Takes what tenants share from an app that is whole: at the latest when it is ready, earlier where an onReady hook of its own loads a tenant. */

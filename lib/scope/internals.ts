@@ -134,9 +134,8 @@ export class Internals {
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
     this.#routeContext = symbols.routeContext
-    if (!(symbols.hooks in unannounced(() => Fastify()))) {
-      throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
-    }
+    if (symbols.hooks in unannounced(() => Fastify())) return
+    throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
   }
 
   /** The route that a request is at. Asked for on each request, so V8 should see one symbol here and no other. */

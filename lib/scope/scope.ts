@@ -1,11 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { asError } from '../as-error.ts'
+import { logFailure } from '../log-failure.ts'
+import { ApplicationHooks } from './application-hooks.ts'
 import { graft } from './graft.ts'
 import { noteHandler } from './handling.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from './responding.ts'
 import { checkRouteConfig } from './route-config.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
+import type { Report } from '../contained-call.ts'
 import type { ScopeParts } from './graft.ts'
 import type { HostApp } from './host-app.ts'
 import type { InertServer } from './inert-server.ts'
@@ -20,10 +24,14 @@ interface Marked extends RouteContext { [kFirst]?: boolean }
 
 /** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
 export class Scope {
+  /** Stands where the tenant's HTTP server would be. */
+  readonly server: InertServer
   readonly #host: HostApp
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
+  readonly #report: Report
+  readonly #hooks: ApplicationHooks
   #tenant: Tenant | undefined
   #isEnding = false
   #isClosing = false
@@ -32,15 +40,13 @@ export class Scope {
 
   constructor (host: HostApp, { end, ...scion }: ScopeParts) {
     this.#host = host
+    this.#report = (error, message) => logFailure(host.app.log, scion.id, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = graft(host, { ...scion, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
+    this.#root = graft(host, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
+    this.server = this.#root.server as unknown as InertServer
+    this.#hooks = new ApplicationHooks(this.#root, host.internals, this.#report)
     this.#router = routerOf(this.#root, host.internals)
     this.#notFound = new NotFound(this.#root, host.internals)
-  }
-
-  /** Stands where the tenant's HTTP server would be. */
-  get server (): InertServer {
-    return this.#root.server as unknown as InertServer
   }
 
   /**
@@ -62,6 +68,7 @@ export class Scope {
       if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
     }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
+    for (const context of new Set(this.#notFound.contexts())) this.#host.tenantRequests.askLoggerOnce(context, { tenantId: this.#tenant?.id })
   }
 
   /** Every request that arrives in `instance` has this tenant, whatever brought it there. */
@@ -85,7 +92,7 @@ export class Scope {
    */
   routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
     if (this.#router.constrainer.asyncStrategiesInUse.size === 0) {
-      return this.#choose(findRoute(this.#router, request.raw), request, appContext)
+      return this.#choose(this.#find(request.raw), request, appContext)
     }
     return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext), () => this.#wayIn())
   }
@@ -104,14 +111,15 @@ export class Scope {
   /** Tells the tenant that the app listens. */
   onListen (): void {
     this.server.tell('listening')
-    this.#onListen()
+    this.#hooks.onListen()
   }
 
-  /** Ends what would stay open for ever, WebSockets say: runs the tenant's preClose hooks, then the `close()` of its server. Once. */
+  /** Ends what would stay open for ever, WebSockets for example: runs the tenant's preClose hooks, then the `close()` of its server. Once. */
   async preClose (): Promise<void> {
     if (this.#isEnding) return
     this.#isEnding = true
-    await this.#preClose().finally(() => new Promise<void>(resolve => { this.#root.server.close(() => resolve()) }))
+    await this.#hooks.preClose()
+    await new Promise<void>(resolve => { this.server.close(() => resolve()) })
   }
 
   /** Closes what the tenant opened: its onClose hooks run. */
@@ -120,35 +128,19 @@ export class Scope {
     await this.#root.close()
   }
 
-  /** Runs the tenant's onListen hooks. As in Fastify, what they throw is logged, and no plugin waits for those of another. */
-  #onListen (instance: FastifyInstance = this.#root): void {
-    const hooks = this.#takeHooks('onListen', instance).values()
-    const next = (error?: unknown): void => {
-      if (error) instance.log.error(error)
-      const { value: hook } = hooks.next()
-      if (hook !== undefined) return startHook(hook, instance, next)
-      for (const child of this.#host.internals.get(instance, 'children')) this.#onListen(child)
-    }
-    next()
-  }
-
-  async #preClose (instance: FastifyInstance = this.#root): Promise<void> {
-    for (const hook of this.#takeHooks('preClose', instance)) await runHook(hook, instance)
-    for (const child of this.#host.internals.get(instance, 'children')) await this.#preClose(child)
-  }
-
   /** Finds out which routes come before all that the app has. */
   #markFirst (): void {
     this.#kept = this.#host.appRoutes.kept
     for (const { store } of this.#router.routes) (store as Marked)[kFirst] = !isWildcard(store) && !this.#kept.mayTakeFrom(store)
   }
 
-  /** Fastify would run preClose hooks once more when it closes the root. */
-  #takeHooks (name: 'onListen' | 'preClose', instance: FastifyInstance): ApplicationHook[] {
-    const hooks = this.#host.internals.get(instance, 'hooks')
-    const taken = hooks[name] as ApplicationHook[]
-    hooks[name] = []
-    return taken
+  #find (raw: IncomingMessage): RouteMatch | null {
+    try {
+      return findRoute(this.#router, raw)
+    } catch (thrown) {
+      this.#report(thrown, 'a constraint of the tenant failed')
+      throw asError(thrown)
+    }
   }
 
   /** Where a constraint fails, the tenant's router asks it once more and answers as Fastify does, with `frameworkErrors` say. */
@@ -162,21 +154,5 @@ export class Scope {
     if (found?.store === null && appUrl !== undefined) return null
     if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
     return appUrl === undefined ? this.#notFound.match(request) : null
-  }
-}
-
-type ApplicationHook = (this: FastifyInstance, done: (error?: unknown) => void) => unknown
-
-async function runHook (hook: ApplicationHook, instance: FastifyInstance): Promise<void> {
-  await new Promise<void>((resolve, reject) => startHook(hook, instance, error => error ? reject(error) : resolve()))
-}
-
-/** Calls `done` when the hook is through: at once, where the hook does. */
-function startHook (hook: ApplicationHook, instance: FastifyInstance, done: (error?: unknown) => void): void {
-  try {
-    const answer = hook.call(instance, done)
-    if (hook.length === 0) Promise.resolve(answer).then(() => done(), done)
-  } catch (error) {
-    done(error)
   }
 }
