@@ -31,7 +31,7 @@ export function callContained ({ run, takesDone }: Call, end: End, report: Repor
   }
   try {
     const result = run(finish)
-    if (isPromiseLike(result)) result.then(() => { if (!takesDone) process.nextTick(finish) }, error => process.nextTick(fail, error))
+    if (isPromiseLike(result)) result.then(() => { if (!takesDone) finish() }, fail)
     else if (!takesDone) finish()
   } catch (thrown) {
     fail(thrown)

@@ -280,31 +280,6 @@ t.test("the log settings are the app's", async t => {
     }
   })
 
-  t.test('childLoggerFactory is asked once for each request', async t => {
-    let calls = 0
-    const own: FastifyPluginAsync = async scope => {
-      scope.get('/own', async request => request.id)
-      scope.setNotFoundHandler(async () => 'nothing here')
-    }
-    const app = Fastify({
-      logger: { level: 'silent' },
-      childLoggerFactory: (logger, bindings, options) => {
-        calls++
-        return logger.child(bindings, options)
-      }
-    })
-    t.teardown(() => app.close())
-    app.register(multitenant, { tenants: { acme: { plugin: own } }, identify: 'path' })
-    app.get('/shared', async () => 'of the app')
-    await app.ready()
-    for (const url of ['/acme/own', '/acme/shared', '/acme/nowhere']) {
-      await app.inject(url)
-      calls = 0
-      t.equal((await app.inject(url)).statusCode, 200)
-      t.equal(calls, 1, url)
-    }
-  })
-
   t.test('a childLoggerFactory that makes no logger for a tenant fails the request alone', async t => {
     const app = Fastify({
       logger: { level: 'silent' },

@@ -85,7 +85,7 @@ t.test('a route that cannot be entered ends its own request alone', async t => {
     scope.get('/own', async () => 'own')
   })
   app.get('/app', async () => 'the app')
-  await t.rejects(app.inject({ url: '/own', headers: acme }))
+  t.equal((await app.inject({ url: '/own', headers: acme })).statusCode, 500)
   t.equal((await app.inject({ url: '/app', headers: acme })).body, 'the app')
 })
 

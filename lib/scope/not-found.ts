@@ -31,12 +31,6 @@ export class NotFound {
     return { handler: this.#handle, params: request.params, store, searchParams: request.query }
   }
 
-  /** The contexts of the handlers that the tenant set. */
-  contexts (): RouteContext[] {
-    const nested = this.#router.routes.map(({ store }) => store)
-    return this.#internals.get(this.#root, 'canSetNotFoundHandler') ? nested : [this.#internals.get(this.#root, 'fourOhFourContext'), ...nested]
-  }
-
   /** Answers with the tenant's 404 handler, else with the app's. */
   handle (raw: IncomingMessage, rawReply: ServerResponse): void {
     const { params, store, searchParams } = this.#nested(raw) ?? { params: {}, store: this.#internals.get(this.#root, 'fourOhFourContext'), searchParams: {} }

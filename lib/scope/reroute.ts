@@ -64,8 +64,6 @@ export class Reroute {
   #make (context: RouteContext): RouteContext {
     const { onRequest } = this.#host.internals.get(context.server, 'hooks')
     const left = context.onRequest?.slice(onRequest.indexOf(this.#identify) + 1) ?? []
-    const made: RouteContext = Object.assign(Object.create(context), { onRequest: [this.#order.resume, ...left] })
-    this.#host.tenantRequests.askLoggerOnce(made, {})
-    return made
+    return Object.assign(Object.create(context), { onRequest: [this.#order.resume, ...left] })
   }
 }

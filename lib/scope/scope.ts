@@ -68,7 +68,6 @@ export class Scope {
       if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
     }
     this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
-    for (const context of new Set(this.#notFound.contexts())) this.#host.tenantRequests.askLoggerOnce(context, { tenantId: this.#tenant?.id })
   }
 
   /** Every request that arrives in `instance` has this tenant, whatever brought it there. */

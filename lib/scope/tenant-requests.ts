@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { askOnce } from './logger-factory.ts'
 import { SharedClasses } from './shared-classes.ts'
 import { unannounced } from './unannounced.ts'
 import type { Constructor, Hidden, Internals, RouteContext } from './internals.ts'
@@ -67,12 +66,6 @@ export class TenantRequests {
     shared.Reply = this.#replies.classFor(shared[kReply]?.names)
     // A factory of the user's is called with the instance.
     if (context.childLoggerFactory === this.#defaultLoggerFactory && this.#isAlike(context.server)) shared.server = this.#standIn
-    this.askLoggerOnce(context, { tenantId: tenant.id })
-  }
-
-  /** Where the app has a `childLoggerFactory` of its own, a request that it has handed over does not ask it again. */
-  askLoggerOnce (context: RouteContext, bindings: object): void {
-    if (context.childLoggerFactory !== this.#defaultLoggerFactory) askOnce(context, bindings, this.#internals)
   }
 
   /** Whether what Fastify itself reads from a route's instance on each request is the same. All else gets the instance, by `request.server` and `reply.server`. */
