@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { isResponding, kResponded } from '../scope/responding.ts'
+import { afterOnResponse } from '../scope/responding.ts'
 import type { Lease } from './lease.ts'
 
 /**
@@ -70,8 +70,7 @@ export class Abandoned {
   #check (): void {
     // A reply that was hijacked is its handler's own: nothing else says that it is over.
     if (this.#pending > 0 || !(this.#isOver || this.#lease.reply?.sent === true)) return
-    if (isResponding(this.#reply)) this.#reply.once(kResponded, () => this.#lease.release())
-    else this.#lease.release()
+    afterOnResponse(this.#reply, () => this.#lease.release())
   }
 }
 
