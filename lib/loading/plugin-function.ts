@@ -22,11 +22,6 @@ export function unencapsulated (plugin: PluginFunction): PluginFunction {
   return Object.assign(imitate(registered, plugin), { [SKIP_OVERRIDE]: true })
 }
 
-/** Whether Fastify does not encapsulate this plugin. */
-export function isUnencapsulated (plugin: object): boolean {
-  return Reflect.get(plugin, SKIP_OVERRIDE) === true
-}
-
 /** What `fastify-plugin` was told of a plugin. */
 export interface PluginMeta { name?: string, dependencies?: readonly string[] }
 
