@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ContextCopies } from './context-copies.ts'
 import { enterRoute } from './enter-route.ts'
 import { setOuter } from './outer.ts'
 import { instanceOf } from './tenant-requests.ts'
@@ -10,7 +11,7 @@ export class HandOver {
   readonly #internals: Internals
   readonly #upgrades: Upgrades
   /** The contexts of the app's routes with the end of the request taken off; as many as the app has routes. */
-  readonly #muted = new WeakMap<RouteContext, RouteContext>()
+  readonly #muted = new ContextCopies(mute)
 
   constructor (internals: Internals, upgrades: Upgrades) {
     this.#internals = internals
@@ -27,18 +28,14 @@ export class HandOver {
   /** Ends what the app does with the request. */
   take (request: FastifyRequest, reply: FastifyReply): void {
     setOuter(request.raw, reply)
-    this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
+    this.#internals.set(request, 'routeContext', this.#muted.of(this.#internals.contextOf(request)))
     reply.hijack()
   }
+}
 
-  /** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */
-  #mute (context: RouteContext): RouteContext {
-    const known = this.#muted.get(context)
-    if (known !== undefined) return known
-    const muted = Object.create(context, { onResponse: { value: [endHere] } })
-    this.#muted.set(context, muted)
-    return muted
-  }
+/** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */
+function mute (context: RouteContext): RouteContext {
+  return Object.create(context, { onResponse: { value: [endHere] } })
 }
 
 /** An onResponse hook that never calls on: Fastify writes its line when the last hook has. */

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_REQUIRED } from '../errors.ts'
+import { ContextCopies } from './context-copies.ts'
 import { instanceOf } from './tenant-requests.ts'
 import type { Internals, RouteContext, RouteMatch } from './internals.ts'
 
@@ -10,7 +11,7 @@ import type { Internals, RouteContext, RouteMatch } from './internals.ts'
 export class Preflights {
   readonly #app: FastifyInstance
   readonly #internals: Internals
-  readonly #barred = new WeakMap<RouteContext, RouteContext>()
+  readonly #barred = new ContextCopies(context => Object.create(context, { handler: { value: refuse } }))
 
   constructor (app: FastifyInstance, internals: Internals) {
     this.#app = app
@@ -30,10 +31,7 @@ export class Preflights {
   }
 
   #contextOf (context: RouteContext): RouteContext {
-    if (this.#isForOptions(context)) return context
-    const made = this.#barred.get(context) ?? Object.create(context, { handler: { value: refuse } })
-    this.#barred.set(context, made)
-    return made
+    return this.#isForOptions(context) ? context : this.#barred.of(context)
   }
 
   /** A route of the app for OPTIONS alone is there to answer preflights. */

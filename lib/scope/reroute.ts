@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
+import { ContextCopies } from './context-copies.ts'
 import { outerId } from './outer.ts'
 import { findRoute } from './router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
@@ -16,7 +17,7 @@ export class Reroute {
   readonly #order: HookOrder
   readonly #identify: PluginHooks['identify']
   /** As many as the app has routes. */
-  readonly #contexts = new WeakMap<RouteContext, RouteContext>()
+  readonly #contexts = new ContextCopies(context => this.#make(context))
   #open = false
 
   constructor (host: HostApp, order: HookOrder, { identify }: PluginHooks) {
@@ -44,7 +45,7 @@ export class Reroute {
     const found = findRoute(this.#host.router, request.raw)
     if (found === null || found.store === null) return found
     if (found.store.config.identify !== identify) return null
-    return { ...found, store: this.#contextOf(found.store) }
+    return { ...found, store: this.#contexts.of(found.store) }
   }
 
   /** From the first one on the app hands requests over to routes of its own: they keep their id and their one "incoming request" line. */
@@ -53,12 +54,6 @@ export class Reroute {
     this.#open = true
     internals.set(app, 'genReqId', outerId(internals.get(app, 'genReqId')))
     this.#order.openReroute()
-  }
-
-  #contextOf (context: RouteContext): RouteContext {
-    const made = this.#contexts.get(context) ?? this.#make(context)
-    this.#contexts.set(context, made)
-    return made
   }
 
   #make (context: RouteContext): RouteContext {
