@@ -18,7 +18,7 @@ export class KeptRoutes {
 }
 
 /** Whether a route says itself what names the tenant of its requests. */
-export function namesTenant ({ identify }: FastifyContextConfig): boolean {
+function namesTenant ({ identify }: FastifyContextConfig): boolean {
   return identify !== undefined
 }
 
