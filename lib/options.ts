@@ -1,12 +1,12 @@
-import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './check.ts'
-import { readsBaseDomain, resolveStrategy, strategiesByName } from './identification/identify.ts'
-import { isAnyId, isTenantId } from './identification/tenant-id.ts'
+import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './utils/check.ts'
+import { readsBaseDomain, resolveStrategy, strategyByName } from './identification/identify.ts'
+import { isAnyId, isTenantId } from './utils/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
 import { PluginManager } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
 import type { AutoloadOptions, IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
-import type { IdCheck } from './identification/tenant-id.ts'
+import type { IdCheck } from './utils/tenant-id.ts'
 import type { ConfigChecker } from './loading/config-checker.ts'
 
 /** What loading a tenant needs of the plugin's options. */
@@ -99,7 +99,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     isId,
     strategy: resolveStrategy(identify, { baseDomain, prefix }),
     toStrategy: (later: Identify | readonly Identify[]) => resolveStrategy(later, { baseDomain: readsBaseDomain(later) ? baseDomain : undefined, prefix }),
-    named: strategiesByName({ baseDomain, prefix }),
+    named: strategyByName({ baseDomain, prefix }),
     defaultTenant,
     required,
     order,

@@ -1,21 +1,21 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { HostLookup } from './identification/host-lookup.ts'
+import { HostLookup } from './hosts/host-lookup.ts'
 import { Identification } from './identification/identification.ts'
 import { resolveOptions } from './options.ts'
-import { RequestHooks } from './request-hooks.ts'
-import { HostApp } from './scope/host-app.ts'
-import { ShortCut } from './short-cut.ts'
+import { RequestHooks } from './request/request-hooks.ts'
+import { ParentApp } from './app/parent-app.ts'
+import { FastPath } from './request/fast-path.ts'
 import { BootContext } from './tenants/boot-context.ts'
-import { Builder } from './tenants/builder.ts'
+import { TenantLoader } from './tenants/loader.ts'
 import { Definitions } from './tenants/definitions.ts'
-import { TenantManager } from './tenants/manager.ts'
+import { TenantManager } from './manager.ts'
 import { preload } from './tenants/preload.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
-import { SourceWatch } from './tenants/source-watch.ts'
+import { SourceChanges } from './tenants/source-changes.ts'
 import { reachableBy, warnOfUnreachable } from './tenants/unreachable.ts'
-import { Watcher } from './tenants/watcher.ts'
+import { FolderChanges } from './tenants/folder-changes.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { MultitenantOptions } from '../types/index.ts'
 
@@ -26,17 +26,17 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   await openSource(app, options)
 
   decorateRequests(app)
-  const host = new HostApp(app)
+  const host = new ParentApp(app)
   host.earlierChildren().forEach(decorateRequests)
   const definitions = new Definitions(options, app.log)
   const retirement = new Retirement(options, app.log, boot)
-  const builder: Builder = new Builder({
+  const builder: TenantLoader = new TenantLoader({
     options,
     boot,
     log: app.log,
     definitions,
     retirement,
-    watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
+    watcher: options.watch ? new FolderChanges(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
     createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admission.admit(id), end: isEnding => registry.end(id, isEnding) }),
     isListening: () => app.server.listening
   })
@@ -44,8 +44,8 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const hosts = hostLookup(app, options)
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })
   const hooks = new RequestHooks(options, identification, registry, host)
-  const shortCut = new ShortCut(identification, registry, host)
-  const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, hosts, log: app.log })
+  const shortCut = new FastPath(identification, registry, host)
+  const sourceWatch = new SourceChanges({ source: options.source, definitions, builder, registry, hosts, log: app.log })
   const manager: TenantManager = new TenantManager({ host, options, boot, definitions, builder, registry, identification })
 
   app.decorate('multitenant', manager)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { canonicalHost } from '../lib/identification/canonical-host.ts'
+import { canonicalHost } from '../lib/hosts/canonical-host.ts'
 
 const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`
 

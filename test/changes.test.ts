@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { appWith, call, Door, Events, listen, LogLines, refusal, send } from './fixtures/lifecycle/app.ts'
 import { TestSource } from './fixtures/test-source.ts'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
-import type { WantedTenant } from '../lib/sources/conformance.ts'
+import type { WantedTenant } from '../lib/sources/conformance/conformance.ts'
 import type { TenantDefinition } from '../types/index.ts'
 
 /** A source whose tenants answer with the plan in their config. */

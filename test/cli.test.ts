@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
-import { run } from '../lib/cli.ts'
+import { run } from '../lib/cli/cli.ts'
 import { runBin, startServer } from './fixtures/server/child.ts'
 
 const { version } = JSON.parse(await readFile(join(import.meta.dirname, '../package.json'), 'utf8'))
@@ -18,7 +18,7 @@ async function printed (...args: string[]): Promise<{ code: number, log: string,
 t.test('--help tells what it takes', async t => {
   const { code, log, error } = await printed('--help')
   t.strictSame([code, error], [0, ''])
-  const source = await readFile(join(import.meta.dirname, '../lib/cli.ts'), 'utf8')
+  const source = await readFile(join(import.meta.dirname, '../lib/cli/cli.ts'), 'utf8')
   const [, options = ''] = /const OPTIONS = \{([^]+?)\} as const/.exec(source) ?? []
   const names = [...options.matchAll(/^ {2}'?([a-z-]+)'?:/gm)].map(([, name]) => name as string)
   t.ok(names.length > 10)

@@ -3,9 +3,9 @@ import { mkdir, realpath, rm, symlink, utimes, writeFile } from 'node:fs/promise
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { FreshCode } from '../lib/loading/fresh-code.ts'
-import { importModule } from '../lib/loading/modules.ts'
-import { versionedUrl } from '../lib/loading/versions.ts'
+import { ModuleReloader } from '../lib/loading/modules/module-reloader.ts'
+import { importModule } from '../lib/loading/modules/modules.ts'
+import { versionedUrl } from '../lib/loading/modules/versions.ts'
 import { appWith, Door, refusal, send } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { InlineTenant, MultitenantOptions } from '../index.ts'
@@ -356,11 +356,11 @@ t.test('which URLs get a version', async t => {
 
 t.test('code is read afresh with the module hooks of every Node', async t => {
   await t.test("in Node's own thread, where it has such hooks", async t => {
-    type Hooks = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof FreshCode>[0]>['registerHooks']>>[0]
+    type Hooks = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof ModuleReloader>[0]>['registerHooks']>>[0]
     const dir = await realpath(t.testdir({ 'a.js': '' }))
     let hooks: Hooks | undefined
     let registered = 0
-    const freshCode = new FreshCode({
+    const freshCode = new ModuleReloader({
       registerHooks: given => {
         hooks = given
         registered++
@@ -381,7 +381,7 @@ t.test('code is read afresh with the module hooks of every Node', async t => {
   await t.test('in a thread of its own', async t => {
     const dir = await realpath(t.testdir({ 'a.mjs': 'export const time = process.hrtime.bigint()' }))
     const read = async (): Promise<unknown> => (await importModule(join(dir, 'a.mjs')))['time']
-    const freshCode = new FreshCode({})
+    const freshCode = new ModuleReloader({})
     const first = await read()
     t.equal(await read(), first)
     await mkdir(join(dir, 'nested'))

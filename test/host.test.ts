@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { HostLookup } from '../lib/identification/host-lookup.ts'
+import { HostLookup } from '../lib/hosts/host-lookup.ts'
 import { hostPatterns } from '../index.ts'
 import { combinedSource } from '../lib/sources/combined.ts'
 import { directorySource } from '../lib/sources/directory.ts'

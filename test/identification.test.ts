@@ -2,18 +2,18 @@ import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerO
 import t, { type Test } from 'tap'
 import { FST_TENANT_INVALID_ID } from '../lib/errors.ts'
 import { chain, ChainStrategy } from '../lib/identification/chain.ts'
-import { FunctionStrategy } from '../lib/identification/function.ts'
-import { CookieStrategy } from '../lib/identification/cookie.ts'
-import { HeaderStrategy } from '../lib/identification/header.ts'
-import { HostStrategy } from '../lib/identification/host.ts'
-import { JwtStrategy } from '../lib/identification/jwt.ts'
-import { resolveStrategy, strategiesByName } from '../lib/identification/identify.ts'
-import { PathStrategy } from '../lib/identification/path.ts'
-import { QueryStrategy } from '../lib/identification/query.ts'
+import { FunctionStrategy } from '../lib/identification/strategies/function.ts'
+import { CookieStrategy } from '../lib/identification/strategies/cookie.ts'
+import { HeaderStrategy } from '../lib/identification/strategies/header.ts'
+import { HostStrategy } from '../lib/identification/strategies/host.ts'
+import { JwtStrategy } from '../lib/identification/strategies/jwt.ts'
+import { resolveStrategy, strategyByName } from '../lib/identification/identify.ts'
+import { PathStrategy } from '../lib/identification/strategies/path.ts'
+import { QueryStrategy } from '../lib/identification/strategies/query.ts'
 import { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
-import { SubdomainStrategy } from '../lib/identification/subdomain.ts'
+import { SubdomainStrategy } from '../lib/identification/strategies/subdomain.ts'
 import { originForm } from '../lib/identification/target.ts'
-import { checkTenantId } from '../lib/identification/tenant-id.ts'
+import { checkTenantId } from '../lib/utils/tenant-id.ts'
 import { bodyOverSocket } from './fixtures/identification/asking.ts'
 import type { IdentificationContext } from '../index.ts'
 
@@ -40,7 +40,7 @@ function appWith (t: Test, strategy: TenantIdentificationStrategy, options: Fast
 }
 
 function contextOf (app: FastifyInstance): IdentificationContext {
-  return { app, named: strategiesByName(), resolveHost: undefined }
+  return { app, named: strategyByName(), resolveHost: undefined }
 }
 
 async function answerOf (strategy: TenantIdentificationStrategy, request: FastifyRequest, context: IdentificationContext): Promise<string | null> {
@@ -504,7 +504,7 @@ t.test('chain', async (t) => {
   })
 
   t.test('its members may be named, and are made with what stands beside identify', async (t) => {
-    const context = { ...contextOf(Fastify()), named: strategiesByName({ baseDomain: 'example.com', prefix: '/api' }) }
+    const context = { ...contextOf(Fastify()), named: strategyByName({ baseDomain: 'example.com', prefix: '/api' }) }
     const strategy = chain(['subdomain', chain(['path'])])
     const at = (host: string, url: string): FastifyRequest => requestWith({ host, url, is404: true, raw: { rawHeaders: [] } })
     t.equal(strategy.extractTenantId(at('acme.example.com', '/api/globex/x'), context), 'acme')

@@ -51,7 +51,7 @@ t.test('the plugin decorates the app and its requests', async t => {
 })
 
 t.test('a Fastify that lacks an internal is refused at boot', async t => {
-  const source = await readFile(join(ROOT, 'lib/scope/internals.ts'), 'utf8')
+  const source = await readFile(join(ROOT, 'lib/fastify/internals.ts'), 'utf8')
   const names = [...source.matchAll(/'(fastify\.\w+|registered-plugin)'/g)].map(([, name]) => name as string)
   t.ok(names.length > 10)
   for (const name of names) {

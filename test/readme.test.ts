@@ -18,7 +18,7 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import multitenant, { agree, ConfigurationManager, MultiTenantServer, PluginLoadingStrategy, TenantIdentificationStrategy, TenantManager } from '../index.ts'
 import * as main from '../index.ts'
-import { postgresTenants } from '../lib/sources/postgres.ts'
+import { postgresTenants } from '../lib/sources/postgres/postgres.ts'
 import { emptyApp } from './fixtures/http/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
 import { anchorOf, openMarkdown, ROOT } from './fixtures/readme/markdown.ts'
@@ -27,7 +27,7 @@ import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { InlineTenant, MultitenantOptions, StrategyName, Tenant } from '../index.ts'
-import type { PostgresTenantsOptions } from '../lib/sources/postgres.ts'
+import type { PostgresTenantsOptions } from '../lib/sources/postgres/postgres.ts'
 import type { Block } from './fixtures/readme/markdown.ts'
 
 const { sections, sectionOf, blocksOf, codeOf, untested } = openMarkdown('README.md')
@@ -417,7 +417,7 @@ t.test('A whole server', async t => {
   t.test('and so does the command, without it', async t => {
     const [, command = ''] = /`(npx fastify-multitenant [^`]+)`/.exec(sectionOf(heading).text) ?? []
     const dir = await project(t)
-    const bin = join(ROOT, 'dist/lib/bin.js')
+    const bin = join(ROOT, 'dist/lib/cli/bin.js')
     await writeFile(join(dir, 'node_modules/.bin/fastify-multitenant'), `#!/bin/sh\nexec "${process.execPath}" "${bin}" "$@"\n`, { mode: 0o755 })
     const help = await run(dir, 'sh', '-c', 'npx fastify-multitenant --help')
     const [name, ...given] = command.replace(/^npx /, '').split(' ')

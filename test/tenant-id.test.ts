@@ -1,5 +1,5 @@
 import t from 'tap'
-import { checkTenantId, isTenantId } from '../lib/identification/tenant-id.ts'
+import { checkTenantId, isTenantId } from '../lib/utils/tenant-id.ts'
 
 const GOOD = ['a', 'A', '7', 'acme', 'Acme-2_b', 'constructor', 'x'.repeat(63), 'a-', 'a_', 'xn--4ca']
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { Watcher } from '../lib/tenants/watcher.ts'
+import { FolderChanges } from '../lib/tenants/folder-changes.ts'
 import { appWith, Events, LogLines, refusal, send, until } from './fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Message } from './fixtures/lifecycle/app.ts'
@@ -159,7 +159,7 @@ t.test('so is one that another takes the place of, and a folder that was not the
 t.test('folders of tenants that are gone are forgotten', async t => {
   const dir = t.testdir({ acme: {}, globex: {}, initech: {} })
   const known = new Set(['acme', 'globex', 'initech'])
-  const watcher = new Watcher(async () => {}, id => known.has(id), pino({ level: 'silent' }))
+  const watcher = new FolderChanges(async () => {}, id => known.has(id), pino({ level: 'silent' }))
   t.teardown(() => watcher.close())
   for (const id of known) watcher.add(id, join(dir, id))
   watcher.add('other', join(dir, 'initech'))

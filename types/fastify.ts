@@ -1,5 +1,5 @@
 import type { Tenant } from '../lib/tenants/tenant.ts'
-import type { TenantManager } from '../lib/tenants/manager.ts'
+import type { TenantManager } from '../lib/manager.ts'
 import type { Identify } from './identification.ts'
 import type { TenantRule } from './options.ts'
 

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { FST_TENANT_MISMATCH, FST_TENANT_OPTION_INVALID, FST_TENANT_REQUIRED } from '../errors.ts'
-import { isPromiseLike } from '../is-promise-like.ts'
+import { isPromiseLike } from '../utils/is-promise-like.ts'
 import type { Agreeing, IdentificationContext, Identify, TenantAnswer } from '../../types/index.ts'
 import { CompositeStrategy } from './composite.ts'
 import { exemptPreflight } from './preflight.ts'

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { isPromiseLike } from '../is-promise-like.ts'
+import { isPromiseLike } from '../utils/is-promise-like.ts'
 import type { IdentificationContext, Identify, TenantAnswer } from '../../types/index.ts'
 import { CompositeStrategy } from './composite.ts'
 

@@ -2,14 +2,14 @@ import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { Identify, StrategyName } from '../../types/index.ts'
 import { ChainStrategy } from './chain.ts'
 import { CompositeStrategy } from './composite.ts'
-import { CookieStrategy } from './cookie.ts'
-import { HeaderStrategy } from './header.ts'
-import { HostStrategy } from './host.ts'
-import { JwtStrategy } from './jwt.ts'
-import { PathStrategy } from './path.ts'
-import { QueryStrategy } from './query.ts'
+import { CookieStrategy } from './strategies/cookie.ts'
+import { HeaderStrategy } from './strategies/header.ts'
+import { HostStrategy } from './strategies/host.ts'
+import { JwtStrategy } from './strategies/jwt.ts'
+import { PathStrategy } from './strategies/path.ts'
+import { QueryStrategy } from './strategies/query.ts'
 import type { TenantIdentificationStrategy } from './strategy.ts'
-import { SubdomainStrategy } from './subdomain.ts'
+import { SubdomainStrategy } from './strategies/subdomain.ts'
 import { isStrategyName, toStrategy } from './to-strategy.ts'
 
 /** What stands beside `identify`. */
@@ -28,7 +28,7 @@ export function resolveStrategy (identify: Identify | readonly Identify[], besid
 }
 
 /** Makes strategies by their names, each once. What it answers with throws FST_TENANT_OPTION_INVALID when `baseDomain` is wrong. */
-export function strategiesByName (beside: BesideIdentify = {}): (name: StrategyName) => TenantIdentificationStrategy {
+export function strategyByName (beside: BesideIdentify = {}): (name: StrategyName) => TenantIdentificationStrategy {
   const made = new Map<StrategyName, TenantIdentificationStrategy>()
   return name => {
     const strategy = made.get(name) ?? strategyOf(name, beside)

@@ -1,6 +1,6 @@
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { IdentifyFunction, StrategyName } from '../../types/index.ts'
-import { FunctionStrategy } from './function.ts'
+import { FunctionStrategy } from './strategies/function.ts'
 import type { TenantIdentificationStrategy } from './strategy.ts'
 
 const NAMES: ReadonlySet<unknown> = new Set<StrategyName>(['header', 'subdomain', 'host', 'path', 'query', 'cookie', 'jwt'])

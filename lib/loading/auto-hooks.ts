@@ -1,5 +1,5 @@
 import { basename, relative, sep } from 'node:path'
-import { importModule } from './modules.ts'
+import { importModule } from './modules/modules.ts'
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { TenantFolder } from './folder.ts'
 

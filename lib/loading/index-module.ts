@@ -1,5 +1,5 @@
-import { isObject } from '../check.ts'
-import { importModule } from './modules.ts'
+import { isObject } from '../utils/check.ts'
+import { importModule } from './modules/modules.ts'
 import type { TenantFolder } from './folder.ts'
 import type { PluginFunction } from './plugin-function.ts'
 import type { TenantConfig } from '../../types/index.ts'

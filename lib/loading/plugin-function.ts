@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import { asError } from '../as-error.ts'
-import { callContained } from '../contained-call.ts'
-import { isPromiseLike } from '../is-promise-like.ts'
-import type { End, Report } from '../contained-call.ts'
+import { asError } from '../utils/as-error.ts'
+import { callContained } from '../utils/contained-call.ts'
+import { isPromiseLike } from '../utils/is-promise-like.ts'
+import type { End, Report } from '../utils/contained-call.ts'
 
 /** A plugin, whatever its style. */
 export type PluginFunction = (this: unknown, instance: FastifyInstance, options: object, done: (error?: Error) => void) => unknown

@@ -1,4 +1,4 @@
-import { check, isText } from '../check.ts'
+import { check, isText } from '../utils/check.ts'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN } from '../errors.ts'
 import { reasonOf } from './file-error.ts'
 import { FileStrategy } from './strategies/file.ts'

@@ -1,11 +1,11 @@
 import { parse } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { isObject } from '../check.ts'
+import { isObject } from '../utils/check.ts'
 import { copyPlain } from './copy-plain.ts'
-import { importModule, namedExports } from './modules.ts'
+import { importModule, namedExports } from './modules/modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { TenantFolder } from './folder.ts'
-import type { ModuleExports } from './modules.ts'
+import type { ModuleExports } from './modules/modules.ts'
 
 type Schema = Record<string, unknown> & { $id: string }
 

@@ -1,11 +1,11 @@
 import { basename, dirname, parse } from 'node:path'
-import { isObject } from '../check.ts'
+import { isObject } from '../utils/check.ts'
 import { copyExported } from './copy-exported.ts'
-import { importModule, namedExports } from './modules.ts'
+import { importModule, namedExports } from './modules/modules.ts'
 import { isUnimportant } from './unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
-import type { ModuleExports } from './modules.ts'
+import type { ModuleExports } from './modules/modules.ts'
 
 type AnyFunction = (...args: readonly unknown[]) => unknown
 type AnyClass = new (...args: readonly unknown[]) => unknown

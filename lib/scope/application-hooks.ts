@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
-import { callContained } from '../contained-call.ts'
-import type { End, Report } from '../contained-call.ts'
-import type { Internals } from './internals.ts'
+import { callContained } from '../utils/contained-call.ts'
+import type { End, Report } from '../utils/contained-call.ts'
+import type { Internals } from '../fastify/internals.ts'
 
 type ApplicationHook = (this: FastifyInstance, done: End) => unknown
 

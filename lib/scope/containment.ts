@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import { callContained } from '../contained-call.ts'
+import { callContained } from '../utils/contained-call.ts'
 import { guardRegister } from '../loading/plugin-function.ts'
-import type { Hidden, Internals } from './internals.ts'
-import type { End, Report } from '../contained-call.ts'
+import type { Hidden, Internals } from '../fastify/internals.ts'
+import type { End, Report } from '../utils/contained-call.ts'
 
 type Callback = (...parameters: unknown[]) => unknown
 type Method = (this: FastifyInstance, callback: unknown) => unknown

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { leaseOf } from '../tenants/response.ts'
-import type { Constructor, RouteContext } from './internals.ts'
+import { leaseOf } from '../request/response-lease.ts'
+import type { Constructor, RouteContext } from '../fastify/internals.ts'
 
 const kNoted = Symbol('fastify-multitenant.noted')
 

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { noteHandler } from './handling.ts'
 import { noteOnResponse } from './responding.ts'
 import { instanceOf } from './tenant-requests.ts'
-import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from './internals.ts'
+import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from '../fastify/internals.ts'
 
 /**
  * What a tenant answers where it has no route. Its root has no trees in its 404 router unless the tenant itself

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { RouteContext } from './internals.ts'
+import type { RouteContext } from '../fastify/internals.ts'
 
 const kResponding = Symbol('fastify-multitenant.responding')
 
@@ -15,13 +15,13 @@ export function noteOnResponse (context: RouteContext): void {
 }
 
 /** Whether onResponse hooks of a tenant run for this response. */
-export function isResponding (reply: ServerResponse): boolean {
+export function isRunningOnResponse (reply: ServerResponse): boolean {
   return (reply as Responding)[kResponding] === true
 }
 
 /** To be called when a response is through with its hooks. */
 export function responded (reply: ServerResponse): void {
-  if (!isResponding(reply)) return
+  if (!isRunningOnResponse(reply)) return
   (reply as Responding)[kResponding] = false
   reply.emit(kResponded)
 }

@@ -1,5 +1,5 @@
-import { check, closestWord, isBoolean } from '../check.ts'
-import type { RouteContext } from './internals.ts'
+import { check, closestWord, isBoolean } from '../utils/check.ts'
+import type { RouteContext } from '../fastify/internals.ts'
 import type { TenantRule } from '../../types/index.ts'
 
 const RULES: readonly TenantRule[] = ['required', 'optional', 'ignore']

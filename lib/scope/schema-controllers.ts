@@ -2,8 +2,8 @@ import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { SharedCompilers } from './shared-compilers.ts'
-import { unannounced } from './unannounced.ts'
-import type { CompilersFactory, Internals, SchemaController } from './internals.ts'
+import { createQuietly } from '../fastify/create-quietly.ts'
+import type { CompilersFactory, Internals, SchemaController } from '../fastify/internals.ts'
 import type { Build } from './shared-compilers.ts'
 
 type Controller = new (parent: SchemaController, options: SchemaController['opts']) => SchemaController
@@ -16,7 +16,7 @@ export class SchemaControllers {
 
   /** To be made when the app is ready: what compiles its schemas is known. @throws FST_TENANT_FASTIFY_UNSUPPORTED */
   constructor (app: FastifyInstance, internals: Internals) {
-    const fastifysBuilder = (): Build => builderOf(internals.get(unannounced(() => Fastify()), 'schemaController')) as Build
+    const fastifysBuilder = (): Build => builderOf(internals.get(createQuietly(() => Fastify()), 'schemaController')) as Build
     this.#parent = internals.get(app, 'schemaController')
     const builder = builderOf(this.#parent)
     if (builder === undefined) throw new FST_TENANT_FASTIFY_UNSUPPORTED('What builds validators was', app.version)

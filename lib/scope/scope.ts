@@ -1,20 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { asError } from '../as-error.ts'
-import { logFailure } from '../log-failure.ts'
+import { asError } from '../utils/as-error.ts'
+import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
-import { graft } from './graft.ts'
+import { createTenantRoot } from './tenant-root.ts'
 import { noteHandler } from './handling.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from './responding.ts'
 import { checkRouteConfig } from './route-config.ts'
-import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
-import type { Report } from '../contained-call.ts'
-import type { ScopeParts } from './graft.ts'
-import type { HostApp } from './host-app.ts'
-import type { InertServer } from './inert-server.ts'
-import type { KeptRoutes } from './kept-routes.ts'
-import type { RouteContext, RouteMatch, Router } from './internals.ts'
+import { findRoute, findRouteLater, isWildcard, routerOf } from '../fastify/router.ts'
+import type { Report } from '../utils/contained-call.ts'
+import type { ScopeParts } from './tenant-root.ts'
+import type { ParentApp } from '../app/parent-app.ts'
+import type { TenantServer } from './tenant-server.ts'
+import type { ReservedRoutes } from '../app/reserved-routes.ts'
+import type { RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
 const kFirst = Symbol('fastify-multitenant.first')
@@ -25,8 +25,8 @@ interface Marked extends RouteContext { [kFirst]?: boolean }
 /** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
 export class Scope {
   /** Stands where the tenant's HTTP server would be. */
-  readonly server: InertServer
-  readonly #host: HostApp
+  readonly server: TenantServer
+  readonly #host: ParentApp
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
@@ -36,14 +36,14 @@ export class Scope {
   #isEnding = false
   #isClosing = false
   /** What `kFirst` was found out with. */
-  #kept: KeptRoutes | undefined
+  #kept: ReservedRoutes | undefined
 
-  constructor (host: HostApp, { end, ...scion }: ScopeParts) {
+  constructor (host: ParentApp, { end, ...scion }: ScopeParts) {
     this.#host = host
     this.#report = (error, message) => logFailure(host.app.log, scion.id, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = graft(host, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
-    this.server = this.#root.server as unknown as InertServer
+    this.#root = createTenantRoot(host, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
+    this.server = this.#root.server as unknown as TenantServer
     this.#hooks = new ApplicationHooks(this.#root, host.internals, this.#report)
     this.#router = routerOf(this.#root, host.internals)
     this.#notFound = new NotFound(this.#root, host.internals)

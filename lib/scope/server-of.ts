@@ -1,14 +1,14 @@
 import type { RequestListener } from 'node:http'
-import { InertServer } from './inert-server.ts'
-import type { Scion } from './graft.ts'
-import type { HostApp } from './host-app.ts'
+import { TenantServer } from './tenant-server.ts'
+import type { TenantRootOptions } from './tenant-root.ts'
+import type { ParentApp } from '../app/parent-app.ts'
 
 /**
  * The server of a tenant.
  * @param handle Fastify's entry into the tenant
  */
-export function serverOf ({ app, serverPrototype, upgrades }: HostApp, { id, admit }: Scion, handle: RequestListener): InertServer {
-  return new InertServer({
+export function serverOf ({ app, serverPrototype, upgrades }: ParentApp, { id, admit }: TenantRootOptions, handle: RequestListener): TenantServer {
+  return new TenantServer({
     prototype: serverPrototype,
     server: app.server,
     onUpgradeListener: () => upgrades.listen(),

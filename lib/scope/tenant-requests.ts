@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import { SharedClasses } from './shared-classes.ts'
-import { unannounced } from './unannounced.ts'
-import type { Constructor, Hidden, Internals, RouteContext } from './internals.ts'
+import { createQuietly } from '../fastify/create-quietly.ts'
+import type { Constructor, Hidden, Internals, RouteContext } from '../fastify/internals.ts'
 import type { Decorations, Names } from './shared-classes.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 
@@ -50,7 +50,7 @@ export class TenantRequests {
     this.#standIn = Object.create(app)
     internals.set(this.#standIn, 'genReqId', common.genReqId)
     internals.set(this.#standIn, 'logController', common.logController)
-    this.#defaultLoggerFactory = internals.get(unannounced(() => Fastify()), 'childLoggerFactory')
+    this.#defaultLoggerFactory = internals.get(createQuietly(() => Fastify()), 'childLoggerFactory')
   }
 
   /** Makes a route of the tenant use the classes and the instance that it shares with others. */

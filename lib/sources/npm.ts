@@ -1,8 +1,8 @@
 import { FST_TENANT_ID_TAKEN, FST_TENANT_PACKAGE_INVALID } from '../errors.ts'
-import { isTenantId } from '../identification/tenant-id.ts'
+import { isTenantId } from '../utils/tenant-id.ts'
 import { KnownTenants } from './known.ts'
 import { matchingPackages } from './packages.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { ProjectPackage } from './packages.ts'
 
 /** The options of `NpmSource`. */

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
-import { check, isObject, isText } from '../check.ts'
-import { isTenantId } from '../identification/tenant-id.ts'
-import { HostIndex } from './host-index.ts'
-import { isHosts } from './hosts-file.ts'
+import { check, isObject, isText } from '../utils/check.ts'
+import { isTenantId } from '../utils/tenant-id.ts'
+import { HostIndex } from '../hosts/host-index.ts'
+import { isHosts } from '../hosts/hosts-file.ts'
 import { KnownTenants } from './known.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { InlineTenant, TenantDefinition } from '../../types/index.ts'
 
 /** Tenants that are given in code. */

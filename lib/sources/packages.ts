@@ -5,7 +5,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve } from 'import-meta-resolve'
 import picomatch from 'picomatch'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PACKAGE_INVALID } from '../errors.ts'
-import { readJson } from '../loading/read-json.ts'
+import { readJson } from '../utils/read-json.ts'
 
 /** What is read of a package.json. */
 interface Manifest {

@@ -1,7 +1,7 @@
 import { closestMatch } from 'leven'
 import { isUnimportant } from '../loading/unimportant.ts'
 import type { Dirent } from 'node:fs'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { SourceContext } from '../../types/index.ts'
 
 const HOSTS_FILE = 'hosts.json'

@@ -2,7 +2,7 @@ import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { combinedSource } from './combined.ts'
 import { directorySource } from './directory.ts'
 import { objectSource } from './object.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { Tenants, TenantSource } from '../../types/index.ts'
 
 /** The source that the option `tenants` stands for. Throws FST_TENANT_OPTION_INVALID when it is none of what it may be. */

@@ -1,5 +1,5 @@
 import { FST_TENANT_BUSY, FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { retryAfter } from './retry-after.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import type { Generation } from './generation.ts'
 import type { LoadContext } from './load-context.ts'
 

@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { withDeadline } from './deadline.ts'
-import { RefusedIds } from './refused-ids.ts'
-import { retryAfter } from './retry-after.ts'
+import { withDeadline } from '../utils/deadline.ts'
+import { NegativeCache } from './negative-cache.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Outcome } from './question.ts'
 import type { TenantDefinition } from '../../types/index.ts'
@@ -10,8 +10,8 @@ import type { TenantDefinition } from '../../types/index.ts'
 /** What the source says of tenants, and for a short while whom it refused. */
 export class Definitions {
   /** The ids that the source does not know. */
-  readonly unknown = new RefusedIds()
-  readonly #suspended = new RefusedIds()
+  readonly unknown = new NegativeCache()
+  readonly #suspended = new NegativeCache()
   readonly #options: Pick<ResolvedOptions, 'source' | 'loadTimeout'>
   readonly #log: FastifyBaseLogger
   /** Clients choose what is asked for: one line says it. */

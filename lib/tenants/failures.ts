@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { FST_TENANT_LOAD_FAILED } from '../errors.ts'
-import { retryAfter } from './retry-after.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 
 /** A tenant's failed loads, one after the other. */
 interface Failure {

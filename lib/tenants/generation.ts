@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { LoadProgress } from '../loading/load-progress.ts'
 import { loadTenant } from '../loading/load-tenant.ts'
-import { withDeadline } from './deadline.ts'
+import { withDeadline } from '../utils/deadline.ts'
 import { Leases } from './leases.ts'
 import { Tenant } from './tenant.ts'
 import type { UseClock } from './use-clock.ts'
@@ -75,7 +75,7 @@ export class Generation {
   async drain (timeout: number): Promise<DrainReport> {
     this.#state = 'draining'
     await this.leases.idle(timeout)
-    const open = this.leases.open()
+    const open = this.leases.list()
     const forced = open.map(lease => lease.describe())
     for (const lease of open) {
       lease.holder.destroy()

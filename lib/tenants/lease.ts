@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { DrainReport } from '../../types/index.ts'
-import type { Abandoned } from './abandoned.ts'
+import type { Abandoned } from '../request/abandoned.ts'
 import type { Generation } from './generation.ts'
 
 /** Who needs a generation: a raw response, or a job. */

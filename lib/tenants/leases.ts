@@ -65,7 +65,7 @@ export class Leases {
   }
 
   /** Those that run now, the first first. */
-  open (): Lease[] {
+  list (): Lease[] {
     const open: Lease[] = []
     for (let lease = this.#last; lease !== undefined; lease = lease.previous) open.unshift(lease)
     return open

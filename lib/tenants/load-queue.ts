@@ -1,5 +1,5 @@
 import { FST_TENANT_OVERLOADED } from '../errors.ts'
-import { retryAfter } from './retry-after.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import { Turns } from './turns.ts'
 
 /** How long a load may keep others waiting, in ms. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import pLimit from 'p-limit'
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
-import type { TenantManager } from './manager.ts'
+import type { TenantManager } from '../manager.ts'
 import type { ResolvedOptions } from '../options.ts'
 
 /** How many lines a preload writes. */

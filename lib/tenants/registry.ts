@@ -1,11 +1,11 @@
 import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { Admission, busy } from './admission.ts'
-import { withDeadline } from './deadline.ts'
+import { withDeadline } from '../utils/deadline.ts'
 import { Lookups } from './lookups.ts'
-import { Residency } from './residency.ts'
-import { retryAfter } from './retry-after.ts'
+import { EvictionPolicy } from './eviction-policy.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import { Slots } from './slots.ts'
-import type { Builder } from './builder.ts'
+import type { TenantLoader } from './loader.ts'
 import type { Definitions } from './definitions.ts'
 import type { Generation } from './generation.ts'
 import type { Holder, Lease } from './lease.ts'
@@ -18,7 +18,7 @@ import type { DrainReport, TenantDefinition } from '../../types/index.ts'
 export interface RegistryContext {
   options: ResolvedOptions
   definitions: Definitions
-  builder: Builder
+  builder: TenantLoader
   retirement: Retirement
 }
 
@@ -26,7 +26,7 @@ export interface RegistryContext {
 export class TenantRegistry {
   readonly slots: Slots
   readonly admission: Admission
-  readonly residency: Residency
+  readonly residency: EvictionPolicy
   readonly lookups: Lookups
   readonly #context: RegistryContext
 
@@ -38,7 +38,7 @@ export class TenantRegistry {
       generation => retirement.retire(generation),
       () => this.residency.freed())
     this.admission = new Admission(options.maxInFlight, builder.context)
-    this.residency = new Residency(options, this.slots)
+    this.residency = new EvictionPolicy(options, this.slots)
     this.lookups = new Lookups(definitions, options)
   }
 
@@ -75,13 +75,13 @@ export class TenantRegistry {
    */
   async reload (id: string, code: boolean): Promise<Swap> {
     this.admission.admitToLoad(id)
-    const slot = this.slots.open(id)
+    const slot = this.slots.getOrCreate(id)
     try {
       return await this.#context.builder.waitFor(id, () => slot.reload(code))
     } catch (error) {
       // Not waited for: the reload may be asked for by a request of the tenant.
       if (error instanceof FST_TENANT_SUSPENDED || error instanceof FST_TENANT_NOT_FOUND) slot.clear()
-      this.slots.leave(slot)
+      this.slots.deleteIfEmpty(slot)
       throw error
     }
   }

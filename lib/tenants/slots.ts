@@ -26,11 +26,11 @@ export class Slots implements Iterable<Slot> {
   }
 
   /** The tenant's slot, made when there is none. Call `leave()` when it may hold nothing in the end. */
-  open (id: string): Slot {
+  getOrCreate (id: string): Slot {
     const known = this.#slots.get(id)
     if (known !== undefined) return known
     const slot = new Slot(id, this.#build, this.#retire, slot => {
-      this.leave(slot)
+      this.deleteIfEmpty(slot)
       this.#onEnd()
     })
     this.#slots.set(id, slot)
@@ -39,19 +39,19 @@ export class Slots implements Iterable<Slot> {
 
   /** Runs work that waits for the tenant, whose slot stays meanwhile. @throws FST_TENANT_BUSY when `most` wait already */
   async hold<Result> (id: string, most: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
-    const slot = this.open(id)
+    const slot = this.getOrCreate(id)
     if (slot.waiting >= most) throw busy(id)
     slot.waiting++
     try {
       return await work(slot)
     } finally {
       slot.waiting--
-      this.leave(slot)
+      this.deleteIfEmpty(slot)
     }
   }
 
   /** Forgets a slot that holds nothing. */
-  leave (slot: Slot): void {
+  deleteIfEmpty (slot: Slot): void {
     if (slot.vacant && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
   }
 

@@ -1,11 +1,11 @@
-import type { Builder } from './builder.ts'
+import type { TenantLoader } from './loader.ts'
 import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { MultitenantStatistics, StatsOptions, TenantStatistics } from '../../types/index.ts'
 
 /** What there is to say of the tenants in memory. */
 export function statistics (
-  { builder, definitions, registry }: { builder: Builder, definitions: Definitions, registry: TenantRegistry },
+  { builder, definitions, registry }: { builder: TenantLoader, definitions: Definitions, registry: TenantRegistry },
   { limit = 100, after }: StatsOptions
 ): Omit<MultitenantStatistics, 'total' | 'inactive'> {
   const { suspended } = registry.admission
@@ -26,7 +26,7 @@ export function statistics (
   }
 }
 
-function statisticsOf (id: string, builder: Builder, registry: TenantRegistry): TenantStatistics {
+function statisticsOf (id: string, builder: TenantLoader, registry: TenantRegistry): TenantStatistics {
   const error = registry.slots.get(id)?.lastError ?? builder.failures.errorOf(id)
   const lastError = error === undefined ? null : messageOf(error)
   const loaded = registry.active(id)?.statistics()

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { HostStrategy } from '../identification/host.ts'
-import { SubdomainStrategy } from '../identification/subdomain.ts'
+import { HostStrategy } from '../identification/strategies/host.ts'
+import { SubdomainStrategy } from '../identification/strategies/subdomain.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { ResolvedOptions } from '../options.ts'
 

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { TenantFolder } from '../folder.ts'
-import { importModule } from '../modules.ts'
+import { importModule } from '../modules/modules.ts'
 import { registerDefault } from './register.ts'
 import { PluginLoadingStrategy } from './strategy.ts'
 import type { FastifyInstance } from 'fastify'

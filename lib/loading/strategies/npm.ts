@@ -1,5 +1,5 @@
 import { FST_TENANT_PACKAGE_INVALID } from '../../errors.ts'
-import { importModule } from '../modules.ts'
+import { importModule } from '../modules/modules.ts'
 import { findPackage, packageNameOf, resolveModule } from '../../sources/packages.ts'
 import { registerDefault } from './register.ts'
 import { PluginLoadingStrategy } from './strategy.ts'

@@ -1,6 +1,6 @@
 import { unencapsulated } from '../plugin-function.ts'
 import type { FastifyInstance } from 'fastify'
-import type { ModuleExports } from '../modules.ts'
+import type { ModuleExports } from '../modules/modules.ts'
 import type { PluginFunction } from '../plugin-function.ts'
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isAbsolute } from 'node:path'
 import { ToldChanges } from './told-changes.ts'
-import type { TestedSource } from '../conformance.ts'
+import type { TestedSource } from './conformance.ts'
 import type { TenantChange, TenantDefinition, TenantSource } from '../../../types/index.ts'
 
 /** One of the tests. `patience`: how long a change may take to be told, in ms. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { withDeadline } from '../../tenants/deadline.ts'
+import { withDeadline } from '../../utils/deadline.ts'
 import type { TenantChange, TenantSource } from '../../../types/index.ts'
 
 /** Waits for what a source tells. */

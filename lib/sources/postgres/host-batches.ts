@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import { hostPatterns } from '../../identification/canonical-host.ts'
+import { hostPatterns } from '../../hosts/canonical-host.ts'
 
 /** Answers with the owners by pattern, of the patterns that have one. */
 export type FindOwners = (patterns: readonly string[]) => Promise<ReadonlyMap<string, string>>

@@ -1,5 +1,5 @@
 import { FST_TENANT_OPTION_INVALID } from '../../errors.ts'
-import { toPath } from '../to-path.ts'
+import { toPath } from '../../utils/to-path.ts'
 import { Names } from './names.ts'
 import type { PostgresPool } from './connections.ts'
 import type { TenantFolders } from './folders.ts'

@@ -1,0 +1,66 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { addFirstHook } from './hooks.ts'
+import { withCompletion, withIncomingRequest, writeIncoming } from './log-controller.ts'
+import { rootOf } from '../fastify/root-of.ts'
+import type { HookOrder, PluginHooks } from './hook-order.ts'
+import type { Internals, OnRequestHook } from '../fastify/internals.ts'
+import type { LogController } from './log-controller.ts'
+
+/**
+ * `order: 'first'`. Identification comes before every other hook, so nothing needs carrying over, and a refusal comes where the
+ * plugin was registered.
+ */
+export class FirstOrder implements HookOrder {
+  readonly tenantLogController: LogController
+  readonly resume: OnRequestHook
+  readonly #app: FastifyInstance
+  readonly #internals: Internals
+  readonly #hooks: PluginHooks
+  readonly #logController: LogController
+
+  constructor (app: FastifyInstance, internals: Internals, hooks: PluginHooks) {
+    this.#app = app
+    this.#internals = internals
+    this.#hooks = hooks
+    this.#logController = internals.get(app, 'logController')
+    this.tenantLogController = withCompletion(this.#logController)
+    this.resume = hooks.resume
+  }
+
+  get isFirst (): boolean {
+    return rootOf(this.#app) === this.#app
+  }
+
+  addHooks (): void {
+    addFirstHook(this.#app, this.#hooks.identify, this.#internals)
+    this.#app.addHook('onRequest', this.#hooks.refuse)
+    this.#internals.set(this.#app, 'logController', withCompletion(this.#holdingLogController()))
+  }
+
+  finding (): OnRequestHook[] {
+    return [this.#hooks.identify, this.#hooks.refuse]
+  }
+
+  tenantOnRequest (): OnRequestHook[] {
+    const { identify, refuse } = this.#hooks
+    return this.#internals.get(this.#app, 'hooks').onRequest.filter(hook => hook !== identify && hook !== refuse)
+  }
+
+  /**
+   * The line was held back, so that it has the tenant's id, and is the tenant's when the request is: its log level and its
+   * serializers may hide what the URL says.
+   */
+  logIncoming (request: FastifyRequest, reply: FastifyReply): void {
+    writeIncoming(this.#logController, request, reply)
+  }
+
+  /** The line is held back already. */
+  openReroute (): void {}
+
+  /** A request whose route runs no hooks, a bad URL's say, is never identified: its line is written at once. */
+  #holdingLogController (): LogController {
+    return withIncomingRequest(this.#logController, (request, reply) => {
+      if (this.#internals.contextOf(request).onRequest === null) writeIncoming(this.#logController, request, reply)
+    })
+  }
+}

@@ -1,0 +1,56 @@
+import type { FastifyInstance } from 'fastify'
+import { instanceOf } from '../scope/tenant-requests.ts'
+import type { Internals, RouteContext } from '../fastify/internals.ts'
+
+type Hook = (...parameters: unknown[]) => unknown
+
+/** The hooks that see a request before it is handled, or change its answer. */
+const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'preSerialization', 'onSend'] as const
+/** The keys of a route's config that a tenant's route has no use for. */
+const NOT_COPIED = new Set(['url', 'method', 'tenant', 'identify', 'override'])
+
+/** The hooks and the config that a route has beyond those of the app, by which it may be guarded. */
+export class Guards {
+  readonly #app: FastifyInstance
+  readonly #internals: Internals
+
+  constructor (app: FastifyInstance, internals: Internals) {
+    this.#app = app
+    this.#internals = internals
+  }
+
+  /** Each as `preHandler requireSession` or `config.access`; with `other` those that this route lacks. */
+  of (route: RouteContext, other?: RouteContext): string[] {
+    const hooks = HOOKS.flatMap(name => this.#hooksBeyond(name, route, other).map(hook => `${name} ${hook}`))
+    const keys = Object.keys(route.config).filter(key => !NOT_COPIED.has(key) && !Object.hasOwn(other?.config ?? {}, key))
+    return [...hooks, ...keys.map(key => `config.${key}`)]
+  }
+
+  #hooksBeyond (name: typeof HOOKS[number], route: RouteContext, other: RouteContext | undefined): string[] {
+    const known = new Set([...this.#inherited(name, this.#app), ...(other === undefined ? [] : this.#inherited(name, instanceOf(other)))])
+    const inherited = this.#inherited(name, instanceOf(route)).filter(hook => !known.has(hook)).map(nameOf)
+    const others = other === undefined ? [] : this.#ownNames(name, other)
+    return [...inherited, ...this.#ownNames(name, route).filter(hook => !takeOne(others, hook))]
+  }
+
+  #inherited (name: typeof HOOKS[number], instance: FastifyInstance): Hook[] {
+    return this.#internals.get(instance, 'hooks')[name] as Hook[]
+  }
+
+  /** Fastify has bound the hooks of the route itself: of those only the name is left. */
+  #ownNames (name: typeof HOOKS[number], context: RouteContext): string[] {
+    const hooks = (context as unknown as Record<string, Hook[] | null>)[name] ?? []
+    return hooks.slice(this.#inherited(name, instanceOf(context)).length).map(nameOf)
+  }
+}
+
+function takeOne (names: string[], name: string): boolean {
+  const at = names.indexOf(name)
+  if (at === -1) return false
+  names.splice(at, 1)
+  return true
+}
+
+function nameOf ({ name }: Hook): string {
+  return name.replace(/^bound /, '') || 'without a name'
+}

@@ -1,0 +1,172 @@
+import type { IncomingMessage } from 'node:http'
+import Fastify from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isExempt } from '../identification/preflight.ts'
+import { contextsWith, silenceHandedOver } from './abort.ts'
+import { AppRoutes } from './app-routes.ts'
+import { FirstOrder } from './first-order.ts'
+import { hookDefaultRoute } from './default-route.ts'
+import { givenAnswers } from './given-answers.ts'
+import { Guards } from './guards.ts'
+import { HandOver } from './hand-over.ts'
+import { noteAwaited, noteHandler } from '../scope/handling.ts'
+import { tenantHooks } from './hooks.ts'
+import { inertPrototype } from '../scope/tenant-server.ts'
+import { Internals } from '../fastify/internals.ts'
+import { Preflights } from './preflights.ts'
+import { RegisteredOrder } from './registered-order.ts'
+import { Reroute } from './reroute.ts'
+import { withAppRequestId } from './app-reply.ts'
+import { noteOnResponse } from '../scope/responding.ts'
+import { RouteChoice } from './route-choice.ts'
+import { rootOf } from '../fastify/root-of.ts'
+import { routerOf } from '../fastify/router.ts'
+import { SchemaControllers } from '../scope/schema-controllers.ts'
+import { Scope } from '../scope/scope.ts'
+import { ServerOffers } from './server-offers.ts'
+import { TenantRequests } from '../scope/tenant-requests.ts'
+import { createQuietly } from '../fastify/create-quietly.ts'
+import { answerUnknownUrls } from './unknown-urls.ts'
+import { Upgrades } from './upgrades.ts'
+import type { GivenAnswers } from './given-answers.ts'
+import type { ScopeParts } from '../scope/tenant-root.ts'
+import type { HookOrder, PluginHooks } from './hook-order.ts'
+import type { Hidden, RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
+import type { LogController } from './log-controller.ts'
+
+const ORDERS = { first: FirstOrder, registered: RegisteredOrder }
+
+/** The app that the plugin was registered in: what all tenants are grafted on, and where their requests come from. */
+export class ParentApp {
+  readonly app: FastifyInstance
+  readonly internals: Internals
+  readonly router: Router
+  /** Fastify makes no loggers for requests where the app has none. */
+  readonly hasLogger: boolean
+  readonly upgrades: Upgrades
+  readonly offers: ServerOffers
+  readonly serverPrototype: object
+  /** What makes the ids of tenants' requests. */
+  readonly genReqId: Hidden['genReqId']
+  /** Known when all plugins of the app have loaded. */
+  schemaControllers!: SchemaControllers
+  tenantRequests!: TenantRequests
+  appRoutes!: AppRoutes
+  readonly given: GivenAnswers
+  readonly preflights: Preflights
+  /** Known when the hooks have been added. */
+  choice!: RouteChoice
+  readonly #handOver: HandOver
+  /** Known when the hooks have been added. */
+  #order!: HookOrder
+  #hooks!: PluginHooks
+
+  /** @throws FST_TENANT_FASTIFY_UNSUPPORTED when this Fastify lacks what tenants build on */
+  constructor (app: FastifyInstance) {
+    const internals = new Internals(app)
+    this.app = app
+    this.internals = internals
+    this.router = routerOf(app, internals)
+    // Where there is no logger each instance gets another object, of the same functions.
+    this.hasLogger = app.log.info !== createQuietly(() => Fastify()).log.info
+    this.upgrades = new Upgrades(app)
+    this.genReqId = withAppRequestId(raw => internals.get(app, 'genReqId')(raw))
+    this.#handOver = new HandOver(internals, this.upgrades)
+    this.offers = new ServerOffers(internals, this.upgrades, this.#handOver)
+    this.serverPrototype = inertPrototype(app.server)
+    this.given = givenAnswers(app, internals)
+    this.preflights = new Preflights(app, internals)
+  }
+
+  /** Adds the plugin's hooks to the app. */
+  addHooks (hooks: PluginHooks, order: keyof typeof ORDERS): void {
+    const { app, internals } = this
+    this.#hooks = hooks
+    this.#order = new ORDERS[order](app, internals, hooks)
+    this.choice = new RouteChoice(internals, new Reroute(this, this.#order, hooks))
+    this.#order.addHooks()
+    noteAwaited(internals.get(app, 'Reply'))
+    app.addHook('onReady', async () => {
+      this.#settle()
+      // Routes may have come since a tenant was loaded.
+      this.appRoutes = this.#takeRoutes()
+      answerUnknownUrls(app, internals)
+      if (this.given.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, this.#order.finding())
+      const contexts = this.#contexts()
+      contexts.forEach(silenceHandedOver)
+      contexts.forEach(noteOnResponse)
+      contexts.forEach(noteHandler)
+    })
+  }
+
+  /** What tenants log their requests with. */
+  get logController (): LogController {
+    return this.#order.tenantLogController
+  }
+
+  /** Whether the plugin's hook comes before all else, for every request of the app. */
+  get isFirst (): boolean {
+    return this.#order.isFirst
+  }
+
+  /** A request that has not been routed: all that can be read of it is its head. */
+  requestOf (raw: IncomingMessage): FastifyRequest {
+    return new (this.internals.get(this.app, 'Request'))(undefined, undefined, raw) as FastifyRequest
+  }
+
+  /** The children that the app had before the plugin was registered: what is decorated on the app does not reach them. */
+  earlierChildren (instance: FastifyInstance = this.app): FastifyInstance[] {
+    return this.internals.get(instance, 'children').flatMap(child => [child, ...this.earlierChildren(child)])
+  }
+
+  /**
+   * Resolves when the whole app is ready: `ready()` of a child does not wait for that. While the app's onReady hooks run it resolves at
+   * once: all plugins have loaded, and a hook that waited here would wait for itself.
+   */
+  async ready (): Promise<void> {
+    const { booting, started } = this.internals.get(this.app, 'state')
+    if (!booting || started) await rootOf(this.app).ready()
+  }
+
+  /** An empty scope for one generation of a tenant. */
+  createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
+    this.#settle()
+    return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
+  }
+
+  /** The `config` of the route that the app found. */
+  configOf (request: FastifyRequest): FastifyContextConfig {
+    return this.internals.contextOf(request).config
+  }
+
+  /** The `config` of every route whose requests are identified. To be called when all routes are known. */
+  routeConfigs (): FastifyContextConfig[] {
+    return this.#contexts().map(({ config }) => config)
+  }
+
+  /** Writes the "incoming request" line of a request that stays with the app, where it was held back until the tenant is known. */
+  logIncoming (request: FastifyRequest, reply: FastifyReply): void {
+    this.#order.logIncoming(request, reply)
+  }
+
+  /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
+  handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
+    this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route, tenantId)
+  }
+
+  /** Takes what tenants share from an app that is whole: at the latest when it is ready, earlier where an onReady hook of its own loads a tenant. */
+  #settle (): void {
+    this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
+    this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
+    this.appRoutes ??= this.#takeRoutes()
+  }
+
+  #takeRoutes (): AppRoutes {
+    return new AppRoutes(this.router, this.#contexts(), new Guards(this.app, this.internals))
+  }
+
+  /** The routes that run the plugin's hooks. */
+  #contexts (): RouteContext[] {
+    return contextsWith(this.#hooks.identify, [this.router, this.internals.get(this.app, 'fourOhFour').router], this.internals)
+  }
+}

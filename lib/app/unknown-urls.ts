@@ -1,0 +1,43 @@
+import type { FastifyInstance } from 'fastify'
+import { REQUEST_HOOKS } from './hooks.ts'
+import type { Internals, RouteContext, RouteMatch } from '../fastify/internals.ts'
+
+/**
+ * Below the app's root Fastify runs none of a child's hooks for URLs that no route has, so a tenant's own routes would never be
+ * reached: what answers such URLs there is put behind the child's hooks. To be called when all routes are known.
+ */
+export function answerUnknownUrls (app: FastifyInstance, internals: Internals): void {
+  const { router } = internals.get(app, 'fourOhFour')
+  const wildcard = app.prefix.endsWith('/') ? `${app.prefix}*` : `${app.prefix}/*`
+  // There is always one: Fastify sets a handler at the app's root itself.
+  const { store, handler } = router.find('GET', wildcard, undefined) as RouteMatch
+  const context = store as RouteContext
+  if (app === context.server || Object.prototype.isPrototypeOf.call(app, context.server)) return
+
+  const within = contextWithin(app, context, internals)
+  if (app.prefix === '') {
+    Object.assign(context, within)
+    return
+  }
+  const below = Object.assign(Object.create(context), within)
+  router.all(wildcard, handler, below)
+  router.all(app.prefix, handler, below)
+}
+
+/** What of a 404 context makes its handler one of `app`: the hooks that only the handler has come after the app's. */
+function contextWithin (app: FastifyInstance, context: RouteContext, internals: Internals): object {
+  const hooks = internals.get(app, 'hooks')
+  const outerHooks = internals.get(context.server, 'hooks')
+  const lists = REQUEST_HOOKS.map(name => {
+    const own = (context as unknown as Record<string, unknown[] | null>)[name]?.slice((outerHooks[name] as unknown[]).length) ?? []
+    const list = [...(hooks[name] as Array<() => unknown>).map(hook => hook.bind(app)), ...own]
+    return [name, list.length === 0 ? null : list]
+  })
+  return {
+    ...Object.fromEntries(lists),
+    server: app,
+    Request: internals.get(app, 'Request'),
+    Reply: internals.get(app, 'Reply'),
+    errorHandler: internals.get(app, 'errorHandler')
+  }
+}

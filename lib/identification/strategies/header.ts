@@ -1,0 +1,45 @@
+import type { FastifyRequest } from 'fastify'
+import { FST_TENANT_INVALID_ID, FST_TENANT_OPTION_INVALID } from '../../errors.ts'
+import type { TenantAnswer } from '../../../types/index.ts'
+import { isRepeated } from '../../utils/repeated-header.ts'
+import { TenantIdentificationStrategy } from '../strategy.ts'
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+
+/** The options of `HeaderStrategy`. */
+export interface HeaderStrategyOptions {
+  /** The name of the header, in lower case. Default: `'x-tenant-id'`. */
+  header?: string
+}
+
+/**
+ * The tenant is named by a header. Throws FST_TENANT_INVALID_ID for a header that is there more than once,
+ * and FST_TENANT_OPTION_INVALID at construction.
+ */
+export class HeaderStrategy extends TenantIdentificationStrategy {
+  override readonly readsHeadOnly: boolean
+  readonly #header: string
+  readonly #mayHideRepeats: boolean
+
+  constructor ({ header = 'x-tenant-id' }: HeaderStrategyOptions = {}) {
+    super()
+    if (typeof header !== 'string' || !HEADER_NAME.test(header)) {
+      throw new FST_TENANT_OPTION_INVALID('header', 'a header name in lower case, e.g. "x-tenant-id"')
+    }
+    // A subclass may read more.
+    this.readsHeadOnly = new.target === HeaderStrategy
+    this.#header = header
+    // Node joins the values of the x- headers, and `a, b` is no id; it drops those of some others.
+    this.#mayHideRepeats = !header.startsWith('x-')
+  }
+
+  override extractTenantId (request: FastifyRequest): TenantAnswer {
+    const { headers } = request
+    // A header may be called `constructor`, which every object inherits.
+    const value = Object.hasOwn(headers, this.#header) ? headers[this.#header] : undefined
+    if (value === undefined) return undefined
+    if (Array.isArray(value)) throw new FST_TENANT_INVALID_ID()
+    if (this.#mayHideRepeats && isRepeated(request, this.#header)) throw new FST_TENANT_INVALID_ID()
+    return value
+  }
+}

@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setEarlyTenantId } from './early-tenant-id.ts'
+import { enterRoute } from '../fastify/enter-route.ts'
+import { offerRequests } from '../app/request-listener.ts'
+import { holdUntilClose } from './response-lease.ts'
+import type { Identification } from '../identification/identification.ts'
+import type { ParentApp } from '../app/parent-app.ts'
+import type { RouteMatch } from '../fastify/internals.ts'
+import type { Generation } from '../tenants/generation.ts'
+import type { TenantRegistry } from '../tenants/registry.ts'
+
+/**
+ * Brings a request to a route of its tenant without passing through the app, where all that the hook would do comes to this: the
+ * tenant is loaded, has a route of its own, and is named by what can be read before routing. All else is left to the hook.
+ */
+export class FastPath {
+  readonly #identification: Identification
+  readonly #registry: TenantRegistry
+  readonly #host: ParentApp
+
+  constructor (identification: Identification, registry: TenantRegistry, host: ParentApp) {
+    this.#identification = identification
+    this.#registry = registry
+    this.#host = host
+  }
+
+  /** To be called when the app is ready. */
+  open (): void {
+    offerRequests(this.#host, (raw, rawReply) => this.#take(raw, rawReply))
+  }
+
+  #take (raw: IncomingMessage, rawReply: ServerResponse): boolean {
+    const id = this.#identify(raw)
+    if (id === undefined) return false
+    const generation = this.#registry.active(id)
+    if (generation === undefined || this.#registry.admission.isFull(generation)) return false
+    const route = this.#routeFor(generation, raw)
+    if (route === null) {
+      setEarlyTenantId(raw, id)
+      return false
+    }
+    if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
+    enterRoute(route, raw, rawReply, this.#host.app.log, id)
+    return true
+  }
+
+  #routeFor (generation: Generation, raw: IncomingMessage): RouteMatch | null {
+    try {
+      return generation.scope.firstRouteFor(raw)
+    } catch {
+      // A constraint of the tenant's own, say: here it would end the process. The hook asks once more, and the request fails.
+      return null
+    }
+  }
+
+  #identify (raw: IncomingMessage): string | undefined {
+    const strategy = this.#identification.strategyFor(undefined)
+    // An OPTIONS request may be a preflight, which may be named a tenant of without proof.
+    if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
+    try {
+      const id = this.#identification.answer(strategy, this.#host.requestOf(raw))
+      return typeof id === 'string' ? id : undefined
+    } catch {
+      // The hook asks once more, and refuses the request.
+      return undefined
+    }
+  }
+}
