@@ -3,11 +3,11 @@ import type { BootContext } from './tenants/boot-context.ts'
 import type { TenantLoader } from './tenants/loader.ts'
 import type { Definitions } from './tenants/definitions.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
-import type { Tenant } from './tenants/tenant.ts'
 import type { Identification } from './identification/identification.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { ParentApp } from './app/parent-app.ts'
-import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions } from '../types/index.ts'
+import type * as types from '../types/index.ts'
+import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant } from '../types/index.ts'
 
 /** What the manager manages. */
 export interface ManagerContext {
@@ -21,7 +21,7 @@ export interface ManagerContext {
 }
 
 /** The tenants of an app: `app.multitenant`. */
-export class TenantManager {
+export class TenantManager implements types.TenantManager {
   readonly #context: ManagerContext
 
   constructor (context: ManagerContext) {

@@ -2,20 +2,12 @@ import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } fr
 import { readsBaseDomain, resolveStrategy, strategyByName } from './identification/identify.ts'
 import { isAnyId, isTenantId } from './utils/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
-import { PluginManager } from './loading/plugin-manager.ts'
+import { pluginManagerOf } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
-import type { AutoloadOptions, IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
+import type { IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { IdCheck } from './utils/tenant-id.ts'
-import type { ConfigChecker } from './loading/config-checker.ts'
-
-/** What loading a tenant needs of the plugin's options. */
-export interface LoadingOptions {
-  readonly checkConfig: ConfigChecker | undefined
-  readonly services: (context: ServiceContext) => readonly unknown[]
-  readonly autoload: Readonly<Required<AutoloadOptions>>
-  readonly loaders: PluginManager
-}
+import type { LoadingOptions } from './loading/load-tenant.ts'
 
 /** The plugin's options, checked, defaulted and frozen. */
 export interface ResolvedOptions extends LoadingOptions {
@@ -115,7 +107,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     checkConfig: configSchema === undefined ? undefined : createConfigChecker(configSchema),
     services,
     autoload: Object.freeze({ plugins: {}, routes: {}, ...autoload }),
-    loaders: loaders instanceof PluginManager ? loaders : new PluginManager(loaders)
+    loaders: pluginManagerOf(loaders)
   })
 }
 

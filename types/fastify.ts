@@ -1,7 +1,6 @@
-import type { Tenant } from '../lib/tenants/tenant.ts'
-import type { TenantManager } from '../lib/manager.ts'
 import type { Identify } from './identification.ts'
 import type { TenantRule } from './options.ts'
+import type { Tenant, TenantManager } from './tenants.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { TenantIdentificationStrategy } from '../lib/identification/strategy.ts'
 
 /** The strategies that need no configuration of their own. */
 export type StrategyName = 'header' | 'subdomain' | 'host' | 'path' | 'query' | 'cookie' | 'jwt'
@@ -31,4 +30,22 @@ export interface IdentificationContext {
    * remembered for some seconds. `undefined` where the source of tenants knows no hosts.
    */
   readonly resolveHost: ((host: string) => string | null | Promise<string | null>) | undefined
+}
+
+/** Names the tenant of a request: the part of identification that a user may replace. */
+export interface TenantIdentificationStrategy {
+  /**
+   * Whether `extractTenantId` reads only the head of a request (`raw`, `headers`, `host`, `ip` and what follows from these) and never
+   * returns a promise. Such a strategy is asked before the request is routed, which saves time. Default: `false`.
+   */
+  readonly readsHeadOnly?: boolean
+  /** Returns the id that the request names, or nothing. An error refuses the request. */
+  extractTenantId (request: FastifyRequest, context: IdentificationContext): TenantAnswer | Promise<TenantAnswer>
+  /**
+   * Returns the URL that routes see, for a strategy that reads the id from the URL. Called after the tenant was found.
+   * Returns the URL unchanged when it does not name this tenant.
+   */
+  tenantUrl? (request: FastifyRequest, id: string, context: IdentificationContext): string
+  /** Called once when the app has all its plugins, before any request. An error ends the boot: the app lacks what the strategy needs. */
+  check? (context: IdentificationContext): void
 }

@@ -2,12 +2,12 @@ import fastify from 'fastify'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import multitenant, {
-  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy, Tenant,
-  TenantIdentificationStrategy, TenantManager
+  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy,
+  TenantIdentificationStrategy
 } from 'fastify-multitenant'
 import type {
   Agreeing, DrainReport, IdentificationContext, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
-  TenantState
+  Tenant, TenantManager, TenantState
 } from 'fastify-multitenant'
 
 declare module 'fastify-multitenant' {

@@ -2,9 +2,8 @@ import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance } from 'fastify'
 import type { TenantDefinition, TenantSource } from './source.ts'
 import type { Identify } from './identification.ts'
-import type { PluginLoaders } from './plugins.ts'
-import type { PluginManager } from '../lib/loading/plugin-manager.ts'
-import type { Tenant } from '../lib/tenants/tenant.ts'
+import type { PluginLoaders, PluginManager } from './plugins.ts'
+import type { Tenant } from './tenants.ts'
 
 /** A tenant that is given in code, without its id. */
 export type InlineTenant = Omit<TenantDefinition, 'id'>

@@ -1,3 +1,7 @@
+import type { FastifyInstance } from 'fastify'
+import type { Identify } from './identification.ts'
+import type { TenantConfig, TenantServices } from './tenant-config.ts'
+
 /** Where a generation of a tenant stands in its life. */
 export type TenantState = 'loading' | 'active' | 'draining' | 'closed' | 'failed'
 
@@ -77,4 +81,85 @@ export interface ReloadReport {
   generation: number
   /** Resolves when the old generation is closed; `null` when none was loaded. Not to be awaited in a request of the tenant: it waits for that. */
   drain: Promise<DrainReport | null>
+}
+
+/** One generation of a tenant, for requests, jobs and the tenant's own code. */
+export interface Tenant {
+  /** The id that requests name. */
+  readonly id: string
+  /** The display name: the index module's, else the config's `name`, else the id. */
+  readonly name: string
+  /** The tenant's config, checked against `configSchema`. */
+  readonly config: TenantConfig
+  /** The tenant's own Fastify instance. */
+  readonly app: FastifyInstance
+  /** Counts the loads of this tenant since it came into memory, from 1. */
+  readonly generation: number
+  /** The stage of this generation's life. */
+  readonly state: TenantState
+  /** Whether this generation takes requests. */
+  readonly active: boolean
+  /**
+   * Returns the service of that name.
+   * @throws {FST_TENANT_SERVICE_NOT_FOUND} when the tenant has no such service; the message lists those it has
+   */
+  getService<Name extends keyof TenantServices> (name: Name): TenantServices[Name]
+  getService<Service = unknown> (name: string): Service
+  /** Returns the names of the tenant's services, sorted. */
+  listServices (): string[]
+  /** Returns the id. */
+  toString (): string
+  /** Returns the public facts about a tenant, never its config. */
+  toJSON (): { id: string, name: string, state: TenantState, generation: number, services: string[] }
+}
+
+/** The tenants of an app: `app.multitenant`. */
+export interface TenantManager {
+  /** Returns the tenant if it is loaded, else `null`. Loads nothing. */
+  get (id: string): Tenant | null
+  /**
+   * Returns the tenant, and loads it first if it is not loaded, even if it is remembered as unknown or failed. Waits until the app is ready.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_SUSPENDED}
+   * @throws {FST_TENANT_LOAD_FAILED}
+   * @throws {FST_TENANT_LOAD_TIMEOUT}
+   * @throws {FST_TENANT_BUSY}
+   * @throws {FST_TENANT_OVERLOADED}
+   * @throws {FST_TENANT_CLOSED}
+   */
+  init (id: string): Promise<Tenant>
+  /** Does the same as `init()` without waiting for the app: for onReady hooks. */
+  preload (id: string): Promise<Tenant>
+  /**
+   * Builds a new generation beside the one that serves, and swaps the two. Resolves when the new one serves.
+   * The current generation keeps serving after a failure. Throws the same errors as `init()`.
+   */
+  reload (id: string, options?: ReloadOptions): Promise<ReloadReport>
+  /**
+   * Unloads the tenant after its requests, at most `drainTimeout` ms later. Returns `null` if it is not loaded.
+   * @throws {FST_TENANT_LOAD_FAILED} when the tenant's own load asks for it
+   */
+  unload (id: string): Promise<DrainReport | null>
+  /**
+   * Refuses the tenant's requests and jobs with FST_TENANT_SUSPENDED from now on, and unloads the tenant.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_LOAD_FAILED} when the source fails, or the tenant's own load asks for it
+   */
+  suspend (id: string): Promise<DrainReport | null>
+  /** Ends a suspension. */
+  resume (id: string): void
+  /**
+   * Runs a job of the tenant, which stays loaded until the job is over. `signal` is aborted when the tenant is closed by force.
+   * Throws the same errors as `init()`, and whatever the job throws.
+   */
+  run<Result> (id: string, job: (tenant: Tenant, signal: AbortSignal) => Result | Promise<Result>): Promise<Result>
+  /** Returns the ids of all tenants that the sources know, loaded or not. */
+  list (): Promise<string[]>
+  /** Returns counts of all tenants, and one page of those in memory. */
+  stats (options?: StatsOptions): Promise<MultitenantStatistics>
+  /**
+   * Replaces the identification strategy for all requests that come from now on.
+   * @throws {FST_TENANT_OPTION_INVALID} when it is not a strategy, or the app lacks what it needs
+   */
+  setIdentificationStrategy (strategy: Identify | readonly Identify[]): void
 }

@@ -3,7 +3,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { createQuietly } from './create-quietly.ts'
-import type { Build } from '../scope/shared-compilers.ts'
+import type { Build } from './compiler.ts'
 
 /** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
 export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, params: unknown, context: RouteContext | null, query: unknown) => void

@@ -9,10 +9,17 @@ import { addSchemas } from './schemas.ts'
 import { loadServices } from './services.ts'
 import { fillIn, readStandard } from './standard-config.ts'
 import type { FastifyInstance } from 'fastify'
+import type { ConfigChecker } from './config-checker.ts'
 import type { PluginFunction } from './plugin-function.ts'
-import type { LoadingOptions } from '../options.ts'
-import type { Tenant } from '../tenants/tenant.ts'
-import type { TenantConfig, TenantDefinition, TenantPluginOptions } from '../../types/index.ts'
+import type { AutoloadOptions, PluginManager, ServiceContext, Tenant, TenantConfig, TenantDefinition, TenantPluginOptions } from '../../types/index.ts'
+
+/** The plugin's options that loading a tenant reads. */
+export interface LoadingOptions {
+  readonly checkConfig: ConfigChecker | undefined
+  readonly services: (context: ServiceContext) => readonly unknown[]
+  readonly autoload: Readonly<Required<AutoloadOptions>>
+  readonly loaders: PluginManager
+}
 
 /** What plugins decorate is there for the tenant's routes. A prefix is of no use without encapsulation. */
 const NOT_ENCAPSULATED = { encapsulate: false, dirNameRoutePrefix: false }

@@ -4,14 +4,14 @@ import { reasonOf } from './file-error.ts'
 import { FileStrategy } from './strategies/file.ts'
 import { NpmStrategy } from './strategies/npm.ts'
 import type { FastifyInstance } from 'fastify'
-import type { PluginContext, PluginLoaders } from '../../types/index.ts'
-import type { PluginLoadingStrategy } from './strategies/strategy.ts'
+import type * as types from '../../types/index.ts'
+import type { PluginContext, PluginLoaders, PluginLoadingStrategy } from '../../types/index.ts'
 
 const SCHEME = /^[a-z][a-z0-9+.-]*$/
 const PLUGIN = /^([a-z][a-z0-9+.-]*):(.+)$/s
 
 /** The plugin loading strategies by scheme: `file` and `npm`, and those that are added. */
-export class PluginManager {
+export class PluginManager implements types.PluginManager {
   readonly #strategies = new Map<string, PluginLoadingStrategy>()
 
   /** Throws FST_TENANT_OPTION_INVALID as `addStrategy()` does. */
@@ -48,6 +48,15 @@ export class PluginManager {
       throw new FST_TENANT_PLUGIN_FAILED(plugin, reasonOf(cause), { cause })
     }
   }
+}
+
+/** Returns the plugin manager that the option `loaders` gives, or makes one of its strategies. */
+export function pluginManagerOf (loaders: PluginLoaders | types.PluginManager): types.PluginManager {
+  return isPluginManager(loaders) ? loaders : new PluginManager(loaders)
+}
+
+function isPluginManager (loaders: object): loaders is types.PluginManager {
+  return loaders instanceof PluginManager
 }
 
 function isStrategy (value: unknown): value is PluginLoadingStrategy {

@@ -4,7 +4,7 @@ import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { SharedCompilers } from './shared-compilers.ts'
 import { createQuietly } from '../fastify/create-quietly.ts'
 import type { CompilersFactory, Internals, SchemaController } from '../fastify/internals.ts'
-import type { Build } from './shared-compilers.ts'
+import type { Build } from '../fastify/compiler.ts'
 
 type Controller = new (parent: SchemaController, options: SchemaController['opts']) => SchemaController
 

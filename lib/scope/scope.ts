@@ -15,7 +15,7 @@ import type { ParentApp } from '../app/parent-app.ts'
 import type { TenantServer } from './tenant-server.ts'
 import type { ReservedRoutes } from '../app/reserved-routes.ts'
 import type { RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
-import type { Tenant } from '../tenants/tenant.ts'
+import type { Tenant } from '../../types/index.ts'
 
 const kFirst = Symbol('fastify-multitenant.first')
 

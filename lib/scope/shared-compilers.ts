@@ -1,17 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
+import type { Build, Compile } from '../fastify/compiler.ts'
 
 /** How many sets of schemas are known that tenants add. What is forgotten goes on for those who have it. */
 const MAX_SETS = 32
 
 /** How many schemas of routes one compiler gets, but for those of one tenant. */
 const MAX_SCHEMAS = 500
-
-/** Makes a function of a route's schema: it validates, or it serializes. */
-export type Compile = (route: { schema: unknown }) => unknown
-
-/** Makes what compiles from the schemas that routes may refer to. The options are those of the app. */
-export type Build = (schemas: unknown, options: unknown) => Compile
 
 /** What Ajv makes of a schema. The last input and what was wrong with it are properties of the function. */
 interface Validator {

@@ -5,7 +5,7 @@ import { SharedClasses } from './shared-classes.ts'
 import { createQuietly } from '../fastify/create-quietly.ts'
 import type { Constructor, Hidden, Internals, RouteContext } from '../fastify/internals.ts'
 import type { Decorations, Names } from './shared-classes.ts'
-import type { Tenant } from '../tenants/tenant.ts'
+import type { Tenant } from '../../types/index.ts'
 
 const kTenant = Symbol('fastify-multitenant.tenant')
 const kServer = Symbol('fastify-multitenant.server')

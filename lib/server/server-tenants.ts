@@ -1,15 +1,13 @@
 import { FST_TENANT_SERVER_NOT_STARTED } from '../errors.ts'
 import { readsBaseDomain, resolveStrategy } from '../identification/identify.ts'
 import type { FastifyInstance } from 'fastify'
-import type { Tenant } from '../tenants/tenant.ts'
-import type { TenantManager } from '../manager.ts'
-import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions } from '../../types/index.ts'
+import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant, TenantManager } from '../../types/index.ts'
 
 /**
  * The tenants of a server: `app.multitenant`, which is there when the server has been started. Before that the identification
  * strategy can be set, and everything else throws FST_TENANT_SERVER_NOT_STARTED.
  */
-export class ServerTenantManager implements Pick<TenantManager, keyof TenantManager> {
+export class ServerTenantManager implements TenantManager {
   readonly #app: FastifyInstance
   readonly #baseDomain: string | undefined
 

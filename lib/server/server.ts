@@ -11,8 +11,7 @@ import { corePlugins } from './core-plugins.ts'
 import { tenantSource } from './server-sources.ts'
 import { ServerTenantManager } from './server-tenants.ts'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import type { Tenant } from '../tenants/tenant.ts'
-import type { MultitenantStatistics, ReloadReport, ResolvedServerConfig, ServerConfig } from '../../types/index.ts'
+import type { MultitenantStatistics, ReloadReport, ResolvedServerConfig, ServerConfig, Tenant } from '../../types/index.ts'
 
 /** An app with the plugin in it, made from a project's folders: core plugins in `src/plugins`, tenants in `src/tenants`. */
 export class MultiTenantServer {

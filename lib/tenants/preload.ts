@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import pLimit from 'p-limit'
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
-import type { TenantManager } from '../manager.ts'
 import type { ResolvedOptions } from '../options.ts'
+import type { TenantManager } from '../../types/index.ts'
 
 /** How many lines a preload writes. */
 const PROGRESS_LINES = 10

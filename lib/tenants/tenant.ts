@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_SERVICE_NOT_FOUND } from '../errors.ts'
+import type * as types from '../../types/index.ts'
 import type { TenantConfig, TenantServices, TenantState } from '../../types/index.ts'
 
 /** What a `Tenant` is made from. */
@@ -13,7 +14,7 @@ export interface TenantParts {
 }
 
 /** One generation of a tenant, as requests, jobs and the tenant's own code see it. */
-export class Tenant {
+export class Tenant implements types.Tenant {
   /** The id, as requests name it. */
   readonly id: string
   /** The name that the tenant's folder gives; the id when it gives none. */
