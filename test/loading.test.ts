@@ -10,7 +10,7 @@ import { importModule } from '../lib/loading/modules/modules.ts'
 import { LogLines } from './fixtures/lifecycle/app.ts'
 import { fail, folder, get, load, makeApp } from './fixtures/loading/load.ts'
 import type { FastifyInstance } from 'fastify'
-import type { LoadingOptions } from '../lib/options.ts'
+import type { LoadingOptions } from '../lib/loading/load-tenant.ts'
 import type { FixtureDirContent } from './fixtures/loading/load.ts'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures', 'loading')
