@@ -35,8 +35,8 @@ t.test('each is thrown somewhere', async t => {
   t.strictSame([...thrown].sort(), names)
 })
 
-t.test('the README lists each with its status', async t => {
-  const { tables: [rows = []] = [] } = readMarkdown('README.md').find(({ heading }) => heading === 'Errors') ?? {}
+t.test('docs/errors.md lists each with its status', async t => {
+  const { tables: [rows = []] = [] } = readMarkdown('docs/errors.md').find(({ heading }) => heading === 'Errors') ?? {}
   const listed = rows.map(([name, status]) => `${name} ${status}`)
   t.strictSame(listed.sort(), constructors.map(([name, Coded]) => `\`${name}\` ${new Coded('one', 'two').statusCode}`).sort())
   for (const [name, , meaning = ''] of rows) t.equal(meaning.includes('TypeError'), name === '`FST_TENANT_OPTION_INVALID`')

@@ -22,7 +22,7 @@ import * as main from '../index.ts'
 import { postgresTenants } from '../lib/sources/postgres/postgres.ts'
 import { emptyApp } from './fixtures/http/app.ts'
 import { openDatabase } from './fixtures/postgres/database.ts'
-import { anchorOf, openMarkdown, ROOT } from './fixtures/readme/markdown.ts'
+import { anchorOf, GUIDE, openMarkdown, readMarkdown, ROOT } from './fixtures/readme/markdown.ts'
 import { run, start } from './fixtures/readme/run.ts'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -31,7 +31,7 @@ import type { InlineTenant, MultitenantOptions, StrategyName, Tenant } from '../
 import type { PostgresTenantsOptions } from '../lib/sources/postgres/postgres.ts'
 import type { Block } from './fixtures/readme/markdown.ts'
 
-const { sections, sectionOf, blocksOf, codeOf, untested } = openMarkdown('README.md')
+const { sections, sectionOf, blocksOf, codeOf, untested } = openMarkdown(...GUIDE)
 
 /** The rows of a section's tables. */
 function rowsOf (heading: string): string[][][] {
@@ -62,19 +62,23 @@ function as (id: string): { headers: { 'x-tenant-id': string } } {
 const who: FastifyPluginAsync = async scope => { scope.get('/who', async ({ tenantId }) => tenantId) }
 
 t.test('links lead somewhere', async t => {
-  const anchors = new Set(sections.map(({ heading }) => anchorOf(heading)))
-  const links = sections.flatMap(({ text }) => [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target as string))
-  for (const link of links) {
-    if (link.startsWith('#')) t.ok(anchors.has(link.slice(1)), link)
-    else t.ok(link.startsWith('https://') || existsSync(join(ROOT, link)), link)
+  const pages = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).map(name => join('docs', name))
+  for (const { file, text } of ['README.md', 'CONTRIBUTING.md', ...pages].flatMap(readMarkdown)) {
+    for (const [, link = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (link.startsWith('https://')) continue
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? file : join(dirname(file), path)
+      t.ok(existsSync(join(ROOT, target)), `${file} links to ${link}`)
+      if (anchor !== undefined) t.ok(readMarkdown(target).some(({ heading }) => anchorOf(heading) === anchor), `${file} links to ${link}`)
+    }
   }
 })
 
 t.test('Install', async t => {
-  const { name, peerDependencies, peerDependenciesMeta, engines, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const { name, version, peerDependencies, peerDependenciesMeta, engines, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   t.strictSame(codeOf('Install', 'sh').trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies).filter(peer => !peerDependenciesMeta[peer]?.optional), name])
   const versions = [...sectionOf('Install').text.matchAll(/\d+\.[\d.]*\d/g)].map(String)
-  t.strictSame(versions, [engines.node.replace('>=', ''), peerDependencies.fastify.replace('^', '')])
+  t.strictSame(versions, [version.split('.').slice(0, 2).join('.'), peerDependencies.fastify.replace('^', ''), engines.node.replace('>=', '')])
   t.equal(await run(ROOT, process.execPath, '-p', "typeof require('fastify-multitenant').default"), 'function\n', 'require() works')
   for (const command of ['start', 'test']) {
     t.ok(scripts[command])
@@ -82,9 +86,10 @@ t.test('Install', async t => {
   }
 })
 
-t.test('Usage', async t => {
+/** Starts the program of some blocks in a folder; the function that it returns runs a shell command against it. */
+async function startProgram (t: Test, blocks: Block[]): Promise<{ dir: string, shell: (command: string) => Promise<string> }> {
   const dir = t.testdir()
-  await writeFiles(dir, blocksOf('Usage', 'js'))
+  await writeFiles(dir, blocks)
   const program = start(dir, 'app.js')
   t.teardown(() => program.kill())
   let url = ''
@@ -92,18 +97,44 @@ t.test('Usage', async t => {
     url = /Server listening at (.*)"/.exec(line)?.[1] ?? ''
     if (url !== '') break
   }
-  const shell = (command: string): Promise<string> => run(dir, 'sh', '-c', command.replace('curl localhost:3000', `curl -gs ${url}`))
+  return { dir, shell: command => run(dir, 'sh', '-c', command.replace('curl localhost:3000', `curl -gs ${url}`)) }
+}
 
-  for (const exchange of codeOf('Usage', 'console').split(/^\$ /m).slice(1)) {
+/** Runs the commands of a console block, and compares what they print. */
+async function runConsole (t: Test, code: string, shell: (command: string) => Promise<string>): Promise<void> {
+  for (const exchange of code.split(/^\$ /m).slice(1)) {
     const [command, answer] = exchange.split('\n') as [string, string]
     t.equal(await shell(command), answer, command)
   }
+}
+
+t.test('Usage', async t => {
+  const { dir, shell } = await startProgram(t, blocksOf('Usage', 'js'))
+  await runConsole(t, codeOf('Usage', 'console'), shell)
   await mkdir(join(dir, 'tenants/initech'))
   t.equal(await shell("curl localhost:3000/me -H 'x-tenant-id: initech'"), '{"tenant":"initech"}', 'a folder that is added is a new customer')
 })
 
-t.test('How it works', async t => {
-  for (const line of codeOf('How it works', 'text').split('\n')) t.ok(line.length <= 75, 'the picture fits')
+t.test('Getting started', async t => {
+  const steps = sections.filter(({ file, heading }) => file === 'docs/getting-started.md' && heading.startsWith('Step ')).map(({ heading }) => heading)
+  const [program, customer, code, , testing] = steps as [string, string, string, string, string]
+  const { shell } = await startProgram(t, [program, customer, code].flatMap(step => blocksOf(step, 'js')))
+  for (const step of [customer, code]) await runConsole(t, codeOf(step, 'console'), shell)
+
+  const app = emptyApp(t)
+  const who: FastifyPluginAsync = async scope => { scope.get('/notes', async ({ tenantId }) => tenantId) }
+  app.register(multitenant, { tenants: { acme: { plugin: who } } })
+  app.get('/plan', async ({ tenantId }) => `the plan of ${tenantId}`)
+  await app.ready()
+  const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor
+  const { shared, own } = await new AsyncFunction('app', `${codeOf(testing, 'js')}\nreturn { shared, own }`)(app)
+  t.strictSame([shared.body, own.body], ['the plan of acme', 'acme'])
+})
+
+t.test('the pictures fit', async t => {
+  for (const heading of ['fastify-multitenant', 'The life of a tenant']) {
+    for (const line of codeOf(heading, 'text').split('\n')) t.ok(line.length <= 90, line)
+  }
 })
 
 t.test('Below a prefix, and twice', async t => {
@@ -333,6 +364,18 @@ t.test('Options', async t => {
     })
     t.strictSame(rows.map(([name, value = '']) => `${plain(name)}: ${readable(value)}`).sort(), documented?.sort())
   })
+})
+
+t.test('Errors', async t => {
+  const app = emptyApp(t)
+  app.register(multitenant, { tenants: {} })
+  await app.ready()
+  const logged: unknown[] = []
+  app.log.info = (...line: unknown[]) => { logged.push(...line) }
+  const code = codeOf('Errors', 'js').replace(/^import .*$/m, '')
+  const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor
+  await new AsyncFunction('app', 'FST_TENANT_NOT_FOUND', code)(app, main.FST_TENANT_NOT_FOUND)
+  t.strictSame(logged, ['hooli is not a customer yet'])
 })
 
 t.test('Decorators', async t => {
@@ -726,7 +769,7 @@ t.test('Recipes', async t => {
 
 /** Each limit that the README tells of. Where one falls, it can be told there. */
 const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> = {
-  async 'A tenant is no sandbox.' (t) {
+  async 'A tenant is not a sandbox.' (t) {
     const program = (code: string): string => `
         import Fastify from 'fastify'
         import multitenant from 'fastify-multitenant'
@@ -888,6 +931,6 @@ t.test('every code block is tested', async t => {
   t.strictSame(untested(), [])
 })
 
-t.test('the page is short', async t => {
-  t.ok((await readFile(join(ROOT, 'README.md'), 'utf8')).split('\n').length <= 560)
+t.test('the README is short', async t => {
+  t.ok((await readFile(join(ROOT, 'README.md'), 'utf8')).split('\n').length <= 220)
 })
