@@ -3,7 +3,7 @@ import neostandard from 'neostandard'
 
 /** The rooms of lib/ from the roof to the ground: a file imports its own room and rooms further down. */
 export const ROOMS = [
-  'lib/cli', 'lib/server', 'lib/plugin.ts', 'lib/request', 'lib/manager.ts', 'lib/tenants', 'lib/app', 'lib/scope', 'lib/fastify', 'lib/options.ts', 'lib/loading',
+  'lib/cli', 'lib/server', 'lib/plugin.ts', 'lib/request', 'lib/manager.ts', 'lib/tenants', 'lib/app', 'lib/scope', 'lib/leases', 'lib/fastify', 'lib/options.ts', 'lib/loading',
   'lib/identification', 'lib/sources', 'lib/hosts', 'lib/utils', 'lib/errors.ts', 'types'
 ]
 

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { getAppReply } from './app-reply.ts'
-import type { Internals, OnRequestHook, RouteContext, Router } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { OnRequestHook, RouteContext, Router } from '../fastify/shapes.ts'
 
 /** The contexts of the routes that run a hook. To be called when all routes are known. */
 export function contextsWith (hook: OnRequestHook, routers: readonly Router[], internals: Internals): RouteContext[] {

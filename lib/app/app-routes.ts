@@ -1,12 +1,13 @@
 import { ReservedRoutes } from './reserved-routes.ts'
 import { Overrides } from './overrides.ts'
 import { checkRouteConfig } from '../scope/route-config.ts'
+import type { ParentRoutes } from '../scope/scope-parent.ts'
 import type { Guards } from './guards.ts'
-import type { RouteContext, Router } from '../fastify/internals.ts'
+import type { RouteContext, Router } from '../fastify/shapes.ts'
 
 /** How the routes of the app stand to those of tenants. */
-export class AppRoutes {
-  readonly kept: ReservedRoutes
+export class AppRoutes implements ParentRoutes {
+  readonly reserved: ReservedRoutes
   readonly overrides: Overrides
 
   /**
@@ -16,7 +17,7 @@ export class AppRoutes {
    */
   constructor (router: Router, contexts: readonly RouteContext[], guards: Guards) {
     contexts.forEach(checkRouteConfig)
-    this.kept = new ReservedRoutes(router)
+    this.reserved = new ReservedRoutes(router)
     this.overrides = new Overrides(contexts, guards)
   }
 }

@@ -3,7 +3,8 @@ import { FST_TENANT_REQUIRED } from '../errors.ts'
 import { isExempt } from '../identification/preflight.ts'
 import { originForm } from '../identification/target.ts'
 import { REQUEST_HOOKS } from './hooks.ts'
-import type { Internals, OnRequestHook, RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { OnRequestHook, RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 
 /** The hooks that an answer of the plugin's own goes through: a refusal. */
 const OF_REFUSALS = new Set(['preSerialization', 'onSend', 'onError'])

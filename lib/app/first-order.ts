@@ -3,7 +3,8 @@ import { addFirstHook } from './hooks.ts'
 import { withCompletion, withIncomingRequest, writeIncoming } from './log-controller.ts'
 import { rootOf } from '../fastify/root-of.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
-import type { Internals, OnRequestHook } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 /**

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { instanceOf } from '../scope/tenant-requests.ts'
-import type { Internals, RouteContext } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteContext } from '../fastify/shapes.ts'
 
 type Hook = (...parameters: unknown[]) => unknown
 

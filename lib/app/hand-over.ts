@@ -2,7 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { enterRoute } from '../fastify/enter-route.ts'
 import { setAppReply } from './app-reply.ts'
 import { instanceOf } from '../scope/tenant-requests.ts'
-import type { Internals, RouteContext, RouteMatch } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 import type { Upgrades } from './upgrades.ts'
 
 /** Hands requests that the app received over to other routes than it found for them. */

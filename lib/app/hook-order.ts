@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { OnRequestHook } from '../fastify/internals.ts'
+import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 /** The plugin's hooks. */

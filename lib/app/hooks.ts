@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { getAppReply } from './app-reply.ts'
-import type { HookLists, Internals, OnRequestHook } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { HookLists, OnRequestHook } from '../fastify/shapes.ts'
 
 /** Runs when an application hook would: when the app itself is ready, listens or closes. A tenant has its own of these. */
 const APPLICATION_HOOKS = new Set(['onReady', 'onListen', 'preClose'])

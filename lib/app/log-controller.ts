@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { getAppReply } from './app-reply.ts'
-import { responded } from '../scope/responding.ts'
+import { responded } from '../leases/responding.ts'
 
 /** What Fastify writes its own lines with. */
 export type LogController = Record<string, unknown>

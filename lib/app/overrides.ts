@@ -4,7 +4,7 @@ import { answersForItself, isPreceded } from './reserved-routes.ts'
 import { nameOf } from '../scope/route-config.ts'
 import { meet } from './route-url.ts'
 import { isWildcard } from '../fastify/router.ts'
-import type { RouteContext } from '../fastify/internals.ts'
+import type { RouteContext } from '../fastify/shapes.ts'
 
 /** How many of a tenant's routes a line names. */
 const MAX_NAMES = 10

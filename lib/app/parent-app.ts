@@ -6,10 +6,10 @@ import { contextsWith, silenceHandedOver } from './abort.ts'
 import { AppRoutes } from './app-routes.ts'
 import { FirstOrder } from './first-order.ts'
 import { hookDefaultRoute } from './default-route.ts'
-import { givenAnswers } from './given-answers.ts'
+import { routerAnswers } from '../scope/router-answers.ts'
 import { Guards } from './guards.ts'
 import { HandOver } from './hand-over.ts'
-import { noteAwaited, noteHandler } from '../scope/handling.ts'
+import { noteAwaited, noteHandler } from '../leases/handling.ts'
 import { tenantHooks } from './hooks.ts'
 import { inertPrototype } from '../scope/tenant-server.ts'
 import { Internals } from '../fastify/internals.ts'
@@ -17,7 +17,7 @@ import { Preflights } from './preflights.ts'
 import { RegisteredOrder } from './registered-order.ts'
 import { Reroute } from './reroute.ts'
 import { withAppRequestId } from './app-reply.ts'
-import { noteOnResponse } from '../scope/responding.ts'
+import { noteOnResponse } from '../leases/responding.ts'
 import { RouteChoice } from './route-choice.ts'
 import { rootOf } from '../fastify/root-of.ts'
 import { routerOf } from '../fastify/router.ts'
@@ -28,16 +28,17 @@ import { TenantRequests } from '../scope/tenant-requests.ts'
 import { createQuietly } from '../fastify/create-quietly.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
-import type { GivenAnswers } from './given-answers.ts'
+import type { RouterAnswers } from '../scope/router-answers.ts'
 import type { ScopeParts } from '../scope/tenant-root.ts'
+import type { ScopeParent } from '../scope/scope-parent.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
-import type { Hidden, RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
+import type { Hidden, RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 const ORDERS = { first: FirstOrder, registered: RegisteredOrder }
 
 /** The app that the plugin was registered in: what all tenants are grafted on, and where their requests come from. */
-export class ParentApp {
+export class ParentApp implements ScopeParent {
   readonly app: FastifyInstance
   readonly internals: Internals
   readonly router: Router
@@ -51,8 +52,8 @@ export class ParentApp {
   /** Known when all plugins of the app have loaded. */
   schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
-  appRoutes!: AppRoutes
-  readonly given: GivenAnswers
+  routes!: AppRoutes
+  readonly routerAnswers: RouterAnswers
   readonly preflights: Preflights
   /** Known when the hooks have been added. */
   choice!: RouteChoice
@@ -74,7 +75,7 @@ export class ParentApp {
     this.#handOver = new HandOver(internals, this.upgrades)
     this.offers = new ServerOffers(internals, this.upgrades, this.#handOver)
     this.serverPrototype = inertPrototype(app.server)
-    this.given = givenAnswers(app, internals)
+    this.routerAnswers = routerAnswers(app, internals)
     this.preflights = new Preflights(app, internals)
   }
 
@@ -89,9 +90,9 @@ export class ParentApp {
     app.addHook('onReady', async () => {
       this.#settle()
       // Routes may have come since a tenant was loaded.
-      this.appRoutes = this.#takeRoutes()
+      this.routes = this.#takeRoutes()
       answerUnknownUrls(app, internals)
-      if (this.given.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, this.#order.finding())
+      if (this.routerAnswers.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, this.#order.finding())
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
@@ -158,7 +159,7 @@ export class ParentApp {
   #settle (): void {
     this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
     this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
-    this.appRoutes ??= this.#takeRoutes()
+    this.routes ??= this.#takeRoutes()
   }
 
   #takeRoutes (): AppRoutes {

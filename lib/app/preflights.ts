@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_REQUIRED } from '../errors.ts'
 import { instanceOf } from '../scope/tenant-requests.ts'
-import type { Internals, RouteContext, RouteMatch } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 /**
  * Routes as a preflight meets them that lacks a proof of its tenant. Their hooks run, those of @fastify/cors say, and answer it.

@@ -3,7 +3,8 @@ import { shareRequestState } from './share-request-state.ts'
 import { withoutRepeats } from './hooks.ts'
 import { unlessHandedOver, withCompletion } from './log-controller.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
-import type { Internals, OnRequestHook } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 /**

@@ -3,7 +3,7 @@ import { withAppRequestId } from './app-reply.ts'
 import { findRoute } from '../fastify/router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { ParentApp } from './parent-app.ts'
-import type { RouteContext, RouteMatch } from '../fastify/internals.ts'
+import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 

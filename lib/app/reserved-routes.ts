@@ -1,6 +1,6 @@
 import type { FastifyContextConfig } from 'fastify'
 import { isMoreExact, mayOverlap } from './route-url.ts'
-import type { RouteContext, Router } from '../fastify/internals.ts'
+import type { RouteContext, Router } from '../fastify/shapes.ts'
 
 /** The routes of the app that no tenant's route takes the place of: nobody's (`tenant: 'ignore'`), or those that answer for themselves. */
 export class ReservedRoutes {

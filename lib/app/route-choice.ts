@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { answersForItself, isPreceded } from './reserved-routes.ts'
 import { isVariable } from './route-url.ts'
-import type { Internals, RouteMatch } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Reroute } from './reroute.ts'
 import type { Scope } from '../scope/scope.ts'
 

@@ -3,7 +3,8 @@ import { isWildcard } from '../fastify/router.ts'
 import { instanceOf } from '../scope/tenant-requests.ts'
 import type { HandOver } from './hand-over.ts'
 import type { TenantServer } from '../scope/tenant-server.ts'
-import type { Internals, RouteMatch } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Upgrades } from './upgrades.ts'
 
 /** A request of a tenant, and what is to become of it. */

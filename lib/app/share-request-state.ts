@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { getAppReply } from './app-reply.ts'
-import type { Internals, OnRequestHook } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { OnRequestHook } from '../fastify/shapes.ts'
 
 /**
  * An onRequest hook that shows a tenant's request and reply what earlier hooks left on those of the app. Keys are shared by

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { REQUEST_HOOKS } from './hooks.ts'
-import type { Internals, RouteContext, RouteMatch } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 /**
  * Below the app's root Fastify runs none of a child's hooks for URLs that no route has, so a tenant's own routes would never be

@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { leaseOf } from '../request/response-lease.ts'
+import { leaseOf } from '../leases/response-lease.ts'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { afterResponses, responseOf } from './after-responses.ts'
 import type { TenantServer } from '../scope/tenant-server.ts'

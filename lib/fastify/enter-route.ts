@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyBaseLogger } from 'fastify'
 import { logFailure } from '../utils/log-failure.ts'
-import type { RouteMatch } from './internals.ts'
+import type { RouteMatch } from './shapes.ts'
 
 /** As Fastify's own error handler says it. */
 const FAILED = JSON.stringify({ statusCode: 500, error: 'Internal Server Error', message: 'The request could not be handled' })

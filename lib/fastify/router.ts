@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
-import type { ConstraintStrategy, Internals, RouteContext, RouteMatch, Router } from './internals.ts'
+import type { Internals } from './internals.ts'
+import type { ConstraintStrategy, RouteContext, RouteMatch, Router } from './shapes.ts'
 
 /**
  * The find-my-way router of a Fastify instance, so that one look-up says which route answers and reaches it, where

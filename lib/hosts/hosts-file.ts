@@ -1,6 +1,6 @@
 import { FST_TENANT_HOSTS_INVALID } from '../errors.ts'
 import { readJson } from '../utils/read-json.ts'
-import { jsonErrorLine } from '../loading/syntax-place.ts'
+import { jsonErrorLine } from '../utils/syntax-place.ts'
 import { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../utils/tenant-id.ts'
 

@@ -1,4 +1,4 @@
-import { isUnimportant } from './unimportant.ts'
+import { isUnimportant } from '../utils/unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 
 /** Warns of files in `schemas/` and `services/` that are neither modules nor JSON. They are named relative to the tenant's folder. */

@@ -2,7 +2,7 @@ import { parse } from 'node:path'
 import { closestMatch } from 'leven'
 import { CONFIG_FILES } from './config.ts'
 import { INDEX_FILES } from './index-module.ts'
-import { isUnimportant } from './unimportant.ts'
+import { isUnimportant } from '../utils/unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
 

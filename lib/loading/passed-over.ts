@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, parse } from 'node:path'
-import { isUnimportant } from './unimportant.ts'
+import { isUnimportant } from '../utils/unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { AutoloadOptions } from '../../types/index.ts'
 import type { TenantFolder } from './folder.ts'

@@ -1,15 +1,8 @@
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isInstalled } from './is-installed.ts'
-import { jsonErrorLine, syntaxErrorPlace } from './syntax-place.ts'
-
-/** Where an error is. */
-export interface Place {
-  /** An absolute path. */
-  file: string
-  /** Counted from 1. */
-  line: number
-}
+import { jsonErrorLine, syntaxErrorPlace } from '../utils/syntax-place.ts'
+import type { Place } from '../utils/syntax-place.ts'
 
 /** Node puts the place of some syntax errors before everything else. */
 const HEAD = /^(file:\/\/.+|(?:[a-z]:)?[/\\].+):(\d+)$/i

@@ -6,12 +6,13 @@ import type { Identification } from '../identification/identification.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { NamedTenant } from './named-tenant.ts'
 import type { ParentApp } from '../app/parent-app.ts'
-import type { RouteMatch } from '../fastify/internals.ts'
-import type { Holder, Lease } from '../tenants/lease.ts'
+import type { Generation } from '../tenants/generation.ts'
+import type { RouteMatch } from '../fastify/shapes.ts'
+import type { Holder, Lease } from '../leases/lease.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
 /** The route that answers, and the lease of its tenant. */
-export interface Preceding { lease: Lease, route: RouteMatch }
+export interface Preceding { lease: Lease<Generation>, route: RouteMatch }
 
 /** What says who comes first. */
 export interface PrecedenceContext {
@@ -52,7 +53,7 @@ export class Precedence {
     return null
   }
 
-  async #claim (id: string, holder: Holder): Promise<Lease | null> {
+  async #claim (id: string, holder: Holder): Promise<Lease<Generation> | null> {
     try {
       return await this.#context.registry.claim(id, holder)
     } catch (error) {
@@ -61,7 +62,7 @@ export class Precedence {
     }
   }
 
-  async #routeIn (lease: Lease, appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<RouteMatch | null> {
+  async #routeIn (lease: Lease<Generation>, appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<RouteMatch | null> {
     try {
       const { id, scope } = lease.generation
       const { identification, host } = this.#context

@@ -6,16 +6,16 @@ import { isRefusal } from './is-refusal.ts'
 import { NamedTenant } from './named-tenant.ts'
 import { earlyTenantId } from './early-tenant-id.ts'
 import { Precedence } from './precedence.ts'
-import { holdUntilClose, leaseOf } from './response-lease.ts'
+import { holdUntilClose, leaseOf } from '../leases/response-lease.ts'
 import { retryAfter } from '../utils/retry-after.ts'
 import type { Identification } from '../identification/identification.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Preceding } from './precedence.ts'
 import type { ParentApp } from '../app/parent-app.ts'
-import type { RouteMatch } from '../fastify/internals.ts'
+import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Generation } from '../tenants/generation.ts'
-import type { Lease } from '../tenants/lease.ts'
+import type { Lease } from '../leases/lease.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
 type Done = (error?: Error) => void
@@ -66,7 +66,7 @@ export class RequestHooks {
 
   /** Goes on with a request that was identified when it had another URL. */
   readonly resume = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    this.#show((leaseOf(reply.raw) as Lease).generation, request, reply, done)
+    this.#show((leaseOf(reply.raw) as Lease<Generation>).generation, request, reply, done)
   }
 
   /** Throws what `identify` noted: by then the hooks that the app registered before the plugin have run. */
@@ -111,7 +111,7 @@ export class RequestHooks {
     this.#goOn(request, reply, done)
   }
 
-  #enter (lease: Lease, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  #enter (lease: Lease<Generation>, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     // The client left while the tenant was loaded: nobody is there to be answered, and nothing has run yet.
     if (!holdUntilClose(lease, reply.raw)) return this.#host.logIncoming(request, reply)
     const { generation } = lease

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { callContained } from '../utils/contained-call.ts'
 import { guardRegister } from '../loading/plugin-function.ts'
-import type { Hidden, Internals } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { Hidden } from '../fastify/shapes.ts'
 import type { End, Report } from '../utils/contained-call.ts'
 
 type Callback = (...parameters: unknown[]) => unknown

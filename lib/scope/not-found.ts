@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { noteHandler } from './handling.ts'
-import { noteOnResponse } from './responding.ts'
+import { noteHandler } from '../leases/handling.ts'
+import { noteOnResponse } from '../leases/responding.ts'
 import { instanceOf } from './tenant-requests.ts'
-import type { Internals, RouteContext, RouteHandler, RouteMatch, Router } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { RouteContext, RouteHandler, RouteMatch, Router } from '../fastify/shapes.ts'
 
 /**
  * What a tenant answers where it has no route. Its root has no trees in its 404 router unless the tenant itself

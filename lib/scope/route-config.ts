@@ -1,5 +1,5 @@
 import { check, closestWord, isBoolean } from '../utils/check.ts'
-import type { RouteContext } from '../fastify/internals.ts'
+import type { RouteContext } from '../fastify/shapes.ts'
 import type { TenantRule } from '../../types/index.ts'
 
 const RULES: readonly TenantRule[] = ['required', 'optional', 'ignore']

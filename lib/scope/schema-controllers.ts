@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { SharedCompilers } from './shared-compilers.ts'
 import { createQuietly } from '../fastify/create-quietly.ts'
-import type { CompilersFactory, Internals, SchemaController } from '../fastify/internals.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { CompilersFactory, SchemaController } from '../fastify/shapes.ts'
 import type { Build } from '../fastify/compiler.ts'
 
 type Controller = new (parent: SchemaController, options: SchemaController['opts']) => SchemaController

@@ -4,17 +4,16 @@ import { asError } from '../utils/as-error.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
 import { createTenantRoot } from './tenant-root.ts'
-import { noteHandler } from './handling.ts'
+import { noteHandler } from '../leases/handling.ts'
 import { NotFound } from './not-found.ts'
-import { noteOnResponse } from './responding.ts'
+import { noteOnResponse } from '../leases/responding.ts'
 import { checkRouteConfig } from './route-config.ts'
 import { findRoute, findRouteLater, isWildcard, routerOf } from '../fastify/router.ts'
 import type { Report } from '../utils/contained-call.ts'
 import type { ScopeParts } from './tenant-root.ts'
-import type { ParentApp } from '../app/parent-app.ts'
+import type { ParentRoutes, ScopeParent } from './scope-parent.ts'
 import type { TenantServer } from './tenant-server.ts'
-import type { ReservedRoutes } from '../app/reserved-routes.ts'
-import type { RouteContext, RouteMatch, Router } from '../fastify/internals.ts'
+import type { RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 import type { Tenant } from '../../types/index.ts'
 
 const kFirst = Symbol('fastify-multitenant.first')
@@ -26,7 +25,7 @@ interface Marked extends RouteContext { [kFirst]?: boolean }
 export class Scope {
   /** Stands where the tenant's HTTP server would be. */
   readonly server: TenantServer
-  readonly #host: ParentApp
+  readonly #parent: ScopeParent
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
@@ -35,18 +34,18 @@ export class Scope {
   #tenant: Tenant | undefined
   #isEnding = false
   #isClosing = false
-  /** What `kFirst` was found out with. */
-  #kept: ReservedRoutes | undefined
+  /** The reserved routes that `kFirst` was computed from. */
+  #reserved: ParentRoutes['reserved'] | undefined
 
-  constructor (host: ParentApp, { end, ...scion }: ScopeParts) {
-    this.#host = host
-    this.#report = (error, message) => logFailure(host.app.log, scion.id, error, message)
+  constructor (parent: ScopeParent, { end, ...scion }: ScopeParts) {
+    this.#parent = parent
+    this.#report = (error, message) => logFailure(parent.app.log, scion.id, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = createTenantRoot(host, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
+    this.#root = createTenantRoot(parent, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
     this.server = this.#root.server as unknown as TenantServer
-    this.#hooks = new ApplicationHooks(this.#root, host.internals, this.#report)
-    this.#router = routerOf(this.#root, host.internals)
-    this.#notFound = new NotFound(this.#root, host.internals)
+    this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
+    this.#router = routerOf(this.#root, parent.internals)
+    this.#notFound = new NotFound(this.#root, parent.internals)
   }
 
   /**
@@ -61,18 +60,18 @@ export class Scope {
     await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
     const routes = new Set(this.#router.routes.map(({ store }) => store))
     routes.forEach(checkRouteConfig)
-    this.#host.appRoutes.overrides.warn(routes, this.#root.log)
+    this.#parent.routes.overrides.warn(routes, this.#root.log)
     for (const { store } of this.#router.routes) {
       noteOnResponse(store)
       noteHandler(store)
-      if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
+      if (this.#tenant !== undefined) this.#parent.tenantRequests.share(store, this.#tenant)
     }
-    this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
+    this.#notFound.settle(scope as FastifyInstance, this.#parent.app, this.#router.routes)
   }
 
   /** Every request that arrives in `instance` has this tenant, whatever brought it there. */
   bind (instance: FastifyInstance, tenant: Tenant): void {
-    const { internals } = this.#host
+    const { internals } = this.#parent
     const Request = internals.get(instance, 'Request')
     // The class reads its initial values from this very array, so they are replaced in place.
     for (const [index, { key }] of Request.props.entries()) {
@@ -101,7 +100,7 @@ export class Scope {
    * comes before the tenant's, or none of the tenant's routes answers.
    */
   firstRouteFor (raw: IncomingMessage): RouteMatch | null {
-    if (this.#kept !== this.#host.appRoutes.kept) this.#markFirst()
+    if (this.#reserved !== this.#parent.routes.reserved) this.#markFirst()
     if (this.#router.constrainer.asyncStrategiesInUse.size > 0 || this.server.intercepts) return null
     const found = findRoute(this.#router, raw)
     return found !== null && found.store !== null && (found.store as Marked)[kFirst] === true ? found : null
@@ -127,10 +126,11 @@ export class Scope {
     await this.#root.close()
   }
 
-  /** Finds out which routes come before all that the app has. */
+  /** Marks the routes that come before everything that the app has. */
   #markFirst (): void {
-    this.#kept = this.#host.appRoutes.kept
-    for (const { store } of this.#router.routes) (store as Marked)[kFirst] = !isWildcard(store) && !this.#kept.mayTakeFrom(store)
+    const { reserved } = this.#parent.routes
+    this.#reserved = reserved
+    for (const { store } of this.#router.routes) (store as Marked)[kFirst] = !isWildcard(store) && !reserved.mayTakeFrom(store)
   }
 
   #find (raw: IncomingMessage): RouteMatch | null {

@@ -1,13 +1,19 @@
 import type { RequestListener } from 'node:http'
 import { TenantServer } from './tenant-server.ts'
-import type { TenantRootOptions } from './tenant-root.ts'
-import type { ParentApp } from '../app/parent-app.ts'
+import type { ScopeParent } from './scope-parent.ts'
+
+/** The parts of a tenant that its server needs. */
+interface TenantServerOptions {
+  id: string
+  /** Called before a request is passed to the tenant; throws if it may not be. */
+  admit: () => void
+}
 
 /**
  * The server of a tenant.
  * @param handle Fastify's entry into the tenant
  */
-export function serverOf ({ app, serverPrototype, upgrades }: ParentApp, { id, admit }: TenantRootOptions, handle: RequestListener): TenantServer {
+export function serverOf ({ app, serverPrototype, upgrades }: ScopeParent, { id, admit }: TenantServerOptions, handle: RequestListener): TenantServer {
   return new TenantServer({
     prototype: serverPrototype,
     server: app.server,

@@ -1,4 +1,4 @@
-import type { Constructor } from '../fastify/internals.ts'
+import type { Constructor } from '../fastify/shapes.ts'
 
 /** How many classes are known. One that is forgotten goes on for the routes that have it. */
 const MAX_CLASSES = 100

@@ -9,8 +9,8 @@ import { tenantLogger } from './tenant-logger.ts'
 import { customStrategies } from '../fastify/router.ts'
 import type { Report } from '../utils/contained-call.ts'
 import { serverOf } from './server-of.ts'
-import type { ParentApp } from '../app/parent-app.ts'
-import type { HookLists } from '../fastify/internals.ts'
+import type { ScopeParent } from './scope-parent.ts'
+import type { HookLists } from '../fastify/shapes.ts'
 
 /** What a grafted root keeps for itself; everything else that Fastify encapsulates is read from the app. */
 const OWN = new Set([
@@ -53,23 +53,23 @@ export interface ScopeParts extends Omit<TenantRootOptions, 'defaultRoute' | 'en
  * A second Fastify root on the app: its router, boot, close and 404 are its own, and everything that Fastify encapsulates
  * is inherited from the app as by one of its children.
  */
-export function createTenantRoot (host: ParentApp, scion: TenantRootOptions): FastifyInstance {
-  const { app, internals } = host
+export function createTenantRoot (parent: ScopeParent, options: TenantRootOptions): FastifyInstance {
+  const { app, internals } = parent
   const root = createQuietly(() => Fastify({
     ...pick(internals.get(app, 'options'), CLOSED_OVER_OPTIONS),
-    ...(host.hasLogger && { loggerInstance: app.log.child({ tenantId: scion.id }) }),
-    routerOptions: routerOptions(host, scion),
-    pluginTimeout: scion.pluginTimeout,
-    serverFactory: handle => serverOf(host, scion, handle as RequestListener) as unknown as FastifyInstance['server']
+    ...(parent.hasLogger && { loggerInstance: app.log.child({ tenantId: options.id }) }),
+    routerOptions: routerOptions(parent, options),
+    pluginTimeout: options.pluginTimeout,
+    serverFactory: handle => serverOf(parent, options, handle as RequestListener) as unknown as FastifyInstance['server']
   }) as unknown as FastifyInstance)
 
-  contain(root, internals, scion.report)
+  contain(root, internals, options.report)
   inherit(root, app)
-  own(root, host, scion)
+  own(root, parent, options)
   return root
 }
 
-function routerOptions ({ app, internals, router, given: { onBadUrl, onMaxParamLength } }: ParentApp, { defaultRoute }: TenantRootOptions): FastifyServerOptions['routerOptions'] {
+function routerOptions ({ app, internals, router, routerAnswers: { onBadUrl, onMaxParamLength } }: ScopeParent, { defaultRoute }: TenantRootOptions): FastifyServerOptions['routerOptions'] {
   const options = Object.entries(internals.get(app, 'options').routerOptions).filter(([name]) => !APP_BOUND.has(name))
   const given = Object.entries({ onBadUrl, onMaxParamLength }).filter(([, answer]) => answer !== undefined)
   return { ...Object.fromEntries([...options, ...given]), constraints: customStrategies(router) as never, defaultRoute }
@@ -83,7 +83,7 @@ function inherit (root: FastifyInstance, app: FastifyInstance): void {
   Object.setPrototypeOf(root, app)
 }
 
-function own (root: FastifyInstance, { app, internals, genReqId, logController, schemaControllers }: ParentApp, { hooks, admit, end }: TenantRootOptions): void {
+function own (root: FastifyInstance, { app, internals, genReqId, logController, schemaControllers }: ScopeParent, { hooks, admit, end }: TenantRootOptions): void {
   root.log = tenantLogger(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']
   root.close = endingFirst(root.close, end)

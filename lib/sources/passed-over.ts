@@ -1,5 +1,5 @@
 import { closestMatch } from 'leven'
-import { isUnimportant } from '../loading/unimportant.ts'
+import { isUnimportant } from '../utils/unimportant.ts'
 import type { Dirent } from 'node:fs'
 import type { IdCheck } from '../utils/tenant-id.ts'
 import type { SourceContext } from '../../types/index.ts'

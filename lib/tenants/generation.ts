@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { LoadProgress } from '../loading/load-progress.ts'
 import { loadTenant } from '../loading/load-tenant.ts'
 import { withDeadline } from '../utils/deadline.ts'
-import { Leases } from './leases.ts'
+import { Leases } from '../leases/leases.ts'
 import { Tenant } from './tenant.ts'
-import type { UseClock } from './use-clock.ts'
+import type { UseClock } from '../leases/use-clock.ts'
 import type { LoadingOptions, TenantContents } from '../loading/load-tenant.ts'
 import type { Scope } from '../scope/scope.ts'
 import type { DrainReport, TenantDefinition, TenantState, TenantStatistics } from '../../types/index.ts'
@@ -15,7 +15,7 @@ export class Generation {
   /** Counts the loads of this tenant, from 1. */
   readonly number: number
   readonly scope: Scope
-  readonly leases: Leases
+  readonly leases: Leases<Generation>
   /** The longest that a request goes on whose client has left, in ms. */
   readonly drainTimeout: number
   #state: TenantState = 'loading'

@@ -4,11 +4,11 @@ import { FST_TENANT_CLOSED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED } fro
 import { busy } from './admission.ts'
 import { FairQueue } from './fair-queue.ts'
 import { Question } from './question.ts'
-import { isClosed } from '../request/response-lease.ts'
+import { isClosed } from '../leases/response-lease.ts'
 import { retryAfter } from '../utils/retry-after.ts'
 import { Turns } from './turns.ts'
 import type { Definitions } from './definitions.ts'
-import type { Holder } from './lease.ts'
+import type { Holder } from '../leases/lease.ts'
 import type { Asker } from './question.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 

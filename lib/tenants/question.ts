@@ -1,4 +1,4 @@
-import type { Holder } from './lease.ts'
+import type { Holder } from '../leases/lease.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
 /** The definition, or why there is none. */

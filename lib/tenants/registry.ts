@@ -8,7 +8,7 @@ import { Slots } from './slots.ts'
 import type { TenantLoader } from './loader.ts'
 import type { Definitions } from './definitions.ts'
 import type { Generation } from './generation.ts'
-import type { Holder, Lease } from './lease.ts'
+import type { Holder, Lease } from '../leases/lease.ts'
 import type { Retirement } from './retirement.ts'
 import type { Swap } from './slot.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -57,7 +57,7 @@ export class TenantRegistry {
    * Rejects with FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED, FST_TENANT_BUSY,
    * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED.
    */
-  claim (id: string, holder: Holder): Lease | Promise<Lease> {
+  claim (id: string, holder: Holder): Lease<Generation> | Promise<Lease<Generation>> {
     const generation = this.active(id)
     if (generation === undefined) return this.#enter(id, holder)
     return this.admission.isFull(generation) ? Promise.reject(busy(id)) : generation.leases.acquire(holder)
@@ -131,7 +131,7 @@ export class TenantRegistry {
     await this.#context.options.source.close?.()
   }
 
-  async #enter (id: string, holder: Holder): Promise<Lease> {
+  async #enter (id: string, holder: Holder): Promise<Lease<Generation>> {
     const { builder, definitions } = this.#context
     this.admission.admitToLoad(id)
     definitions.check(id)

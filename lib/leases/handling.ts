@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { leaseOf } from '../request/response-lease.ts'
-import type { Constructor, RouteContext } from '../fastify/internals.ts'
+import { leaseOf } from './response-lease.ts'
+import type { Constructor, RouteContext } from '../fastify/shapes.ts'
 
 const kNoted = Symbol('fastify-multitenant.noted')
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { RouteContext } from '../fastify/internals.ts'
+import type { RouteContext } from '../fastify/shapes.ts'
 
 const kResponding = Symbol('fastify-multitenant.responding')
 

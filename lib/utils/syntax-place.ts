@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
 import { parse } from 'acorn'
 import type { Program } from 'acorn'
-import type { Place } from './place.ts'
+
+/** Where an error is. */
+export interface Place {
+  /** An absolute path. */
+  file: string
+  /** Counted from 1. */
+  line: number
+}
 
 /** How many modules are looked at, at most. */
 const MAX_MODULES = 1_000

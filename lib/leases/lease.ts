@@ -1,7 +1,5 @@
 import type { FastifyReply } from 'fastify'
 import type { DrainReport } from '../../types/index.ts'
-import type { Abandoned } from '../request/abandoned.ts'
-import type { Generation } from './generation.ts'
 
 /** Who needs a generation: a raw response, or a job. */
 export interface Holder {
@@ -10,14 +8,30 @@ export interface Holder {
   destroy (): unknown
 }
 
+/** A generation that leases keep loaded. */
+export interface LeaseOwner {
+  /** Whether it takes requests. */
+  readonly active: boolean
+  /** The longest that a request goes on after its client has left, in ms. */
+  readonly drainTimeout: number
+  readonly leases: { release (lease: Lease): void }
+}
+
+/** The work that goes on after a client has left. */
+export interface AbandonedWork {
+  /** Call this when a handler has returned. */
+  handled (work: Promise<unknown> | undefined): void
+  dispose (): void
+}
+
 /** Keeps a generation loaded until it is released. The leases of a generation are a linked list: on each request a map of them would be rehashed. */
-export class Lease {
-  readonly generation: Generation
+export class Lease<Owner extends LeaseOwner = LeaseOwner> {
+  readonly generation: Owner
   readonly holder: Holder
   /** ms, by a clock that nobody sets */
   readonly since: number
-  previous: Lease | undefined
-  next: Lease | undefined
+  previous: Lease<Owner> | undefined
+  next: Lease<Owner> | undefined
   /** The reply of the handler that has been called last. */
   reply: FastifyReply | undefined
   /** The promise that it returned. */
@@ -25,10 +39,10 @@ export class Lease {
   /** Whether it waits for its own reply. */
   awaitsReply = false
   /** There when the client has left. */
-  abandoned: Abandoned | undefined
+  abandoned: AbandonedWork | undefined
   #released = false
 
-  constructor (generation: Generation, holder: Holder, since: number) {
+  constructor (generation: Owner, holder: Holder, since: number) {
     this.generation = generation
     this.holder = holder
     this.since = since

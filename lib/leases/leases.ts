@@ -1,12 +1,11 @@
 import { Lease } from './lease.ts'
-import type { Generation } from './generation.ts'
-import type { Holder } from './lease.ts'
+import type { Holder, LeaseOwner } from './lease.ts'
 import type { UseClock } from './use-clock.ts'
 import type { TenantStatistics } from '../../types/index.ts'
 
 /** The requests and jobs of a generation: those that run, and the counts of all. */
-export class Leases {
-  readonly #generation: Generation
+export class Leases<Owner extends LeaseOwner> {
+  readonly #generation: Owner
   readonly #clock: UseClock
   #lastUse: number
   /** ms, by a clock that nobody sets */
@@ -14,10 +13,10 @@ export class Leases {
   #requests = 0
   #errors = 0
   #inFlight = 0
-  #last: Lease | undefined
+  #last: Lease<Owner> | undefined
   #onIdle: (() => void) | undefined
 
-  constructor (generation: Generation, clock: UseClock) {
+  constructor (generation: Owner, clock: UseClock) {
     this.#generation = generation
     this.#clock = clock
     this.#lastUse = clock.next()
@@ -39,12 +38,12 @@ export class Leases {
   }
 
   /** Counts a request or a job in. */
-  acquire (holder: Holder): Lease {
+  acquire (holder: Holder): Lease<Owner> {
     this.#requests++
     this.#inFlight++
     this.#lastUse = this.#clock.next()
     this.#lastUsedAt = performance.now()
-    const lease = new Lease(this.#generation, holder, this.#lastUsedAt)
+    const lease = new Lease<Owner>(this.#generation, holder, this.#lastUsedAt)
     lease.previous = this.#last
     if (this.#last !== undefined) this.#last.next = lease
     this.#last = lease
@@ -52,7 +51,7 @@ export class Leases {
   }
 
   /** Counts a request or a job out: call `lease.release()`, which does so once. */
-  release (lease: Lease): void {
+  release (lease: Lease<Owner>): void {
     const { previous, next, holder } = lease
     // Else one that is kept, or that the collector has found old, would keep all that came after it.
     lease.previous = lease.next = undefined
@@ -65,8 +64,8 @@ export class Leases {
   }
 
   /** Those that run now, the first first. */
-  list (): Lease[] {
-    const open: Lease[] = []
+  list (): Array<Lease<Owner>> {
+    const open: Array<Lease<Owner>> = []
     for (let lease = this.#last; lease !== undefined; lease = lease.previous) open.unshift(lease)
     return open
   }

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { isRunningOnResponse, kResponded } from '../scope/responding.ts'
+import { isRunningOnResponse, kResponded } from './responding.ts'
 import { Abandoned } from './abandoned.ts'
-import type { Lease } from '../tenants/lease.ts'
+import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
 const kQueued = Symbol('fastify-multitenant.queued')
@@ -39,8 +39,9 @@ function onClose (this: ServerResponse): void {
 function abandon (reply: ServerResponse): void {
   const lease = leaseOf(reply) as Lease
   if (lease.released || lease.abandoned !== undefined) return
-  lease.abandoned = new Abandoned(lease, reply, lease.generation.drainTimeout)
-  lease.abandoned.start()
+  const abandoned = new Abandoned(lease, reply, lease.generation.drainTimeout)
+  lease.abandoned = abandoned
+  abandoned.start()
 }
 
 function release (this: ServerResponse): void {

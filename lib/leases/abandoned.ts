@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http'
-import { isRunningOnResponse, kResponded } from '../scope/responding.ts'
-import type { Lease } from '../tenants/lease.ts'
+import { isRunningOnResponse, kResponded } from './responding.ts'
+import type { AbandonedWork, Lease } from './lease.ts'
 
 /**
  * A request whose client left before it was answered. Its handler does not notice, and goes on with what the tenant has opened: it is
  * over when the handler is through and has answered, `timeout` ms after the client left at the latest.
  */
-export class Abandoned {
+export class Abandoned implements AbandonedWork {
   readonly #lease: Lease
   readonly #reply: ServerResponse
   readonly #timer: NodeJS.Timeout
