@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { descendantsOf } from './fastify/descendants-of.ts'
 import { HostLookup } from './hosts/host-lookup.ts'
 import { Identification } from './identification/identification.ts'
 import { resolveOptions } from './options.ts'
-import { RequestHooks } from './request/request-hooks.ts'
+import { requestHooks } from './request/request-hooks.ts'
 import { ParentApp } from './app/parent-app.ts'
 import { FastPath } from './request/fast-path.ts'
 import { BootContext } from './tenants/boot-context.ts'
@@ -27,7 +28,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
 
   decorateRequests(app)
   const host = new ParentApp(app)
-  host.earlierChildren().forEach(decorateRequests)
+  descendantsOf(app, host.internals).forEach(decorateRequests)
   const definitions = new Definitions(options, app.log)
   const retirement = new Retirement(options, app.log, boot)
   const builder: TenantLoader = new TenantLoader({
@@ -43,7 +44,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const registry: TenantRegistry = new TenantRegistry({ options, definitions, builder, retirement })
   const hosts = hostLookup(app, options)
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })
-  const hooks = new RequestHooks(options, identification, registry, host)
+  const hooks = requestHooks(options, identification, registry, host)
   const shortCut = new FastPath(identification, registry, host)
   const sourceWatch = new SourceChanges({ source: options.source, definitions, builder, registry, hosts, log: app.log })
   const manager: TenantManager = new TenantManager({ host, options, boot, definitions, builder, registry, identification })

@@ -19,8 +19,8 @@ import { Reroute } from './reroute.ts'
 import { withAppRequestId } from './app-reply.ts'
 import { noteOnResponse } from '../leases/responding.ts'
 import { RouteChoice } from './route-choice.ts'
-import { rootOf } from '../fastify/root-of.ts'
 import { routerOf } from '../fastify/router.ts'
+import { whenReady } from '../fastify/when-ready.ts'
 import { SchemaControllers } from '../scope/schema-controllers.ts'
 import { Scope } from '../scope/scope.ts'
 import { ServerOffers } from './server-offers.ts'
@@ -115,18 +115,9 @@ export class ParentApp implements ScopeParent {
     return new (this.internals.get(this.app, 'Request'))(undefined, undefined, raw) as FastifyRequest
   }
 
-  /** The children that the app had before the plugin was registered: what is decorated on the app does not reach them. */
-  earlierChildren (instance: FastifyInstance = this.app): FastifyInstance[] {
-    return this.internals.get(instance, 'children').flatMap(child => [child, ...this.earlierChildren(child)])
-  }
-
-  /**
-   * Resolves when the whole app is ready: `ready()` of a child does not wait for that. While the app's onReady hooks run it resolves at
-   * once: all plugins have loaded, and a hook that waited here would wait for itself.
-   */
-  async ready (): Promise<void> {
-    const { booting, started } = this.internals.get(this.app, 'state')
-    if (!booting || started) await rootOf(this.app).ready()
+  /** Resolves when the whole app is ready. */
+  ready (): Promise<void> {
+    return whenReady(this.app, this.internals)
   }
 
   /** An empty scope for one generation of a tenant. */

@@ -16,17 +16,17 @@ import type { TenantRegistry } from '../tenants/registry.ts'
 export class FastPath {
   readonly #identification: Identification
   readonly #registry: TenantRegistry
-  readonly #host: ParentApp
+  readonly #parent: ParentApp
 
-  constructor (identification: Identification, registry: TenantRegistry, host: ParentApp) {
+  constructor (identification: Identification, registry: TenantRegistry, parent: ParentApp) {
     this.#identification = identification
     this.#registry = registry
-    this.#host = host
+    this.#parent = parent
   }
 
   /** To be called when the app is ready. */
   open (): void {
-    offerRequests(this.#host, (raw, rawReply) => this.#take(raw, rawReply))
+    offerRequests(this.#parent, (raw, rawReply) => this.#take(raw, rawReply))
   }
 
   #take (raw: IncomingMessage, rawReply: ServerResponse): boolean {
@@ -40,7 +40,7 @@ export class FastPath {
       return false
     }
     if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
-    enterRoute(route, raw, rawReply, this.#host.app.log, id)
+    enterRoute(route, raw, rawReply, this.#parent.app.log, id)
     return true
   }
 
@@ -58,7 +58,7 @@ export class FastPath {
     // An OPTIONS request may be a preflight, which may be named a tenant of without proof.
     if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
     try {
-      const id = this.#identification.answer(strategy, this.#host.requestOf(raw))
+      const id = this.#identification.answer(strategy, this.#parent.requestOf(raw))
       return typeof id === 'string' ? id : undefined
     } catch {
       // The hook asks once more, and refuses the request.

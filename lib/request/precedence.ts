@@ -19,7 +19,7 @@ export interface PrecedenceContext {
   identification: Identification
   names: NamedTenant
   registry: TenantRegistry
-  host: ParentApp
+  parent: ParentApp
 }
 
 /** Who comes before a route of the app that says itself what names its tenant: the more exact routes of the tenant that the app's own identification names. */
@@ -65,8 +65,8 @@ export class Precedence {
   async #routeIn (lease: Lease<Generation>, appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<RouteMatch | null> {
     try {
       const { id, scope } = lease.generation
-      const { identification, host } = this.#context
-      return await host.choice.precedingRouteFor(scope, request, identification.url(appWide, request, id))
+      const { identification, parent } = this.#context
+      return await parent.choice.precedingRouteFor(scope, request, identification.url(appWide, request, id))
     } catch (error) {
       lease.release()
       throw error
