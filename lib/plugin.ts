@@ -52,7 +52,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.decorate('multitenant', manager)
   host.addHooks(hooks, options.order)
   app.addHook('onReady', async () => identification.open(host.routeConfigs()))
-  app.addHook('onReady', async () => shortCut.open())
+  app.addHook('onReady', async () => shortCut.start())
   // Not waited for: a source that hangs must not keep the app from becoming ready.
   app.addHook('onReady', async () => { warnOfUnreachable(options, app.log) })
   app.addHook('onReady', () => preload(app, manager, options))

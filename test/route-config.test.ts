@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { appOf, as } from './fixtures/http/app.ts'
 import { LogLines } from './fixtures/lifecycle/app.ts'
 
-const OVERRIDES = 'a route of the tenant overrides a route of the app, and runs without hooks or config of that'
-const HIDDEN = 'a route of the app is not overridden: it answers, and the routes of the tenant do not'
+const OVERRIDES = 'a route of the tenant overrides a route of the app, and runs without some of its hooks or config'
+const HIDDEN = 'a route of the app cannot be overridden: it answers instead of the routes of the tenant'
 
 const mine = async (): Promise<string> => 'of the tenant'
 const apps = async (): Promise<string> => 'of the app'

@@ -3,21 +3,18 @@ import { getAppReply } from './app-reply.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { OnRequestHook, RouteContext, Router } from '../fastify/shapes.ts'
 
-/** The contexts of the routes that run a hook. To be called when all routes are known. */
+/** Returns the contexts of the routes that run a hook. Call this when all routes are known. */
 export function contextsWith (hook: OnRequestHook, routers: readonly Router[], internals: Internals): RouteContext[] {
   const contexts = new Set(routers.flatMap(({ routes }) => routes.map(({ store }) => store)))
   return [...contexts].filter(({ server }) => internals.get(server, 'hooks').onRequest.includes(hook))
 }
 
-/**
- * Keeps the onRequestAbort hooks of a route of the app to one run. Fastify listens for the abort of a request that was handed over,
- * whatever happens, so its hooks are told to leave it: those of the route that it was handed to run.
- */
+/** Stops the app route's onRequestAbort hooks for a handed-over request. The tenant route's hooks run instead. */
 export function silenceHandedOver (context: RouteContext): void {
   context.onRequestAbort?.unshift(stopHandedOver)
 }
 
-/** Does not call on: the hooks after it do not run. */
+/** Never calls `done` for a handed-over request, so the remaining hooks do not run. */
 function stopHandedOver (request: FastifyRequest, done: () => void): void {
   if (getAppReply(request.raw)?.request !== request) done()
 }

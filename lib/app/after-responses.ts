@@ -1,22 +1,22 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Node keeps the response that a socket is at in `_httpMessage`. */
-interface Busy { _httpMessage?: ServerResponse | null }
+/** A socket of Node's HTTP server: `_httpMessage` is the response that is being sent on it. */
+interface BusySocket { _httpMessage?: ServerResponse | null }
 
-/** The response that the socket is at. */
+/** Returns the response that is being sent on a socket. */
 export function responseOf (socket: Socket): ServerResponse | undefined {
-  return (socket as Busy)._httpMessage ?? undefined
+  return (socket as BusySocket)._httpMessage ?? undefined
 }
 
 /**
- * Calls `next` when the responses to what a client has pipelined before are sent: at once when there are none, and never when the
- * connection ends with one of them.
+ * Calls `next` when the responses to all earlier pipelined requests have been sent: at once if there are none, and never if the
+ * connection ends first.
  */
 export function afterResponses (socket: Socket, next: () => void): void {
   const response = responseOf(socket)
   if (response === undefined) return next()
-  // Node has stopped telling it: an upgrade takes its listeners off the socket.
+  // Node no longer emits 'drain' on the response: an upgrade removes Node's listeners from the socket.
   const onDrain = (): boolean => response.emit('drain')
   socket.on('drain', onDrain)
   response.once('close', () => {

@@ -5,15 +5,15 @@ import type { ParentRoutes } from '../scope/scope-parent.ts'
 import type { Guards } from './guards.ts'
 import type { RouteContext, Router } from '../fastify/shapes.ts'
 
-/** How the routes of the app stand to those of tenants. */
+/** The routes of the app, for tenants whose routes stand beside them. */
 export class AppRoutes implements ParentRoutes {
   readonly reserved: ReservedRoutes
   readonly overrides: Overrides
 
   /**
-   * To be made when all routes of the app are known.
+   * Make this when all routes of the app are known.
    * @param contexts the routes whose requests are identified
-   * @throws FST_TENANT_OPTION_INVALID when one says wrongly how it stands to tenants
+   * @throws {FST_TENANT_OPTION_INVALID} when `config.tenant` or `config.override` of a route is invalid
    */
   constructor (router: Router, contexts: readonly RouteContext[], guards: Guards) {
     contexts.forEach(checkRouteConfig)

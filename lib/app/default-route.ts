@@ -6,12 +6,12 @@ import { REQUEST_HOOKS } from './hooks.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { OnRequestHook, RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 
-/** The hooks that an answer of the plugin's own goes through: a refusal. */
-const OF_REFUSALS = new Set(['preSerialization', 'onSend', 'onError'])
+/** The kinds of hooks that run for a refusal. */
+const REFUSAL_HOOKS = new Set(['preSerialization', 'onSend', 'onError'])
 
 /**
- * A default route of the user's answers before any hook could find a tenant. This puts `hooks` before it, for the URLs below the app's
- * prefix, and no other hook of the app. To be called when the app is ready.
+ * Runs `hooks`, and no other hook of the app, before the user's `defaultRoute`, for URLs below the app's prefix. Without this, the
+ * default route would answer before any hook could find a tenant. Call this when the app is ready.
  */
 export function hookDefaultRoute (app: FastifyInstance, router: Router, internals: Internals, hooks: readonly OnRequestHook[]): void {
   const { defaultRoute } = router
@@ -31,7 +31,7 @@ export function hookDefaultRoute (app: FastifyInstance, router: Router, internal
 function contextOf (app: FastifyInstance, notFound: RouteContext, onRequest: OnRequestHook[], internals: Internals): RouteContext {
   const hooks = internals.get(app, 'hooks')
   const lists = REQUEST_HOOKS.map(name => {
-    const list = OF_REFUSALS.has(name) ? hooks[name] as Array<() => unknown> : []
+    const list = REFUSAL_HOOKS.has(name) ? hooks[name] as Array<() => unknown> : []
     return [name, list.length === 0 ? null : list.map(hook => hook.bind(app))]
   })
   return Object.assign(Object.create(notFound), Object.fromEntries(lists), {

@@ -8,8 +8,8 @@ import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 /**
- * `order: 'first'`. Identification comes before every other hook, so nothing needs carrying over, and a refusal comes where the
- * plugin was registered.
+ * `order: 'first'`. Identification runs before every other hook, so there is no state to share with the tenant's request. A refusal is
+ * thrown where the plugin was registered.
  */
 export class FirstOrder implements HookOrder {
   readonly tenantLogController: LogController
@@ -48,17 +48,17 @@ export class FirstOrder implements HookOrder {
   }
 
   /**
-   * The line was held back, so that it has the tenant's id, and is the tenant's when the request is: its log level and its
-   * serializers may hide what the URL says.
+   * The line was held back until the tenant was known. It carries the tenant's id, and the tenant's route decides on its log level and
+   * serializers, which may hide the URL.
    */
   logIncoming (request: FastifyRequest, reply: FastifyReply): void {
     writeIncoming(this.#logController, request, reply)
   }
 
-  /** The line is held back already. */
+  /** Nothing to do: the line is held back already. */
   openReroute (): void {}
 
-  /** A request whose route runs no hooks, a bad URL's say, is never identified: its line is written at once. */
+  /** A request whose route runs no hooks (for example a bad URL) is never identified, so its line is written at once. */
   #holdingLogController (): LogController {
     return withIncomingRequest(this.#logController, (request, reply) => {
       if (this.#internals.contextOf(request).onRequest === null) writeIncoming(this.#logController, request, reply)

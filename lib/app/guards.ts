@@ -5,12 +5,12 @@ import type { RouteContext } from '../fastify/shapes.ts'
 
 type Hook = (...parameters: unknown[]) => unknown
 
-/** The hooks that see a request before it is handled, or change its answer. */
+/** The kinds of hooks that can guard a route: they see a request before its handler, or change its reply. */
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'preSerialization', 'onSend'] as const
-/** The keys of a route's config that a tenant's route has no use for. */
-const NOT_COPIED = new Set(['url', 'method', 'tenant', 'identify', 'override'])
+/** Config keys that do not guard a route. */
+const NO_GUARD = new Set(['url', 'method', 'tenant', 'identify', 'override'])
 
-/** The hooks and the config that a route has beyond those of the app, by which it may be guarded. */
+/** The hooks and config keys that a route has in addition to those of the app. They may guard the route. */
 export class Guards {
   readonly #app: FastifyInstance
   readonly #internals: Internals
@@ -20,10 +20,10 @@ export class Guards {
     this.#internals = internals
   }
 
-  /** Each as `preHandler requireSession` or `config.access`; with `other` those that this route lacks. */
+  /** Returns names such as `preHandler requireSession` and `config.access`. With `other`, only those that the other route lacks. */
   of (route: RouteContext, other?: RouteContext): string[] {
     const hooks = HOOKS.flatMap(name => this.#hooksBeyond(name, route, other).map(hook => `${name} ${hook}`))
-    const keys = Object.keys(route.config).filter(key => !NOT_COPIED.has(key) && !Object.hasOwn(other?.config ?? {}, key))
+    const keys = Object.keys(route.config).filter(key => !NO_GUARD.has(key) && !Object.hasOwn(other?.config ?? {}, key))
     return [...hooks, ...keys.map(key => `config.${key}`)]
   }
 
@@ -38,7 +38,7 @@ export class Guards {
     return this.#internals.get(instance, 'hooks')[name] as Hook[]
   }
 
-  /** Fastify has bound the hooks of the route itself: of those only the name is left. */
+  /** Fastify binds the hooks of a route, so they can be compared by name only. */
   #ownNames (name: typeof HOOKS[number], context: RouteContext): string[] {
     const hooks = (context as unknown as Record<string, Hook[] | null>)[name] ?? []
     return hooks.slice(this.#inherited(name, instanceOf(context)).length).map(nameOf)

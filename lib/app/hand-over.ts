@@ -6,11 +6,11 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 import type { Upgrades } from './upgrades.ts'
 
-/** Hands requests that the app received over to other routes than it found for them. */
+/** Hands requests of the app over to other routes. */
 export class HandOver {
   readonly #internals: Internals
   readonly #upgrades: Upgrades
-  /** The contexts of the app's routes with the end of the request taken off; as many as the app has routes. */
+  /** Copies of the app's route contexts without completion hooks and log line; at most one per route. */
   readonly #muted = new WeakMap<RouteContext, RouteContext>()
 
   constructor (internals: Internals, upgrades: Upgrades) {
@@ -18,21 +18,21 @@ export class HandOver {
     this.#upgrades = upgrades
   }
 
-  /** Gives the raw request and reply to the route. Its request goes through the app's hooks there, and not here. */
+  /** Passes the raw request and reply to the route. The app's remaining hooks run there, not here. */
   run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
     this.take(request, reply)
     if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
     enterRoute(route, request.raw, reply.raw, request.log, tenantId)
   }
 
-  /** Ends what the app does with the request. */
+  /** Stops the app's own handling of the request. */
   take (request: FastifyRequest, reply: FastifyReply): void {
     setAppReply(request.raw, reply)
     this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
     reply.hijack()
   }
 
-  /** Without the onResponse hooks and the "request completed" line: both are the inner reply's. */
+  /** Removes the onResponse hooks and the "request completed" line: the route that answers has its own. */
   #mute (context: RouteContext): RouteContext {
     const known = this.#muted.get(context)
     if (known !== undefined) return known
@@ -42,5 +42,5 @@ export class HandOver {
   }
 }
 
-/** An onResponse hook that never calls on: Fastify writes its line when the last hook has. */
+/** An onResponse hook that never calls `done`: Fastify writes its log line after the last hook. */
 function endHere (): void {}

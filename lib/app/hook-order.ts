@@ -6,33 +6,33 @@ import type { LogController } from './log-controller.ts'
 export interface PluginHooks {
   identify: OnRequestHook
   refuse: OnRequestHook
-  /** Goes on with a request that was identified when it had another URL. */
+  /** Goes on with a request that was identified under another URL. */
   resume: OnRequestHook
 }
 
-/** Where the plugin's hooks stand among the app's, and what comes of it: the option `order`. */
+/** The place of the plugin's hooks among the app's hooks: the option `order`. */
 export interface HookOrder {
-  /** What tenants log their requests with. */
+  /** Writes the log lines of tenants' requests. */
   readonly tenantLogController: LogController
 
-  /** What goes on with a request at another of the app's routes. */
+  /** The onRequest hook that goes on with a request at another route of the app. */
   readonly resume: OnRequestHook
 
-  /** Whether identification comes before all else, for every request of the app. */
+  /** Whether identification is the first hook of every request of the app. */
   readonly isFirst: boolean
 
   /** Adds the hooks to the app. */
   addHooks (): void
 
-  /** The app's onRequest hooks that find the tenant of a request, and those that run before them. */
+  /** Returns the app's onRequest hooks up to the one that finds the tenant. */
   finding (): OnRequestHook[]
 
-  /** The app's onRequest hooks, of which this is left to run in a tenant's routes. */
+  /** Returns the app's onRequest hooks that still have to run in a tenant's routes. */
   tenantOnRequest (): OnRequestHook[]
 
-  /** Writes the "incoming request" line of a request that stays with the app, unless it has been written. */
+  /** Writes the "incoming request" line of a request that stays with the app, unless Fastify has written it. */
   logIncoming (request: FastifyRequest, reply: FastifyReply): void
 
-  /** To be called before the app hands a request over to a route of its own, where it writes its "incoming request" line no more. */
+  /** Call this before the app hands a request over to one of its own routes, which must not write a second "incoming request" line. */
   openReroute (): void
 }

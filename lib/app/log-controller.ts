@@ -2,15 +2,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { getAppReply } from './app-reply.ts'
 import { responded } from '../leases/responding.ts'
 
-/** What Fastify writes its own lines with. */
+/** Writes Fastify's own log lines. */
 export type LogController = Record<string, unknown>
 
 type Method = (...parameters: unknown[]) => unknown
 type IncomingRequest = (request: FastifyRequest, reply: FastifyReply) => void
 
 /**
- * The same controller with another answer to `incomingRequest`. Every method stays bound to the controller itself, which may be
- * of a class of the user's with private fields.
+ * Returns the same controller with another `incomingRequest`. Every method stays bound to the controller itself, whose class may be the
+ * user's and have private fields.
  */
 export function withIncomingRequest (controller: LogController, incomingRequest: IncomingRequest): LogController {
   const changed: LogController = Object.create(controller)
@@ -24,14 +24,14 @@ export function writeIncoming (controller: LogController, request: FastifyReques
   (controller.incomingRequest as Method).call(controller, request, reply)
 }
 
-/** A controller that writes no second line for what the app has handed over. */
+/** Returns a controller that writes no second line for handed-over requests. */
 export function unlessHandedOver (controller: LogController): LogController {
   return withIncomingRequest(controller, (request, reply) => {
     if (getAppReply(request.raw) === undefined) writeIncoming(controller, request, reply)
   })
 }
 
-/** A controller whose "request completed" line tells that the last onResponse hook is through. */
+/** Returns a controller that reports the end of the last onResponse hook when it writes the "request completed" line. */
 export function withCompletion (controller: LogController): LogController {
   const changed = withIncomingRequest(controller, (request, reply) => writeIncoming(controller, request, reply))
   changed.requestCompleted = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {

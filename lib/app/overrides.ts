@@ -6,15 +6,15 @@ import { meet } from './route-url.ts'
 import { isWildcard } from '../fastify/router.ts'
 import type { RouteContext } from '../fastify/shapes.ts'
 
-/** How many of a tenant's routes a line names. */
+/** How many of a tenant's routes one log line names. */
 const MAX_NAMES = 10
 
-/** Tells where routes of a tenant and of the app meet: what the tenant's leave behind, and which of them are not reached. */
+/** Warns where a tenant's routes override routes of the app, and leave guards behind or are never reached. */
 export class Overrides {
   readonly #guards: Guards
   readonly #routes: readonly RouteContext[]
 
-  /** To be made when all routes of the app are known. */
+  /** Make this when all routes of the app are known. */
   constructor (routes: readonly RouteContext[], guards: Guards) {
     this.#guards = guards
     const known = new Map(routes.filter(({ config }) => config.url !== undefined).map(route => [nameOf(route.config), route]))
@@ -23,7 +23,7 @@ export class Overrides {
     this.#routes = [...known.values()].filter(route => this.#matters(route))
   }
 
-  /** Warns in the tenant's log, in one line for each route of the app. To be called when the tenant is loaded. */
+  /** Writes one line for each route of the app to the tenant's log. Call this when the tenant is loaded. */
   warn (routes: ReadonlySet<RouteContext>, log: FastifyBaseLogger): void {
     for (const route of this.#routes) {
       const met = [...routes].filter(own => shareMethod(own, route) && meet(own.config.url as string, route.config.url as string))
@@ -40,13 +40,13 @@ export class Overrides {
 
   #warnOfHidden ({ config }: RouteContext, met: readonly RouteContext[], log: FastifyBaseLogger): void {
     const hidden = met.filter(own => !isPreceded(config, own.config.url))
-    if (hidden.length > 0) log.warn({ route: nameOf(config), hides: namesOf(hidden) }, 'a route of the app is not overridden: it answers, and the routes of the tenant do not')
+    if (hidden.length > 0) log.warn({ route: nameOf(config), hides: namesOf(hidden) }, 'a route of the app cannot be overridden: it answers instead of the routes of the tenant')
   }
 
   #warnOfLeft (route: RouteContext, met: readonly RouteContext[], log: FastifyBaseLogger): void {
     const overriding = met.filter(own => this.#guards.of(route, own).length > 0)
     const leaves = new Set(overriding.flatMap(own => this.#guards.of(route, own)))
-    if (leaves.size > 0) log.warn({ route: nameOf(route.config), overriddenBy: namesOf(overriding), leaves: [...leaves] }, 'a route of the tenant overrides a route of the app, and runs without hooks or config of that')
+    if (leaves.size > 0) log.warn({ route: nameOf(route.config), overriddenBy: namesOf(overriding), leaves: [...leaves] }, 'a route of the tenant overrides a route of the app, and runs without some of its hooks or config')
   }
 }
 

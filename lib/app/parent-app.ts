@@ -37,38 +37,38 @@ import type { LogController } from './log-controller.ts'
 
 const ORDERS = { first: FirstOrder, registered: RegisteredOrder }
 
-/** The app that the plugin was registered in: what all tenants are grafted on, and where their requests come from. */
+/** The app that the plugin was registered in. All tenants are grafted on it, and it receives their requests. */
 export class ParentApp implements ScopeParent {
   readonly app: FastifyInstance
   readonly internals: Internals
   readonly router: Router
-  /** Fastify makes no loggers for requests where the app has none. */
+  /** Whether the app writes a log: Fastify makes no loggers for requests if it does not. */
   readonly hasLogger: boolean
   readonly upgrades: Upgrades
   readonly offers: ServerOffers
   readonly serverPrototype: object
-  /** What makes the ids of tenants' requests. */
+  /** Makes the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']
-  /** Known when all plugins of the app have loaded. */
+  /** Set when all plugins of the app have loaded. */
   schemaControllers!: SchemaControllers
   tenantRequests!: TenantRequests
   routes!: AppRoutes
   readonly routerAnswers: RouterAnswers
   readonly preflights: Preflights
-  /** Known when the hooks have been added. */
+  /** Set when the hooks have been added. */
   choice!: RouteChoice
   readonly #handOver: HandOver
-  /** Known when the hooks have been added. */
+  /** Set when the hooks have been added. */
   #order!: HookOrder
   #hooks!: PluginHooks
 
-  /** @throws FST_TENANT_FASTIFY_UNSUPPORTED when this Fastify lacks what tenants build on */
+  /** @throws {FST_TENANT_FASTIFY_UNSUPPORTED} when this Fastify lacks something that tenants build on */
   constructor (app: FastifyInstance) {
     const internals = new Internals(app)
     this.app = app
     this.internals = internals
     this.router = routerOf(app, internals)
-    // Where there is no logger each instance gets another object, of the same functions.
+    // Without a logger, each instance has its own log object with the same functions.
     this.hasLogger = app.log.info !== createQuietly(() => Fastify()).log.info
     this.upgrades = new Upgrades(app)
     this.genReqId = withAppRequestId(raw => internals.get(app, 'genReqId')(raw))
@@ -100,17 +100,17 @@ export class ParentApp implements ScopeParent {
     })
   }
 
-  /** What tenants log their requests with. */
+  /** Writes the log lines of tenants' requests. */
   get logController (): LogController {
     return this.#order.tenantLogController
   }
 
-  /** Whether the plugin's hook comes before all else, for every request of the app. */
+  /** Whether the identify hook is the first hook of every request of the app. */
   get isFirst (): boolean {
     return this.#order.isFirst
   }
 
-  /** A request that has not been routed: all that can be read of it is its head. */
+  /** Returns a request that has not been routed: only its head can be read. */
   requestOf (raw: IncomingMessage): FastifyRequest {
     return new (this.internals.get(this.app, 'Request'))(undefined, undefined, raw) as FastifyRequest
   }
@@ -120,33 +120,33 @@ export class ParentApp implements ScopeParent {
     return whenReady(this.app, this.internals)
   }
 
-  /** An empty scope for one generation of a tenant. */
+  /** Makes an empty scope for one generation of a tenant. */
   createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
     this.#settle()
     return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
   }
 
-  /** The `config` of the route that the app found. */
+  /** Returns the `config` of the request's current route. */
   configOf (request: FastifyRequest): FastifyContextConfig {
     return this.internals.contextOf(request).config
   }
 
-  /** The `config` of every route whose requests are identified. To be called when all routes are known. */
+  /** Returns the `config` of every route whose requests are identified. Call this when all routes are known. */
   routeConfigs (): FastifyContextConfig[] {
     return this.#contexts().map(({ config }) => config)
   }
 
-  /** Writes the "incoming request" line of a request that stays with the app, where it was held back until the tenant is known. */
+  /** Writes the "incoming request" line of a request that stays with the app, if it was held back until the tenant is known. */
   logIncoming (request: FastifyRequest, reply: FastifyReply): void {
     this.#order.logIncoming(request, reply)
   }
 
-  /** Gives the raw request and reply to a route; the request that the app made for them goes no further. */
+  /** Passes the raw request and reply to a route. The app's own request goes no further. */
   handOver (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
     this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route, tenantId)
   }
 
-  /** Takes what tenants share from an app that is whole: at the latest when it is ready, earlier where an onReady hook of its own loads a tenant. */
+  /** Creates the state that all tenants share: once, when the app is ready, or earlier if an onReady hook loads a tenant. */
   #settle (): void {
     this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
     this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
@@ -157,7 +157,7 @@ export class ParentApp implements ScopeParent {
     return new AppRoutes(this.router, this.#contexts(), new Guards(this.app, this.internals))
   }
 
-  /** The routes that run the plugin's hooks. */
+  /** Returns the routes that run the plugin's hooks. */
   #contexts (): RouteContext[] {
     return contextsWith(this.#hooks.identify, [this.router, this.internals.get(this.app, 'fourOhFour').router], this.internals)
   }

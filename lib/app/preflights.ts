@@ -5,8 +5,8 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 /**
- * Routes as a preflight meets them that lacks a proof of its tenant. Their hooks run, those of @fastify/cors say, and answer it.
- * Their handlers refuse it: a forged preflight would reach one that is there for all methods.
+ * Routes for a preflight without proof of its tenant. Their hooks run and may answer it, those of @fastify/cors for example. Their
+ * handlers refuse it: a forged preflight could otherwise reach a handler for all methods.
  */
 export class Preflights {
   readonly #app: FastifyInstance
@@ -18,14 +18,14 @@ export class Preflights {
     this.#internals = internals
   }
 
-  /** The way into a route with its handler barred. */
+  /** Returns the route with its handler barred. */
   barred (route: RouteMatch): RouteMatch {
-    // The tenant's router would have to be asked once more.
+    // Only the tenant's router could tell the route, and it has no context to bar.
     if (route.store === null) return { ...route, handler: (_raw, rawReply) => { rawReply.writeHead(400).end() } }
     return { ...route, store: this.#contextOf(route.store) }
   }
 
-  /** Bars the handler of the route that a request is at. */
+  /** Bars the handler of the request's current route. */
   bar (request: FastifyRequest): void {
     this.#internals.set(request, 'routeContext', this.#contextOf(this.#internals.contextOf(request)))
   }
@@ -37,7 +37,7 @@ export class Preflights {
     return made
   }
 
-  /** A route of the app for OPTIONS alone is there to answer preflights. */
+  /** A route of the app for OPTIONS only exists to answer preflights. */
   #isForOptions (context: RouteContext): boolean {
     if (context.config.method !== 'OPTIONS') return false
     return this.#internals.get(instanceOf(context), 'fourOhFour') === this.#internals.get(this.#app, 'fourOhFour')

@@ -8,8 +8,8 @@ import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
 /**
- * `order: 'registered'`. A request is identified, and refused, where the plugin was registered. What earlier hooks left on the app's
- * request is carried over to the tenant's, and they do not run again there.
+ * `order: 'registered'`. Identification and refusals run where the plugin was registered. The tenant's request shares the state that
+ * earlier hooks left on the app's request, and those hooks do not run again.
  */
 export class RegisteredOrder implements HookOrder {
   readonly tenantLogController: LogController
@@ -18,17 +18,17 @@ export class RegisteredOrder implements HookOrder {
   readonly #app: FastifyInstance
   readonly #internals: Internals
   readonly #hooks: PluginHooks
-  readonly #carry: OnRequestHook
+  readonly #shareState: OnRequestHook
   readonly #logController: LogController
 
   constructor (app: FastifyInstance, internals: Internals, hooks: PluginHooks) {
     this.#app = app
     this.#internals = internals
     this.#hooks = hooks
-    this.#carry = shareRequestState(app, internals)
+    this.#shareState = shareRequestState(app, internals)
     this.#logController = internals.get(app, 'logController')
     this.tenantLogController = withCompletion(unlessHandedOver(this.#logController))
-    this.resume = inTurn(this.#carry, hooks.resume)
+    this.resume = inTurn(this.#shareState, hooks.resume)
   }
 
   addHooks (): void {
@@ -43,10 +43,10 @@ export class RegisteredOrder implements HookOrder {
 
   tenantOnRequest (): OnRequestHook[] {
     const { onRequest } = this.#internals.get(this.#app, 'hooks')
-    return [this.#carry, ...withoutRepeats(onRequest, this.#hooks.identify)]
+    return [this.#shareState, ...withoutRepeats(onRequest, this.#hooks.identify)]
   }
 
-  /** Fastify wrote the line when the request came. */
+  /** Nothing to do: Fastify wrote the line when the request arrived. */
   logIncoming (): void {}
 
   openReroute (): void {
@@ -54,7 +54,7 @@ export class RegisteredOrder implements HookOrder {
   }
 }
 
-/** Runs a hook that never fails, and then another. */
+/** Runs a hook that never fails, then another. */
 function inTurn (first: OnRequestHook, second: OnRequestHook): OnRequestHook {
   return function (request, reply, done) {
     first(request, reply, () => second(request, reply, done))

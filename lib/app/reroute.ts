@@ -7,50 +7,47 @@ import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 
-/**
- * Routes of the app as a request meets them that the app has seen already, at the URL it had before the tenant's part was taken
- * off. What ran for it then does not run again.
- */
+/** Finds the app's route for a request whose URL was rewritten. Hooks that ran for the original URL do not run again. */
 export class Reroute {
-  readonly #host: ParentApp
+  readonly #parent: ParentApp
   readonly #order: HookOrder
   readonly #identify: PluginHooks['identify']
-  /** As many as the app has routes. */
+  /** Copies of the app's route contexts with the remaining hooks; at most one per route. */
   readonly #contexts = new WeakMap<RouteContext, RouteContext>()
-  #open = false
+  #started = false
 
-  constructor (host: ParentApp, order: HookOrder, { identify }: PluginHooks) {
-    this.#host = host
+  constructor (parent: ParentApp, order: HookOrder, { identify }: PluginHooks) {
+    this.#parent = parent
     this.#order = order
     this.#identify = identify
   }
 
-  /** Makes `url` what routes see; `request.originalUrl` keeps the whole. Returns a function that takes this back. */
+  /** Makes routes see `url`; `request.originalUrl` keeps the original. Returns a function that undoes this. */
   rewrite (request: FastifyRequest, url: string): () => void {
     const raw: Rewritten = request.raw
     const { url: before, originalUrl } = raw
     raw.originalUrl ??= raw.url
     raw.url = url
-    if (!this.#open) this.#start()
+    if (!this.#started) this.#start()
     return () => Object.assign(raw, { url: before, originalUrl })
   }
 
   /**
-   * The app's route at the rewritten URL. A route is there only for the identification that it says, or that it leaves to the app:
-   * a URL would do otherwise where the route asks for a token.
-   * @param identify what the tenant was named by: the `identify` of a route, or `undefined` for the app's
+   * Returns the app's route at the rewritten URL. A route with its own `identify` is skipped unless that strategy identified the request.
+   * Otherwise a URL could reach a route that requires a token.
+   * @param identify the `identify` of the route that named the tenant; `undefined` for the app's strategy
    */
   routeFor (request: FastifyRequest, identify: FastifyContextConfig['identify']): RouteMatch | null {
-    const found = findRoute(this.#host.router, request.raw)
+    const found = findRoute(this.#parent.router, request.raw)
     if (found === null || found.store === null) return found
     if (found.store.config.identify !== identify) return null
     return { ...found, store: this.#contextOf(found.store) }
   }
 
-  /** From the first one on the app hands requests over to routes of its own: they keep their id and their one "incoming request" line. */
+  /** From the first rewrite on, the app hands requests over to its own routes. They keep their id and their single "incoming request" line. */
   #start (): void {
-    const { app, internals } = this.#host
-    this.#open = true
+    const { app, internals } = this.#parent
+    this.#started = true
     internals.set(app, 'genReqId', withAppRequestId(internals.get(app, 'genReqId')))
     this.#order.openReroute()
   }
@@ -62,7 +59,7 @@ export class Reroute {
   }
 
   #make (context: RouteContext): RouteContext {
-    const { onRequest } = this.#host.internals.get(context.server, 'hooks')
+    const { onRequest } = this.#parent.internals.get(context.server, 'hooks')
     const left = context.onRequest?.slice(onRequest.indexOf(this.#identify) + 1) ?? []
     return Object.assign(Object.create(context), { onRequest: [this.#order.resume, ...left] })
   }

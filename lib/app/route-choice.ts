@@ -6,7 +6,7 @@ import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Reroute } from './reroute.ts'
 import type { Scope } from '../scope/scope.ts'
 
-/** Who answers a request that the app has routed: a route of its tenant, or a route of the app. */
+/** Chooses who answers a request that the app has routed: a route of its tenant, or a route of the app. */
 export class RouteChoice {
   readonly #internals: Internals
   readonly #reroute: Reroute
@@ -17,8 +17,8 @@ export class RouteChoice {
   }
 
   /**
-   * The route that a request is to be handed over to; `null` when the app's own route, the one it is at, answers.
-   * @param url what routes are to see as the URL; `request.originalUrl` keeps the whole
+   * Returns the route to hand a request over to; `null` if its current route of the app answers.
+   * @param url the URL that routes see; `request.originalUrl` keeps the original
    */
   routeFor (scope: Scope, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
@@ -29,13 +29,13 @@ export class RouteChoice {
     return keeps ? appRoute : this.#firstOf(scope, request, appRoute)
   }
 
-  /** Whether a more exact route may come before the app's route that a request is at, which says itself what names its tenant. */
+  /** Whether a more exact route may come before the request's current route, which has a strategy of its own. */
   mayBePreceded (request: FastifyRequest): boolean {
     const { url, override } = this.#internals.contextOf(request).config
     return override !== false && isVariable(url as string)
   }
 
-  /** That route, for the tenant that the app's identification names; `null` when there is none. `url` as for `routeFor`. */
+  /** Returns that more exact route of the tenant that the app's identification names; `null` if there is none. `url` is the same as for `routeFor`. */
   async precedingRouteFor (scope: Scope, request: FastifyRequest, url: string | undefined): Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
     const isHere = url === undefined || url === request.raw.url
@@ -46,7 +46,7 @@ export class RouteChoice {
     return null
   }
 
-  /** The tenant's route, or else the app's at the rewritten URL. */
+  /** Returns the tenant's route, else the app's route at the rewritten URL. */
   #firstOf (scope: Scope, request: FastifyRequest, appRoute: RouteMatch | null): RouteMatch | null | Promise<RouteMatch | null> {
     if (appRoute?.store?.config.override === false) return appRoute
     const route = scope.routeFor(request, appRoute?.store ?? null)

@@ -1,16 +1,16 @@
-/** What begins a parameter or a wildcard in the URL of a route, or an encoded character. */
+/** The start of a parameter, a wildcard or an encoded character in a route's URL. */
 const VARIABLE = /[:*%]/
-/** More than the index of anything in a segment. */
+/** More than any index in a segment. */
 const ALL_TEXT = Number.MAX_SAFE_INTEGER
 
-/** Whether two routes may take the same URL, however the app's router reads case and slashes. Compares what comes before the first parameter, and says yes where it is not sure. */
+/** Whether two routes may match the same URL, whatever the router's options for case and slashes. Compares the text before the first parameter, and returns `true` in doubt. */
 export function mayOverlap (one: string, other: string): boolean {
   const [a, b] = [fixedPart(one), fixedPart(other)]
   if (!VARIABLE.test(one) && !VARIABLE.test(other)) return a === b
   return a.startsWith(b) || b.startsWith(a)
 }
 
-/** Whether two routes take the same URL, segment by segment. Unlike `mayOverlap` it may miss a pair that meets in the middle of a segment. */
+/** Whether two routes match the same URL, segment by segment. Unlike `mayOverlap`, it may miss a pair that differs in the middle of a segment. */
 export function meet (one: string, other: string): boolean {
   const [a, b] = [segmentsOf(one), segmentsOf(other)]
   for (let at = 0; at < a.length || at < b.length; at++) {
@@ -22,7 +22,7 @@ export function meet (one: string, other: string): boolean {
   return true
 }
 
-/** Whether a route says more exactly than another what it takes: text where the other has a parameter or a wildcard, or a parameter where it has a wildcard. */
+/** Whether one route is more exact than another: text where the other has a parameter or a wildcard, or a parameter where the other has a wildcard. */
 export function isMoreExact (url: string, than: string): boolean {
   const others = segmentsOf(than)
   for (const [at, segment] of segmentsOf(url).entries()) {
@@ -32,12 +32,12 @@ export function isMoreExact (url: string, than: string): boolean {
   return false
 }
 
-/** Whether a more exact route is possible. */
+/** Whether a route has a parameter or a wildcard. */
 export function isVariable (url: string): boolean {
   return url.includes(':') || url.includes('*')
 }
 
-/** How much text a segment begins with. A wildcard is less than a parameter. */
+/** Returns the length of the text at the start of a segment. A wildcard counts less than a parameter. */
 function exactness (segment: string): number {
   const at = segment.search(/[:*]/)
   if (at === -1) return ALL_TEXT

@@ -7,21 +7,21 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Upgrades } from './upgrades.ts'
 
-/** A request of a tenant, and what is to become of it. */
+/** A request of a tenant that is offered to listeners. */
 export interface Offer {
-  /** The tenant's. */
+  /** The tenant's server. */
   server: TenantServer
-  /** The route that would answer; `null` when it is the app's, the one that the request is at. */
+  /** The route that would answer; `null` if it is the request's current route of the app. */
   route: RouteMatch | null
   request: FastifyRequest
   reply: FastifyReply
-  /** Called when a listener has kept the request to itself. */
+  /** Called when a listener keeps the request. */
   onKept: () => void
   /** Called when no listener keeps the request. */
   goOn: (error?: unknown) => void
 }
 
-/** Offers what came for a tenant to the listeners on the tenant's server, which on any server come before the routes. */
+/** Offers requests and upgrades of a tenant to the listeners on the tenant's server. On every server, listeners come before routes. */
 export class ServerOffers {
   readonly #internals: Internals
   readonly #upgrades: Upgrades
@@ -33,7 +33,7 @@ export class ServerOffers {
     this.#handOver = handOver
   }
 
-  /** Whether there is anything to offer. Listeners are protected by the app's identification, and not by one that a route has for itself. */
+  /** Whether there is anything to offer. Only the app's identification reaches listeners, never a route's own strategy. */
   concern (server: TenantServer, request: FastifyRequest): boolean {
     if (!server.intercepts && !this.#upgrades.has(request.raw)) return false
     return this.#internals.contextOf(request).config.identify === undefined
@@ -47,7 +47,7 @@ export class ServerOffers {
   #offerUpgrade ({ server, route, request, reply, goOn }: Offer): void {
     const context = route?.store ?? this.#internals.contextOf(request)
     const isTenants = instanceOf(context).server as unknown === server
-    // The app's own routes come before the tenant's listeners, its wildcards and its 404 handler after them.
+    // The app's routes come before the tenant's listeners; the app's wildcards and 404 handler come after them.
     const isAppsOwn = context.config.url !== undefined && !isWildcard(context)
     if (isTenants || isAppsOwn || server.listenerCount('upgrade') === 0) return goOn()
     this.#handOver.take(request, reply)
@@ -62,7 +62,7 @@ export class ServerOffers {
     })
     if (isPassed) return
     isKept = true
-    // As after `hijack()`, which could not be taken back: a listener may still pass the request on.
+    // Do not use `hijack()`, which cannot be undone: a listener may still pass the request on.
     Object.defineProperty(reply, 'sent', { configurable: true, value: true })
     onKept()
   }

@@ -4,8 +4,8 @@ import type { Internals } from '../fastify/internals.ts'
 import type { OnRequestHook } from '../fastify/shapes.ts'
 
 /**
- * An onRequest hook that shows a tenant's request and reply what earlier hooks left on those of the app. Keys are shared by
- * accessors, both ways: @fastify/session keeps the request it saw first, so a copy would part from it.
+ * Returns an onRequest hook that shares the properties that earlier hooks set on the app's request and reply with those of the tenant.
+ * Accessors share them both ways: @fastify/session keeps the first request, so a copy would diverge from it.
  */
 export function shareRequestState (app: FastifyInstance, internals: Internals): OnRequestHook {
   const requestKeys = new Set(Reflect.ownKeys(new (internals.get(app, 'Request'))()))
@@ -14,17 +14,17 @@ export function shareRequestState (app: FastifyInstance, internals: Internals): 
   for (const decorated of internals.get(app, 'Reply').props) replyKeys.delete(decorated.key)
   requestKeys.add('tenant').add('tenantId')
 
-  return function carry (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-    const outer = getAppReply(request.raw)
-    if (outer === undefined) return done()
-    share(outer.request, request, requestKeys)
-    share(outer, reply, replyKeys)
-    reply.headers(outer.getHeaders())
+  return function share (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    const appReply = getAppReply(request.raw)
+    if (appReply === undefined) return done()
+    shareKeys(appReply.request, request, requestKeys)
+    shareKeys(appReply, reply, replyKeys)
+    reply.headers(appReply.getHeaders())
     done()
   }
 }
 
-function share (from: object, to: object, except: ReadonlySet<string | symbol>): void {
+function shareKeys (from: object, to: object, except: ReadonlySet<string | symbol>): void {
   for (const key of Reflect.ownKeys(from)) {
     if (except.has(key)) continue
     Object.defineProperty(to, key, {

@@ -4,13 +4,13 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 /**
- * Below the app's root Fastify runs none of a child's hooks for URLs that no route has, so a tenant's own routes would never be
- * reached: what answers such URLs there is put behind the child's hooks. To be called when all routes are known.
+ * Makes the hooks of a child app run for unknown URLs below its prefix. Fastify itself runs only the root's hooks there, so a tenant's
+ * own routes would never be reached. Call this when all routes are known.
  */
 export function answerUnknownUrls (app: FastifyInstance, internals: Internals): void {
   const { router } = internals.get(app, 'fourOhFour')
   const wildcard = app.prefix.endsWith('/') ? `${app.prefix}*` : `${app.prefix}/*`
-  // There is always one: Fastify sets a handler at the app's root itself.
+  // There always is one: Fastify sets a 404 handler at the root.
   const { store, handler } = router.find('GET', wildcard, undefined) as RouteMatch
   const context = store as RouteContext
   if (app === context.server || Object.prototype.isPrototypeOf.call(app, context.server)) return
@@ -25,7 +25,7 @@ export function answerUnknownUrls (app: FastifyInstance, internals: Internals): 
   router.all(app.prefix, handler, below)
 }
 
-/** What of a 404 context makes its handler one of `app`: the hooks that only the handler has come after the app's. */
+/** The 404-context properties that attach the handler to `app`. The handler's own hooks run after the app's. */
 function contextWithin (app: FastifyInstance, context: RouteContext, internals: Internals): object {
   const hooks = internals.get(app, 'hooks')
   const outerHooks = internals.get(context.server, 'hooks')

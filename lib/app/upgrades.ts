@@ -6,15 +6,15 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { afterResponses, responseOf } from './after-responses.ts'
 import type { TenantServer } from '../scope/tenant-server.ts'
 
-/** A connection that a client wants to take out of HTTP. */
+/** A connection that a client asks to switch to another protocol. */
 interface Upgrade {
   socket: Socket
   head: Buffer
 }
 
 /**
- * Brings upgrades to tenants that listen for them on their own server, as @fastify/websocket does. Nothing is done before
- * a tenant does: a server that listens for upgrades takes every request that asks for one out of HTTP, `h2c` too.
+ * Brings upgrades to tenants that listen for them on their own server, like @fastify/websocket. It starts to listen only when a
+ * tenant does: Node passes every upgrade request, `h2c` too, to the upgrade listeners of a server that has any.
  */
 export class Upgrades {
   readonly #app: FastifyInstance
@@ -25,20 +25,20 @@ export class Upgrades {
     this.#app = app
   }
 
-  /** Starts listening on the app's server, which ends with it. */
+  /** Starts listening on the app's server. The listener lives as long as that server. */
   listen (): void {
     if (this.#listening) return
     this.#listening = true
-    // First, so that the upgrade is known when a plugin of the app routes it.
+    // This listener comes first: the upgrade must be known when a plugin of the app routes it.
     this.#app.server.prependListener('upgrade', this.#onUpgrade)
   }
 
-  /** Whether this request asks for an upgrade that no tenant has yet. */
+  /** Whether this request asks for an upgrade that no tenant has taken. */
   has (raw: IncomingMessage): boolean {
     return this.#listening && this.#pending.has(raw)
   }
 
-  /** Passes an upgrade that the app routed on to the tenant's server; `false` when it is not one, or the tenant does not listen. */
+  /** Passes an upgrade that the app routed to the tenant's server. Returns `false` if the request is not an upgrade, or the tenant does not listen. */
   passOn (server: FastifyInstance['server'], reply: FastifyReply): boolean {
     if (!this.#listening || server === this.#app.server) return false
     const { raw } = reply.request
@@ -46,16 +46,16 @@ export class Upgrades {
     if (upgrade === undefined || server.listenerCount('upgrade') === 0) return false
     this.#pending.delete(raw)
     const { socket, head } = upgrade
-    // Where other listeners of the app may have the socket, the response has none.
+    // The response has no socket if other listeners of the app may use it.
     if (reply.raw.socket !== null) reply.raw.detachSocket(socket)
-    // A close by force ends the response, which has no socket any more.
+    // A forced drain destroys the response, which no longer has a socket.
     reply.raw.destroy = () => {
       socket.destroy()
       return reply.raw
     }
-    // No handler runs for the app's response.
+    // No handler will run for the app's response.
     leaseOf(reply.raw)?.noteHandler(reply, undefined)
-    // What is open is told by the app's response, which has no socket any more.
+    // The lease ends with the app's response, which no longer has a socket to close it.
     socket.once('close', () => reply.raw.emit('close'))
     if (!(server as unknown as TenantServer).tell('upgrade', raw, socket, head)) socket.destroy()
     return true
@@ -69,9 +69,9 @@ export class Upgrades {
     }
     const { bytesWritten } = socket
     process.nextTick(() => {
-      // A plugin of the app has routed it, and answers where no tenant does; or has answered without routing.
+      // A plugin of the app has routed the upgrade, or has answered it without routing.
       if (!this.has(raw) || responseOf(socket)?.req === raw || socket.bytesWritten !== bytesWritten) return
-      // Others may have the socket, so the response has none: what the app answers is not sent, and a tenant may take the upgrade.
+      // Other listeners may use the socket, so the response gets none: a tenant may take the upgrade, and the app's answer is not sent.
       afterResponses(socket, () => this.#route(raw, new ServerResponse(raw)))
     })
   }
@@ -79,9 +79,9 @@ export class Upgrades {
   #answer (raw: IncomingMessage, socket: Socket): void {
     const rawReply = new ServerResponse(raw)
     rawReply.assignSocket(socket)
-    // Node has begun to wait for another request, where one was pipelined before.
+    // Node has set the keep-alive timeout if an earlier request was pipelined.
     socket.setTimeout(this.#app.server.timeout)
-    // Nobody reads the socket any more: an answer that is not an upgrade is the last.
+    // Nobody reads the socket any more, so an answer that is not an upgrade is the last one.
     rawReply.once('finish', () => socket.destroySoon())
     this.#route(raw, rawReply)
   }

@@ -4,12 +4,12 @@ const kId = Symbol('fastify-multitenant.id')
 
 interface Noted { [kId]?: string }
 
-/** Notes the tenant that a request named before it was routed, so that the hook need not ask once more. */
+/** Remembers the tenant that a request named before it was routed, so that the identify hook does not ask the strategy again. */
 export function setEarlyTenantId (raw: IncomingMessage, id: string): void {
   (raw as Noted)[kId] = id
 }
 
-/** The id that was noted. */
+/** Returns the id that was remembered. */
 export function earlyTenantId (raw: IncomingMessage): string | undefined {
   return (raw as Noted)[kId]
 }

@@ -3,6 +3,7 @@ import { setEarlyTenantId } from './early-tenant-id.ts'
 import { enterRoute } from '../fastify/enter-route.ts'
 import { offerRequests } from '../app/request-listener.ts'
 import { holdUntilClose } from '../leases/response-lease.ts'
+import { debug } from '../utils/debug.ts'
 import type { Identification } from '../identification/identification.ts'
 import type { ParentApp } from '../app/parent-app.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
@@ -10,8 +11,8 @@ import type { Generation } from '../tenants/generation.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
 /**
- * Brings a request to a route of its tenant without passing through the app, where all that the hook would do comes to this: the
- * tenant is loaded, has a route of its own, and is named by what can be read before routing. All else is left to the hook.
+ * Brings a request to a route of its tenant without passing through the app, if the identify hook would come to the same result: the
+ * head of the request names the tenant, the tenant is loaded, and it has a route that comes first. All other requests are left to the hook.
  */
 export class FastPath {
   readonly #identification: Identification
@@ -24,8 +25,8 @@ export class FastPath {
     this.#parent = parent
   }
 
-  /** To be called when the app is ready. */
-  open (): void {
+  /** Starts to take requests. Call this when the app is ready. */
+  start (): void {
     offerRequests(this.#parent, (raw, rawReply) => this.#take(raw, rawReply))
   }
 
@@ -40,6 +41,7 @@ export class FastPath {
       return false
     }
     if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
+    if (debug.enabled) debug('%s %s: fast path to %s of %s', raw.method, raw.url, route.store?.config.url, id)
     enterRoute(route, raw, rawReply, this.#parent.app.log, id)
     return true
   }
@@ -48,20 +50,20 @@ export class FastPath {
     try {
       return generation.scope.firstRouteFor(raw)
     } catch {
-      // A constraint of the tenant's own, say: here it would end the process. The hook asks once more, and the request fails.
+      // A constraint of the tenant threw, which would end the process here. The hook asks again, and the request fails.
       return null
     }
   }
 
   #identify (raw: IncomingMessage): string | undefined {
     const strategy = this.#identification.strategyFor(undefined)
-    // An OPTIONS request may be a preflight, which may be named a tenant of without proof.
+    // An OPTIONS request may be a preflight, which may name a tenant without proof.
     if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
     try {
       const id = this.#identification.answer(strategy, this.#parent.requestOf(raw))
       return typeof id === 'string' ? id : undefined
     } catch {
-      // The hook asks once more, and refuses the request.
+      // The hook asks again, and refuses the request.
       return undefined
     }
   }

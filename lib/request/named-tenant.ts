@@ -7,7 +7,7 @@ import type { IdCheck } from '../utils/tenant-id.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 import type { TenantAnswer } from '../../types/index.ts'
 
-/** The tenant that a strategy names, as an id that can be looked up. */
+/** Turns the answer of a strategy into an id that can be looked up. */
 export class NamedTenant {
   readonly #identification: Identification
   readonly #registry: TenantRegistry
@@ -19,14 +19,17 @@ export class NamedTenant {
     this.#isId = isId
   }
 
-  /** `null` when the strategy names nobody; a promise of it where the strategy gives one. @throws FST_TENANT_INVALID_ID, and what the strategy throws */
+  /**
+   * Returns `null` if the strategy finds no id, and a promise if the strategy returns one. Throws whatever the strategy throws.
+   * @throws {FST_TENANT_INVALID_ID}
+   */
   idBy (strategy: TenantIdentificationStrategy, request: FastifyRequest): string | null | Promise<string | null> {
     const answer = this.#identification.answer(strategy, request)
-    // A foreign `then` may return nothing, which would be taken for no answer.
+    // Wrap thenables: their `then()` may return undefined, which would be read as "no tenant".
     return isPromiseLike(answer) ? Promise.resolve(answer).then(answer => this.#check(answer)) : this.#check(answer)
   }
 
-  /** The pattern is not asked about the id of a tenant that is loaded. */
+  /** The id of a loaded tenant is valid, so the pattern is skipped. */
   #check (answer: TenantAnswer): string | null {
     if (typeof answer === 'string' && this.#registry.active(answer) !== undefined) return answer
     return checkTenantId(answer, this.#isId)

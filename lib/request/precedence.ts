@@ -11,10 +11,10 @@ import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Holder, Lease } from '../leases/lease.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
-/** The route that answers, and the lease of its tenant. */
+/** A tenant's route that comes first, and the lease of that tenant. */
 export interface Preceding { lease: Lease<Generation>, route: RouteMatch }
 
-/** What says who comes first. */
+/** The objects that decide who comes first. */
 export interface PrecedenceContext {
   identification: Identification
   names: NamedTenant
@@ -22,7 +22,7 @@ export interface PrecedenceContext {
   parent: ParentApp
 }
 
-/** Who comes before a route of the app that says itself what names its tenant: the more exact routes of the tenant that the app's own identification names. */
+/** Finds the tenant's route that comes before an app route with its own strategy: a more exact route of the tenant that the app's identification names. */
 export class Precedence {
   readonly #context: PrecedenceContext
 
@@ -30,7 +30,7 @@ export class Precedence {
     this.#context = context
   }
 
-  /** The id by the app's identification. Whoever is refused there is nobody here, and may still be somebody for the route itself. @throws what a strategy fails with */
+  /** Returns the id that the app's identification finds. A refusal counts as no id: the route's own strategy may still find one. Throws whatever else the strategy throws. */
   async namedBy (appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<string | null> {
     try {
       return earlyTenantId(request.raw) ?? await this.#context.names.idBy(appWide, request)
@@ -41,8 +41,12 @@ export class Precedence {
   }
 
   /**
-   * `null` when the app's route answers: for a tenant that is unknown or suspended too, which has no route.
-   * @throws FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_BUSY, FST_TENANT_OVERLOADED, FST_TENANT_CLOSED
+   * Returns `null` if the app's route answers, also if the tenant is unknown or suspended.
+   * @throws {FST_TENANT_LOAD_FAILED}
+   * @throws {FST_TENANT_LOAD_TIMEOUT}
+   * @throws {FST_TENANT_BUSY}
+   * @throws {FST_TENANT_OVERLOADED}
+   * @throws {FST_TENANT_CLOSED}
    */
   async find (id: string, appWide: TenantIdentificationStrategy, request: FastifyRequest, holder: Holder): Promise<Preceding | null> {
     const lease = await this.#claim(id, holder)
