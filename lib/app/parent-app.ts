@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isExempt } from '../identification/preflight.ts'
@@ -108,11 +107,6 @@ export class ParentApp implements ScopeParent {
   /** Whether the identify hook is the first hook of every request of the app. */
   get isFirst (): boolean {
     return this.#order.isFirst
-  }
-
-  /** Returns a request that has not been routed: only its head can be read. */
-  requestOf (raw: IncomingMessage): FastifyRequest {
-    return new (this.internals.get(this.app, 'Request'))(undefined, undefined, raw) as FastifyRequest
   }
 
   /** Resolves when the whole app is ready. */

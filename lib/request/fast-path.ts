@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setEarlyTenantId } from './early-tenant-id.ts'
 import { enterRoute } from '../fastify/enter-route.ts'
+import { unroutedRequest } from '../fastify/unrouted-request.ts'
 import { offerRequests } from '../app/request-listener.ts'
 import { holdUntilClose } from '../leases/response-lease.ts'
 import { debug } from '../utils/debug.ts'
@@ -56,11 +57,12 @@ export class FastPath {
   }
 
   #identify (raw: IncomingMessage): string | undefined {
+    const { app, internals } = this.#parent
     const strategy = this.#identification.strategyFor(undefined)
     // An OPTIONS request may be a preflight, which may name a tenant without proof.
     if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
     try {
-      const id = this.#identification.answer(strategy, this.#parent.requestOf(raw))
+      const id = this.#identification.answer(strategy, unroutedRequest(raw, app, internals))
       return typeof id === 'string' ? id : undefined
     } catch {
       // The hook asks again, and refuses the request.

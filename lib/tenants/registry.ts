@@ -123,10 +123,7 @@ export class TenantRegistry {
   async close (): Promise<void> {
     this.admission.close()
     this.residency.close()
-    await Promise.all([this.lookups.close(), ...[...this.slots].map(async slot => {
-      await slot.clear()
-      await slot.settled()
-    })])
+    await Promise.all([this.lookups.close(), this.slots.clear()])
     await this.#context.builder.close()
     await this.#context.options.source.close?.()
   }

@@ -55,6 +55,14 @@ export class Slots implements Iterable<Slot> {
     if (slot.vacant && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
   }
 
+  /** Takes all tenants out of service, and waits until they have ended. */
+  async clear (): Promise<void> {
+    await Promise.all([...this].map(async slot => {
+      await slot.clear()
+      await slot.settled()
+    }))
+  }
+
   /** Those that take requests now. */
   generations (): Generation[] {
     return [...this].flatMap(({ current }) => current ?? [])
