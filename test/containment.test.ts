@@ -9,6 +9,9 @@ import type { Outcome } from './fixtures/containment/child.ts'
 
 const CHILD = join(import.meta.dirname, 'fixtures/containment/child.ts')
 
+// Each phase is two processes with many loads in them.
+t.setTimeout(300_000)
+
 type Side = 'tenant' | 'plain'
 type Phase = 'load' | 'request' | 'close' | 'listen'
 
