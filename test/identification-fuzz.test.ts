@@ -128,7 +128,8 @@ t.test('ids', async t => {
       })
       await check(t, 2_000, nastyHost, async host => await source.resolveHost(host) === null)
     }
-    t.strictSame([...paths].sort(), [dir, `${dir}${sep}hosts.json`], 'nothing but these was looked at')
+    const known = [dir, ...['acme', 'globex', 'Initech', 'hosts.json'].map(name => `${dir}${sep}${name}`)]
+    t.strictSame([...paths].filter(path => !known.includes(path as string)), [], 'nothing but these was looked at')
   })
 })
 

@@ -66,7 +66,8 @@ function mustNotBeAsked (): never {
   throw new Error('asked')
 }
 
-function requestWith (parts: object): FastifyRequest {
+function requestWith (given: object): FastifyRequest {
+  const parts = { headers: {}, ...given }
   return parts as FastifyRequest
 }
 

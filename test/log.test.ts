@@ -80,7 +80,7 @@ function messages (lines: readonly Line[]): string[] {
 }
 
 t.test('one line comes in and one completes', async t => {
-  interface Case { what: string, options?: MultitenantOptions, question: Question, status: number, tenantId?: string, between?: string[], routedUrl?: string }
+  interface Case { what: string, options?: MultitenantOptions, question: Question, status: number, tenantId?: string, refusedId?: string, between?: string[], routedUrl?: string }
 
   const cases: Case[] = [
     { what: "a tenant's route", question: { url: '/own', tenant: 'acme' }, status: 200, tenantId: 'acme', between: ['in the handler'] },
@@ -91,9 +91,9 @@ t.test('one line comes in and one completes', async t => {
     { what: "a tenant's 404 handler", question: { url: '/nowhere', tenant: 'globex' }, status: 404, tenantId: 'globex' },
     { what: "reply.callNotFound() to the app's", question: { url: '/missing', tenant: 'acme' }, status: 404, tenantId: 'acme', between: ['Route GET:/missing not found'] },
     { what: "reply.callNotFound() to the tenant's", question: { url: '/missing', tenant: 'globex' }, status: 404, tenantId: 'globex' },
-    { what: 'an unknown tenant', question: { url: '/shared', tenant: 'initech' }, status: 404, between: ["Tenant 'initech' not found"] },
+    { what: 'an unknown tenant', question: { url: '/shared', tenant: 'initech' }, status: 404, refusedId: 'initech', between: ["Tenant 'initech' not found"] },
     { what: 'an id that is none', question: { url: '/shared', tenant: '../etc' }, status: 400, between: ['The tenant id is not valid'] },
-    { what: 'a tenant that does not load', question: { url: '/shared', tenant: 'broken' }, status: 503, between: ["Tenant 'broken' could not be loaded"] },
+    { what: 'a tenant that does not load', question: { url: '/shared', tenant: 'broken' }, status: 503, refusedId: 'broken', between: ["Tenant 'broken' could not be loaded"] },
     { what: 'no tenant where one is required', options: { required: true }, question: { url: '/shared' }, status: 400, between: ['This request needs a tenant'] },
     { what: "the path strategy, in a tenant's route", options: { identify: 'path' }, question: { url: '/acme/own' }, routedUrl: '/own', status: 200, tenantId: 'acme', between: ['in the handler'] },
     { what: 'the path strategy, in a shared route', options: { identify: 'path' }, question: { url: '/acme/shared' }, routedUrl: '/shared', status: 200, tenantId: 'acme', between: ['in the handler'] },
@@ -102,7 +102,7 @@ t.test('one line comes in and one completes', async t => {
     { what: "order: 'registered', in a shared route", options: { order: 'registered' }, question: { url: '/shared', tenant: 'acme' }, status: 200, tenantId: 'acme', between: ['in the handler'] }
   ]
 
-  for (const { what, options, question, routedUrl, status, tenantId, between = [] } of cases) {
+  for (const { what, options, question, routedUrl, status, tenantId, refusedId, between = [] } of cases) {
     for (const temperature of ['cold', 'warm']) {
       t.test(`${what}, ${temperature}`, async t => {
         const { app, send } = await logged(t, options)
@@ -114,7 +114,7 @@ t.test('one line comes in and one completes', async t => {
         t.match(lines[0], { level: INFO, req: { url: routedUrl ?? question.url, method: 'GET' } })
         const last = lines.at(-1)
         t.match(last, { level: INFO, res: { statusCode: status } })
-        t.strictSame([...new Set(lines.slice(1).map(({ tenantId }) => tenantId))], [tenantId], 'the tenant is named once it is known')
+        t.strictSame([...new Set(lines.slice(1).map(({ tenantId }) => tenantId))], [tenantId ?? refusedId], 'the tenant is named once it is known')
       })
     }
   }

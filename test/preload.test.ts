@@ -131,7 +131,7 @@ t.test('a tenant that stands in a long queue to be preloaded is not given up', a
 
 t.test('an app that is closed while it preloads closes', async t => {
   const door = new Door()
-  const app = appWith(t, tenants(2, () => door.pass()), { preload: true, maxLoading: 1 }, { pluginTimeout: 20 })
+  const app = appWith(t, tenants(2, () => door.pass()), { preload: true, maxLoading: 1 }, { pluginTimeout: 200 })
   await app.ready()
   const closed = app.close()
   door.open()
