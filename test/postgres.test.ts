@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
@@ -433,4 +434,19 @@ t.test('a message that is not of the table does no harm', async t => {
   t.match(await changed, { id: 'acme' })
   const count = (): number => lines.of('messages on the channel of tenants are not of their table').reduce((sum, line) => sum + Number(line['count']), 0)
   await until(() => count() === strange.length, Infinity)
+})
+
+t.test('after messages about more tenants than are remembered, any tenant may have changed', async t => {
+  const schema = database.newSchema()
+  const source = await makeSource(t, { schema })
+  await source.open({ log })
+  const { channel } = new Names(schema, undefined)
+  const told = new EventEmitter()
+  source.watch(change => told.emit(change === undefined ? 'any' : change.id), () => [])
+  const added = once(told, 'acme')
+  await database.query(`insert into ${source.table} (id) values ('acme')`)
+  await added
+  const any = once(told, 'any')
+  await database.query(`select pg_notify('${channel}', json_build_object('id', 't' || n, 'version', '1')::text) from generate_series(1, 1100) n`)
+  await t.resolves(any)
 })

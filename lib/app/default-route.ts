@@ -45,5 +45,5 @@ function contextOf (app: FastifyInstance, notFound: RouteContext, onRequest: OnR
 
 function isBelow (prefix: string, url: string): boolean {
   const [path] = (originForm(url) ?? '').split('?', 1)
-  return `${path}/`.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`)
+  return `${path}/`.startsWith(prefix.replace(/\/?$/, '/'))
 }

@@ -22,7 +22,7 @@ export function isHosts (value: unknown): value is readonly string[] {
 
 async function readObject (path: string): Promise<object> {
   const parsed = await readJson(path).catch((cause: unknown) => {
-    throw cause instanceof SyntaxError ? new FST_TENANT_HOSTS_INVALID(`line ${jsonErrorLine(path) ?? 1} of ${path} is no JSON`, { cause }) : cause
+    throw cause instanceof SyntaxError ? new FST_TENANT_HOSTS_INVALID(`line ${jsonErrorLine(path)} of ${path} is no JSON`, { cause }) : cause
   })
   if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
   throw new FST_TENANT_HOSTS_INVALID(`${path} must have an object of arrays by tenant id`)

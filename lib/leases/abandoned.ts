@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { isRunningOnResponse, kResponded } from './responding.ts'
+import { afterOnResponse } from './responding.ts'
 import type { AbandonedWork, Lease } from './lease.ts'
 
 /**
@@ -70,8 +70,7 @@ export class Abandoned implements AbandonedWork {
   #check (): void {
     // A reply that was hijacked is its handler's own: nothing else says that it is over.
     if (this.#pending > 0 || !(this.#isOver || this.#lease.reply?.sent === true)) return
-    if (isRunningOnResponse(this.#reply)) this.#reply.once(kResponded, () => this.#lease.release())
-    else this.#lease.release()
+    afterOnResponse(this.#reply, () => this.#lease.release())
   }
 }
 

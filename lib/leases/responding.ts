@@ -5,7 +5,7 @@ import type { RouteContext } from '../fastify/shapes.ts'
 const kResponding = Symbol('fastify-multitenant.responding')
 
 /** Emitted on a raw response that closed while onResponse hooks ran, when the last of them is through. */
-export const kResponded = Symbol('fastify-multitenant.responded')
+const kResponded = Symbol('fastify-multitenant.responded')
 
 interface Responding { [kResponding]?: boolean }
 
@@ -15,8 +15,14 @@ export function noteOnResponse (context: RouteContext): void {
 }
 
 /** Whether onResponse hooks of a tenant run for this response. */
-export function isRunningOnResponse (reply: ServerResponse): boolean {
+function isRunningOnResponse (reply: ServerResponse): boolean {
   return (reply as Responding)[kResponding] === true
+}
+
+/** Calls `next` when no onResponse hook of a tenant runs for this response any more: at once if none runs. */
+export function afterOnResponse (reply: ServerResponse, next: (this: ServerResponse) => void): void {
+  if (isRunningOnResponse(reply)) reply.once(kResponded, next)
+  else next.call(reply)
 }
 
 /** To be called when a response is through with its hooks. */

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { isRunningOnResponse, kResponded } from './responding.ts'
+import { afterOnResponse } from './responding.ts'
 import { Abandoned } from './abandoned.ts'
 import type { Lease } from './lease.ts'
 
@@ -32,8 +32,7 @@ export function leaseOf (reply: ServerResponse): Lease | undefined {
 
 function onClose (this: ServerResponse): void {
   if (!this.writableEnded) abandon(this)
-  else if (isRunningOnResponse(this)) this.once(kResponded, release)
-  else release.call(this)
+  else afterOnResponse(this, release)
 }
 
 function abandon (reply: ServerResponse): void {

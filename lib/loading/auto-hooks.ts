@@ -11,7 +11,7 @@ export interface HookFile { file: string, exports: unknown[] }
 
 /** Those of `files`, all that are below the folder, that autoload takes for its hooks. It would import them too, but not say which of them fails. Throws an Error naming the file. */
 export async function readAutoHooks (folder: TenantFolder, files: readonly string[], { dir, autoHooks, autoHooksPattern = AUTO_HOOKS, ignorePattern }: AutoloadPluginOptions): Promise<HookFile[]> {
-  if (autoHooks !== true) return []
+  if (!autoHooks) return []
   const ignored = (path: string): boolean => ignorePattern !== undefined && RegExp(ignorePattern).test(relative(dir, path).replaceAll(sep, '/'))
   const hooks = files.filter(file => autoHooksPattern.test(basename(file)) && !ignored(file))
   return Promise.all(hooks.map(async file => {

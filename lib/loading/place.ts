@@ -19,8 +19,7 @@ export function placeOf (error: unknown, file: string): Place | undefined {
 /** Node does not say where the syntax error of an ES module or a JSON file is. */
 function syntaxPlace (file: string): Place | undefined {
   if (!file.endsWith('.json')) return syntaxErrorPlace(file)
-  const line = jsonErrorLine(file)
-  return line === undefined ? undefined : { file, line }
+  return { file, line: jsonErrorLine(file) }
 }
 
 /** The first line of the stack that is not in Node, in a package, or here. */

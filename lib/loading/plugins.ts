@@ -6,7 +6,7 @@ import { readAutoHooks } from './auto-hooks.ts'
 import { filesBelow } from './files-below.ts'
 import { importModule } from './modules/modules.ts'
 import { warnOfPassedOver } from './passed-over.ts'
-import { isUnencapsulated, pluginMeta } from './plugin-function.ts'
+import { pluginMeta } from './plugin-function.ts'
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance, FastifyPluginAsync, FastifyPluginOptions, RouteOptions } from 'fastify'
 import type { PluginSettings } from './auto-config.ts'
@@ -144,7 +144,5 @@ function fileOf (files: PluginFile[], exported: unknown): PluginFile | undefined
 
 /** autoload's own plugins, around the files below an autohooks file and around a route, go on registering as above. */
 function within (plugin: PluginFunction, folder: TenantFolder, files: PluginFile[]): PluginFunction {
-  // Hooks decorate, so they need the instance itself.
-  if (isUnencapsulated(plugin)) return plugin
   return async (instance, options) => plugin(attributing(instance, folder, files), options, () => {})
 }

@@ -1,3 +1,4 @@
+import { withResolvers } from '../utils/with-resolvers.ts'
 import type { Holder } from '../leases/lease.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
@@ -41,16 +42,14 @@ export class Question {
   }
 
   ask (holder: Holder | undefined): Asker {
-    let settle: (outcome: Outcome) => void = () => {}
-    const answer = new Promise<TenantDefinition>((resolve, reject) => {
-      settle = outcome => outcome instanceof Error ? reject(outcome) : resolve(outcome)
-    })
+    const { promise: answer, resolve, reject } = withResolvers<TenantDefinition>()
     const asker: Asker = {
       question: this,
       holder,
       answer,
       settle: outcome => {
-        settle(outcome)
+        if (outcome instanceof Error) reject(outcome)
+        else resolve(outcome)
         this.#leave(asker)
       }
     }

@@ -1,3 +1,4 @@
+import { asError } from '../utils/as-error.ts'
 import type { TenantLoader } from './loader.ts'
 import type { Definitions } from './definitions.ts'
 import type { TenantRegistry } from './registry.ts'
@@ -36,7 +37,7 @@ function statisticsOf (id: string, builder: TenantLoader, registry: TenantRegist
 
 /** Plugins may throw anything. */
 function messageOf (error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return asError(error).message
 }
 
 function stateOf (id: string, error: unknown, registry: TenantRegistry): TenantStatistics['state'] {

@@ -34,12 +34,12 @@ export function syntaxErrorPlace (file: string): Place | undefined {
   return undefined
 }
 
-/** The line of a JSON file that cannot be parsed; `undefined` where it can be by now. */
-export function jsonErrorLine (file: string): number | undefined {
+/** Returns the line of the first error in a JSON file; 1 when the file has been mended since. */
+export function jsonErrorLine (file: string): number {
   const text = read(file) ?? ''
   try {
     JSON.parse(text)
-    return undefined
+    return 1
   } catch {
     return text.slice(0, positionIn(text)).split('\n').length
   }
