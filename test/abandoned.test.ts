@@ -58,6 +58,20 @@ async function setUp (t: Test, fill: (scope: FastifyInstance, db: Database) => v
   return { app, db, abort: async (url = '/') => abort(app, address + url, db.door.reached) }
 }
 
+/** Sends a request over HTTP/2. Returns how its client leaves. */
+function startHttp2 (t: Test, app: FastifyInstance): () => Promise<void> {
+  const { port } = app.server.address() as { port: number }
+  const session = connectHttp2(`http://127.0.0.1:${port}`)
+  t.teardown(() => session.destroy())
+  const closed = latch()
+  app.server.once('stream', stream => { stream.once('close', closed.resolve) })
+  const stream = session.request({ ':path': '/', 'x-tenant-id': 'acme' })
+  return async () => {
+    stream.close(constants.NGHTTP2_CANCEL)
+    await closed.promise
+  }
+}
+
 async function abort (app: FastifyInstance, url: string, reached: Promise<unknown>, headers: Record<string, string> = { 'x-tenant-id': 'acme' }): Promise<void> {
   const connection = once(app.server, 'connection') as Promise<[Socket]>
   const request = send(url, { agent: false, headers }).on('error', () => {})
@@ -243,15 +257,9 @@ t.test('over HTTP/2 too, with a payload of more than one chunk', async t => {
     scope.addHook('onResponse', async () => {})
     scope.get('/', async () => (await db.query()).repeat(100_000))
   }, {}, { http2: true } as never)
-  const { port } = app.server.address() as { port: number }
-  const session = connectHttp2(`http://127.0.0.1:${port}`)
-  t.teardown(() => session.destroy())
-  const closed = latch()
-  app.server.once('stream', stream => { stream.once('close', closed.resolve) })
-  const stream = session.request({ ':path': '/', 'x-tenant-id': 'acme' })
+  const leave = startHttp2(t, app)
   await db.door.reached
-  stream.close(constants.NGHTTP2_CANCEL)
-  await closed.promise
+  await leave()
   const unloaded = app.multitenant.unload('acme')
   await turn()
   t.same(db.events, [])
@@ -305,6 +313,30 @@ t.test('a stream that has sent nothing holds a tenant no longer than its client 
   })
   await abort()
   t.match(await app.multitenant.unload('acme'), { drained: true })
+})
+
+t.test('over HTTP/2 too', async t => {
+  const { app, db } = await setUp(t, (scope, db) => {
+    scope.get('/', (_request, reply) => {
+      reply.send(new PassThrough())
+      db.door.pass()
+    })
+  }, { drainTimeout: 60_000 }, { http2: true } as never)
+  const leave = startHttp2(t, app)
+  await db.door.reached
+  await leave()
+  t.match(await app.multitenant.unload('acme'), { drained: true })
+})
+
+t.test('a request whose onSend hook throws when its client has left holds a tenant no longer', async t => {
+  const { app, db, abort } = await setUp(t, (scope, db) => {
+    scope.addHook('onSend', () => { throw new Error('no headers for you') })
+    scope.get('/', async () => db.query())
+  }, { drainTimeout: 60_000 })
+  await abort()
+  t.equal(await inFlight(app), 1)
+  db.door.open()
+  await until(async () => await inFlight(app) === 0)
 })
 
 for (const own of [true, false]) {

@@ -49,7 +49,7 @@ export class Abandoned implements AbandonedWork {
     this.#check()
   }
 
-  /** Fastify answers as ever, when the hooks are through that may still use the tenant. */
+  /** Fastify answers as ever, when the hooks are through that may still use the tenant. What fails in them ends in `destroy()`. */
   #noteAnswer (): void {
     const reply = this.#reply
     const answered = (): void => {
@@ -58,7 +58,7 @@ export class Abandoned implements AbandonedWork {
       setImmediate(() => this.#check())
     }
     reply.once('pipe', answered)
-    for (const name of ['writeHead', 'end'] as const) {
+    for (const name of ['writeHead', 'end', 'destroy'] as const) {
       const method = reply[name] as (...parameters: unknown[]) => never
       reply[name] = (...parameters: unknown[]) => {
         answered()

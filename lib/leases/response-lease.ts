@@ -21,6 +21,7 @@ export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   }
   (reply as Leased)[kLease] = lease
   reply.on('close', onClose)
+  if ('stream' in reply) reply.on('finish', onFinish)
   if (isQueued(reply)) closeWithConnection(reply)
   return true
 }
@@ -33,6 +34,11 @@ export function leaseOf (reply: ServerResponse): Lease | undefined {
 function onClose (this: ServerResponse): void {
   if (!this.writableEnded) abandon(this)
   else afterOnResponse(this, release)
+}
+
+/** HTTP/2 responses finish before they close, when their client leaves too. A stream that answers is taken off then. */
+function onFinish (this: ServerResponse): void {
+  if (!this.writableEnded) abandon(this)
 }
 
 function abandon (reply: ServerResponse): void {
