@@ -58,6 +58,24 @@ async function setUp (t: Test, fill: (scope: FastifyInstance, db: Database) => v
   return { app, db, abort: async (url = '/') => abort(app, address + url, db.door.reached) }
 }
 
+/** As HTTP/2 writes it. */
+function frame (type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head.writeUInt8(type, 3)
+  head.writeUInt8(flags, 4)
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+
+/** The setting that the client takes no byte of any body. */
+const TAKE_NOTHING = frame(4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]))
+/** `GET /` of acme, in one frame. */
+const GET = frame(1, 5, 1, Buffer.concat([
+  Buffer.from([0x82, 0x84, 0x86, 0x41, 1]), Buffer.from('a'),
+  Buffer.from([0, 11]), Buffer.from('x-tenant-id'), Buffer.from([4]), Buffer.from('acme')
+]))
+
 /** Sends a request over HTTP/2. Returns how its client leaves. */
 function startHttp2 (t: Test, app: FastifyInstance): () => Promise<void> {
   const { port } = app.server.address() as { port: number }
@@ -327,6 +345,32 @@ t.test('over HTTP/2 too', async t => {
   await leave()
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
+
+for (const isEnded of [true, false]) {
+  t.test(`an HTTP/2 request that its client resets without an error code holds a tenant no longer than drainTimeout, ${isEnded ? 'answered' : 'while it is answered'}`, async t => {
+    const { app } = await setUp(t, scope => {
+      scope.get('/', async (_request, reply) => {
+        if (isEnded) return 'more than the client takes'
+        reply.raw.write('more than the client takes')
+        return reply.hijack()
+      })
+    }, { drainTimeout: 20 }, { http2: true } as never)
+    const { port } = app.server.address() as { port: number }
+    const client = connect(port, '127.0.0.1')
+    t.teardown(() => client.destroy())
+    const [session] = await Promise.all([
+      once(app.server, 'session').then(([session]) => session),
+      client.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), TAKE_NOTHING, GET]))
+    ])
+    await until(async () => await inFlight(app) === 1)
+    await turn()
+    const left = once(session, 'goaway')
+    client.write(Buffer.concat([frame(3, 0, 1, Buffer.alloc(4)), frame(7, 0, 0, Buffer.alloc(8))]))
+    await left
+    client.destroy()
+    await until(async () => await inFlight(app) === 0)
+  })
+}
 
 t.test('a request whose onSend hook throws when its client has left holds a tenant no longer', async t => {
   const { app, db, abort } = await setUp(t, (scope, db) => {

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { afterOnResponse } from './responding.ts'
 import { Abandoned } from './abandoned.ts'
+import { closeForgotten, isHttp2 } from './http2-streams.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
@@ -21,7 +22,10 @@ export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   }
   (reply as Leased)[kLease] = lease
   reply.on('close', onClose)
-  if ('stream' in reply) reply.on('finish', onFinish)
+  if (isHttp2(reply)) {
+    reply.on('finish', onFinish)
+    closeForgotten(reply, lease.generation.drainTimeout)
+  }
   if (isQueued(reply)) closeWithConnection(reply)
   return true
 }
