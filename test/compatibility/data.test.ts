@@ -1,3 +1,4 @@
+import { on, once } from 'node:events'
 import { fastifyAwilixPlugin } from '@fastify/awilix'
 import env from '@fastify/env'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
@@ -9,10 +10,12 @@ import { asFunction, createContainer } from 'awilix'
 import mercurius from 'mercurius'
 import t from 'tap'
 import { AsyncTask, SimpleIntervalJob } from 'toad-scheduler'
+import WebSocket from 'ws'
 import type { Cradle } from '@fastify/awilix'
 import type { AwilixContainer } from 'awilix'
 import { startPostgres } from '../fixtures/compatibility/postgres.ts'
 import { tryAll } from '../fixtures/compatibility/suite.ts'
+import type { Client } from '../fixtures/compatibility/start.ts'
 import type { Owner } from '../fixtures/compatibility/suite.ts'
 
 const server = await startPostgres(t.testdir())
@@ -20,6 +23,26 @@ t.teardown(() => server.close())
 
 /** What each owner's tracer has seen. */
 const spans = new Map<string, InMemorySpanExporter>()
+
+/** A subscription with one event. */
+async function * greet (text: string): AsyncGenerator<{ greetings: string }> {
+  yield { greetings: text }
+}
+
+/** The first event of a subscription, as a client of graphql-ws gets it. */
+async function subscribe ({ port, headers }: Client, query: string): Promise<unknown> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws', { headers })
+  await once(socket, 'open')
+  socket.send(JSON.stringify({ type: 'connection_init' }))
+  for await (const [data] of on(socket, 'message', { close: ['close'] }) as AsyncIterable<[Buffer]>) {
+    const { type, payload } = JSON.parse(String(data)) as { type: string, payload: unknown }
+    if (type === 'connection_ack') socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query } }))
+    if (type !== 'next') continue
+    socket.close()
+    return payload
+  }
+  throw new Error('The socket was closed before an event')
+}
 
 t.test('data', async t => tryAll(t, 'data', {
   '@fastify/awilix': {
@@ -111,8 +134,12 @@ t.test('data', async t => tryAll(t, 'data', {
   mercurius: {
     plugin: owner => async app => {
       await app.register(mercurius, {
-        schema: 'type Query { add(x: Int, y: Int): Int, owner: String, tenant: String }',
+        schema: 'type Query { add(x: Int, y: Int): Int, owner: String, tenant: String } type Subscription { greetings: String }',
+        subscription: { context: (_socket, { tenantId }) => ({ tenant: tenantId }) },
         resolvers: {
+          Subscription: {
+            greetings: { subscribe: (_root: unknown, _arguments: unknown, context: object) => greet(`hello ${Reflect.get(context, 'tenant')} from ${owner}`) }
+          },
           Query: {
             add: (_root: unknown, { x, y }: { x: number, y: number }) => x + y,
             owner: () => owner,
@@ -122,12 +149,18 @@ t.test('data', async t => tryAll(t, 'data', {
         context: request => ({ tenant: request.tenantId })
       })
     },
-    works: async (t, { id, send }, owner: Owner) => {
+    works: async (t, client, owner: Owner) => {
+      const { id, send } = client
       const ask = async (query: string): Promise<unknown> => (await send({ method: 'POST', url: '/graphql', payload: { query } })).json()
       t.same(await ask('{ add(x: 1, y: 2), owner, tenant }'), { data: { add: 3, owner, tenant: id } })
       t.match(await ask('{ nothing }'), { errors: [{ message: 'Cannot query field "nothing" on type "Query".' }] })
+      t.same(await subscribe(client, 'subscription { greetings }'), { data: { greetings: `hello ${id} from ${owner}` } })
     },
     decorates: ['app.graphql', 'reply.graphql'],
-    absent: async (t, { send }) => { t.equal((await send({ method: 'POST', url: '/graphql', payload: { query: '{ owner }' } })).statusCode, 404) }
+    absent: async (t, client) => {
+      t.equal((await client.send({ method: 'POST', url: '/graphql', payload: { query: '{ owner }' } })).statusCode, 404)
+      await t.rejects(subscribe(client, 'subscription { greetings }'), { message: 'Unexpected server response: 404' })
+    },
+    note: 'With subscriptions, in the protocol of graphql-ws.'
   }
 }))

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
+import { Agent } from 'node:http'
 import express from '@fastify/express'
 import httpProxy from '@fastify/http-proxy'
 import middie from '@fastify/middie'
 import replyFrom from '@fastify/reply-from'
 import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
+import { Server as SocketServer } from 'socket.io'
+import { io as connect } from 'socket.io-client'
 import t from 'tap'
 import WebSocket from 'ws'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -15,6 +18,11 @@ import type { Client } from '../fixtures/compatibility/start.ts'
 
 /** What requests are forwarded to: it tells what arrived. */
 const upstream = Fastify()
+await upstream.register(websocket)
+upstream.get('/in/echo', { websocket: true }, (socket, { headers }) => {
+  socket.send(`upstream for ${String(headers['x-by'])}`)
+  socket.on('message', data => socket.send(`upstream: ${String(data)}`))
+})
 upstream.all('/*', async ({ method, url, headers, body }, reply) => {
   reply.header('x-upstream', 'yes')
   return { method, url, body, by: headers['x-by'] }
@@ -45,6 +53,18 @@ async function talk ({ port, headers }: Client, url: string, text: string): Prom
   return heard
 }
 
+async function chat ({ port, headers }: Client, transport: 'websocket' | 'polling', text: string): Promise<string[]> {
+  // When polling, this client sends the host of its URL, whatever headers it is given.
+  const agent = new Agent({ lookup: (_host, _options, done) => done(null, '127.0.0.1', 4), autoSelectFamily: false })
+  const socket = connect(`http://${headers.host}:${port}`, { transports: [transport], agent: agent as never, reconnection: false, forceNew: true })
+  try {
+    const welcome = await new Promise<string>((resolve, reject) => socket.on('welcome', resolve).on('connect_error', reject))
+    return [welcome, await socket.emitWithAck('say', text)]
+  } finally {
+    socket.close()
+  }
+}
+
 t.test('forwarding', async t => tryAll(t, 'forwarding', {
   // Over sockets: Express gives requests and responses another prototype, which those of `inject()` do not survive.
   '@fastify/express': {
@@ -68,15 +88,22 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
         upstream: origin,
         prefix: '/up',
         rewritePrefix: '/in',
+        websocket: true,
+        wsClientOptions: { headers: { 'x-by': owner } },
         replyOptions: { rewriteRequestHeaders: (_request, headers) => ({ ...headers, 'x-by': owner }) }
       })
     },
-    works: async (t, { send }, owner) => {
-      const response = await send({ method: 'POST', url: '/up/item?a=1', payload: { b: 2 } })
+    works: async (t, client, owner) => {
+      const response = await client.send({ method: 'POST', url: '/up/item?a=1', payload: { b: 2 } })
       t.same([response.statusCode, response.headers['x-upstream']], [200, 'yes'])
       t.same(response.json(), { method: 'POST', url: '/in/item?a=1', body: { b: 2 }, by: owner })
+      t.same(await talk(client, '/up/echo', 'hello'), [`upstream for ${owner}`, 'upstream: hello'])
     },
-    absent: async (t, { send }) => { t.equal((await send('/up/item')).statusCode, 404) }
+    absent: async (t, client) => {
+      t.equal((await client.send('/up/item')).statusCode, 404)
+      await t.rejects(talk(client, '/up/echo', 'hello'))
+    },
+    note: 'With `websocket: true` too: its open sockets end when their tenant ends.'
   },
   '@fastify/middie': {
     plugin: owner => async app => {
@@ -127,5 +154,24 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
     decorates: ['app.websocketServer', 'app.injectWS'],
     absent: async (t, client) => { await t.rejects(talk(client, '/socket', 'hello'), { message: 'Unexpected server response: 404' }) },
     note: 'Where only tenants register it, `preload` them: see the limits in the README.'
+  },
+  'socket.io': {
+    plugin: owner => async app => {
+      const io = new SocketServer(app.server)
+      io.on('connection', socket => {
+        socket.emit('welcome', owner)
+        socket.on('say', (text, done) => done(`${owner}: ${text}`))
+      })
+      app.addHook('preClose', async () => io.close())
+    },
+    works: async (t, client, owner) => {
+      for (const transport of ['websocket', 'polling'] as const) {
+        t.same(await chat(client, transport, 'hello'), [owner, `${owner}: hello`])
+      }
+    },
+    absent: async (t, client) => {
+      for (const transport of ['websocket', 'polling'] as const) await t.rejects(chat(client, transport, 'hello'))
+    },
+    note: 'By WebSocket and by polling. Close it in `preClose`: `onClose` hooks run after all requests, and a poll is one for up to 25 s. The app\'s own answers before any tenant is known.'
   }
 }))
