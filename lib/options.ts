@@ -9,42 +9,43 @@ import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { IdCheck } from './utils/tenant-id.ts'
 import type { LoadingOptions } from './loading/load-tenant.ts'
 
-/** The plugin's options, checked, defaulted and frozen. */
+/** The plugin's options with defaults, validated and frozen. */
 export interface ResolvedOptions extends LoadingOptions {
   readonly source: TenantSource
-  /** What an id must be to be looked up. */
+  /** Returns whether a value may be a tenant id. */
   readonly isId: IdCheck
   readonly strategy: TenantIdentificationStrategy
-  /** Makes a strategy of whatever `identify` may be. */
+  /** Creates the strategy for a value of `identify`. */
   readonly toStrategy: (identify: Identify | readonly Identify[]) => TenantIdentificationStrategy
-  /** Makes the strategy of a name. */
+  /** Returns the built-in strategy of a name. */
   readonly named: IdentificationContext['named']
   readonly defaultTenant: string | undefined
   readonly required: boolean
   readonly order: 'first' | 'registered'
   readonly maxActive: number
-  /** ms; 0 = never */
+  /** In ms; 0 = never. */
   readonly idleTimeout: number
   readonly preload: boolean | readonly string[]
-  /** 0 = no limit */
+  /** 0 = no limit. */
   readonly maxInFlight: number
   readonly maxLoading: number
   readonly maxWaiting: number
   readonly watch: boolean
-  /** ms */
+  /** In ms. */
   readonly loadTimeout: number
-  /** ms */
+  /** In ms. */
   readonly drainTimeout: number
 }
 
-type Rule = readonly [right: (value: unknown) => boolean, expected: string]
+/** A validator, and the words that complete "The option must be …". */
+type Rule = readonly [isValid: (value: unknown) => boolean, expected: string]
 
 const COUNT: Rule = [isCount, 'a whole number above 0']
 const WHOLE: Rule = [isWhole, 'a whole number']
 const BOOLEAN: Rule = [isBoolean, 'a boolean']
 const MS: Rule = [isTimeout, 'a number of ms']
 
-/** What an option must be when it is given. Those without a rule are checked by what they are made into. */
+/** The rules for options that are given. Options with `null` are validated by the code that resolves them. */
 const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
   tenants: null,
   identify: null,
@@ -72,9 +73,10 @@ const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES)
 
 /**
- * The plugin's options as the rest of it reads them; the caller's object stays as it was.
+ * Validates the plugin's options and adds defaults. Does not change the given object.
  * @param prefix the prefix of the routes where the plugin was registered
- * @throws FST_TENANT_OPTION_INVALID which names the option
+ * @throws {FST_TENANT_OPTION_INVALID} when an option is invalid; the message names it
+ * @throws {FST_TENANT_HOSTS_INVALID} when a host of an object of tenants is invalid, or belongs to two tenants
  */
 export function resolveOptions (options: MultitenantOptions, prefix: string): ResolvedOptions {
   checkOptions(options)
@@ -122,7 +124,7 @@ function checkOptions (options: MultitenantOptions): void {
   for (const [name, value] of Object.entries(autoload)) check(isObject(value), `autoload.${name}`, 'an object', value)
 }
 
-/** What an id is depends on another option. */
+/** Checks the options that hold tenant ids, whose form `validateIds` decides. */
 function checkIds (defaultTenant: unknown, preload: unknown, isId: IdCheck): void {
   check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id', defaultTenant)
   check(isBoolean(preload) || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids', preload)

@@ -185,7 +185,7 @@ t.test('start and stop', async t => {
     await Promise.all([server.stop(), server.stop()])
     await server.stop()
     t.strictSame(listeners(), before)
-    await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', message: 'A server is started once, and by start() alone; make a new one to start again' })
+    await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', message: 'A server can be started only once, and only by start(): create a new one' })
   })
 
   t.test('in the wrong order', async t => {

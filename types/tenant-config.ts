@@ -3,28 +3,28 @@ import type { FastifyInstance } from 'fastify'
 /** The type of every tenant's config. Augment it: `declare module 'fastify-multitenant' { interface TenantConfig { plan: string } }`. */
 export interface TenantConfig {}
 
-/** What is read of every tenant's config. Extend it where that is of use: `interface TenantConfig extends StandardConfig { plan: string }`. */
+/** The reserved keys of every tenant's config. Extend it to see them in your type: `interface TenantConfig extends StandardConfig { plan: string }`. */
 export interface StandardConfig {
-  /** The tenant's id, filled in. A config that says another is refused. */
+  /** The tenant's id. Filled in if it is missing; a config with a different id is refused. */
   id?: string
-  /** The name to show, filled in with the tenant's. */
+  /** The display name. Filled in with the tenant's name if it is missing. */
   name?: string
-  /** `false` leaves the tenant out, as if there were none. Default: `true`. */
+  /** Whether the tenant exists. Requests to an inactive tenant get FST_TENANT_NOT_FOUND. Default: `true`. */
   active?: boolean
-  /** Plugins to load beside those of the folder, each named as `scheme:reference`. */
+  /** Plugins to load in addition to those of the folder, each named as `scheme:reference`. Default: `[]`. */
   plugins?: readonly string[]
 }
 
-/** The types of the tenants' services by name. Augment it as `TenantConfig`. */
+/** The types of the tenants' services by name. Augment it: `declare module 'fastify-multitenant' { interface TenantServices { Mail: Mail } }`. */
 export interface TenantServices {}
 
-/** What a config function gets. */
+/** The argument of a config function. */
 export interface ConfigContext {
   /** The id of the tenant. */
   id: string
-  /** The tenant's own Fastify instance, before anything of the tenant is in it. */
+  /** The tenant's own Fastify instance, before the tenant's plugins are registered. */
   app: FastifyInstance
 }
 
-/** A tenant's config, or a function that answers with it. */
+/** A tenant's config, or a function that returns it. */
 export type TenantConfigInput = TenantConfig | ((context: ConfigContext) => TenantConfig | Promise<TenantConfig>)

@@ -2,30 +2,34 @@ import type { FastifyInstance } from 'fastify'
 import type { Identify } from './identification.ts'
 import type { TenantConfig, TenantServices } from './tenant-config.ts'
 
-/** Where a generation of a tenant stands in its life. */
+/** The stage of a generation's life. */
 export type TenantState = 'loading' | 'active' | 'draining' | 'closed' | 'failed'
 
-/** What `stats()` says of one tenant. The counts are those of its current generation. */
+/** The figures of one tenant in `stats()`. The counts are those of its current generation. */
 export interface TenantStatistics {
+  /** The id of the tenant. */
   id: string
+  /** The state of its current generation, or `'suspended'`. */
   state: TenantState | 'suspended'
-  /** Counts the generations of this tenant, from 1; 0 when none is loaded. */
+  /** The number of the current generation, from 1. 0 if none is loaded. */
   generation: number
-  /** Requests and jobs that run now. */
+  /** Running requests and jobs. */
   inFlight: number
-  /** Requests and jobs, those that run now included. */
+  /** All requests and jobs so far, running ones included. */
   requests: number
-  /** Requests that were answered with a 5xx. */
+  /** Requests that were answered with a 5xx status. */
   errors: number
+  /** When the current generation was loaded. `null` if none is. */
   loadedAt: Date | null
+  /** When the tenant was last used. `null` if no generation is loaded. */
   lastUsedAt: Date | null
-  /** How long the load took, in ms. */
+  /** How long the load took, in ms. `null` if no generation is loaded. */
   loadMs: number | null
-  /** The message of what the last load failed with. */
+  /** The message of the last load's error. `null` if it succeeded. */
   lastError: string | null
 }
 
-/** What `stats()` says of all tenants. */
+/** The figures of all tenants, from `stats()`. */
 export interface MultitenantStatistics {
   /** Tenants that the sources know. */
   total: number
@@ -33,53 +37,55 @@ export interface MultitenantStatistics {
   active: number
   /** Tenants that are known and not loaded. */
   inactive: number
+  /** Tenants that are loading now. */
   loading: number
   /** Tenants whose last load failed. */
   failed: number
-  /** Tenants that `suspend()` refuses in this process. Those that their source suspends are among the inactive. */
+  /** Tenants that `suspend()` has suspended in this process. Tenants that their source suspends count as inactive. */
   suspended: number
-  /** Generations that are at their last requests. */
+  /** Generations that finish their last requests. */
   draining: number
-  /** Loads since the start, the failed ones included. */
+  /** Loads since the start, failed ones included. */
   loads: number
-  /** Reloads since the start, the failed ones included. */
+  /** Reloads since the start, failed ones included. */
   reloads: number
-  /** Tenants that were unloaded for being idle, since the start. */
+  /** Tenants that were unloaded since the start because they were idle. */
   evictions: number
-  /** Ids that are remembered as no tenant's. */
+  /** Ids that are remembered as unknown. */
   unknown: number
-  /** The tenants that are loaded, loading, failed or suspended, by id: at most `limit`, from the one after `after`. */
+  /** The tenants that are loaded, loading, failed or suspended, sorted by id: at most `limit`, starting after the id `after`. */
   tenants: TenantStatistics[]
 }
 
 /** Which tenants `stats()` lists. */
 export interface StatsOptions {
-  /** Default: 100. */
+  /** How many tenants are listed at most. Default: 100. */
   limit?: number
-  /** The id that the list continues after. Default: from the start. */
+  /** The list starts after this id. Default: it starts at the first tenant. */
   after?: string
 }
 
-/** How the last requests of a generation came to an end. */
+/** How the last requests of a generation ended. */
 export interface DrainReport {
+  /** The number of the generation. */
   generation: number
-  /** Whether every request was over before `drainTimeout`. */
+  /** Whether every request ended before `drainTimeout`. */
   drained: boolean
-  /** The requests that were still open when the tenant was closed by force. */
+  /** The requests that were still running when the generation was closed by force. `ms`: how long each had been running. */
   forced: Array<{ method: string, url: string, ms: number }>
 }
 
-/** What `reload()` takes. */
+/** The options of `reload()`. */
 export interface ReloadOptions {
-  /** Whether modules are read afresh; without it config and routes are built anew from the code that is in memory. Default: `true`. */
+  /** Whether modules are read again. With `false`, config and routes are built again from the code in memory. Default: `true`. */
   code?: boolean
 }
 
-/** What `reload()` answers with: the new generation takes all requests from here on. */
+/** The result of `reload()`. The new generation takes all requests from here on. */
 export interface ReloadReport {
   /** The number of the new generation. */
   generation: number
-  /** Resolves when the old generation is closed; `null` when none was loaded. Not to be awaited in a request of the tenant: it waits for that. */
+  /** Resolves when the old generation is closed, with `null` if none was loaded. Do not await it in a request of the tenant: it waits for that request. */
   drain: Promise<DrainReport | null>
 }
 
