@@ -84,9 +84,9 @@ t.test('the patterns that name a host, the most specific first', async t => {
 t.test('hosts given in code', async t => {
   t.test('are refused when they are none, or two tenants have them', async t => {
     for (const host of ['', '*', '*.', '**.acme.example', 'a.*.example', '*.0.0.1', '*.[::1]', 'http://acme.example', 'acme example']) {
-      t.throws(() => objectSource({ acme: { hosts: [host] } }), { ...HOSTS_INVALID, message: `The hosts of the tenants are not valid: '${host}', of acme, is no host` })
+      t.throws(() => objectSource({ acme: { hosts: [host] } }), { ...HOSTS_INVALID, message: `The hosts of the tenants are not valid: '${host}' of tenant 'acme' is not a host` })
     }
-    t.throws(() => objectSource({ acme: { hosts: ['ACME.example.'] }, globex: { hosts: ['acme.example:80'] } }), { ...HOSTS_INVALID, message: /'acme\.example' is of acme and of globex$/ })
+    t.throws(() => objectSource({ acme: { hosts: ['ACME.example.'] }, globex: { hosts: ['acme.example:80'] } }), { ...HOSTS_INVALID, message: /'acme\.example' belongs to tenants 'acme' and 'globex'$/ })
     t.doesNotThrow(() => objectSource({ acme: { hosts: ['acme.example', 'ACME.example'] } }))
   })
 })
@@ -109,10 +109,10 @@ t.test('hosts of folders', async t => {
 
   t.test('are a failure, and not nobody\'s, when the file is wrong or the folder is gone', async t => {
     const wrong: Array<[content: string, message: RegExp]> = [
-      ['{', /hosts\.json is no JSON$/], ['', /is no JSON$/], ['[]', /must have an object/], ['null', /must have an object/], ['"x"', /must have an object/],
-      ['{ "acme": "acme.example" }', /those of acme, in .*, must be an array of hosts/], ['{ "acme": [1] }', /must be an array of hosts/],
-      ['{ "../acme": [] }', /'\.\.\/acme', in .*, is no tenant id/], ['{ "acme": ["/"] }', /'\/', of acme, is no host/],
-      ['{ "acme": ["x.example"], "globex": ["X.example"] }', /'x\.example' is of acme and of globex/]
+      ['{', /hosts\.json is not valid JSON$/], ['', /is not valid JSON$/], ['[]', /must hold an object/], ['null', /must hold an object/], ['"x"', /must hold an object/],
+      ['{ "acme": "acme.example" }', /the hosts of 'acme' in .* must be an array of hosts/], ['{ "acme": [1] }', /must be an array of hosts/],
+      ['{ "../acme": [] }', /'\.\.\/acme' in .* is not a tenant id/], ['{ "acme": ["/"] }', /'\/' of tenant 'acme' is not a host/],
+      ['{ "acme": ["x.example"], "globex": ["X.example"] }', /'x\.example' belongs to tenants 'acme' and 'globex'/]
     ]
     const dir = dirWith(t, {})
     for (const [content, message] of wrong) {
@@ -471,7 +471,7 @@ t.test('a flood of made-up hosts', async t => {
     t.ok(asked.length <= 1_050, `${asked.length} were asked for`)
     const refused = answers.filter(answer => answer.status === 'rejected')
     t.equal(refused.length, 5_000 - asked.length)
-    t.match(refused[0], { reason: { message: 'Too many unknown hosts are asked for' } })
+    t.match(refused[0], { reason: { message: 'Too many unknown hosts are being looked up' } })
   })
 
   t.test('neither keeps a tenant\'s host waiting nor pushes it out', async t => {

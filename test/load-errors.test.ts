@@ -148,5 +148,5 @@ t.test('a hosts.json that is no JSON names its line', async t => {
   const log = new LogLines()
   const app = appWith(t, dir, { identify: 'host' }, log.server)
   t.equal((await app.inject({ url: '/', headers: { host: 'a.example' } })).statusCode, 503)
-  t.match(JSON.stringify(log.lines), /line 2 of .*hosts\.json is no JSON/)
+  t.match(JSON.stringify(log.lines), /line 2 of .*hosts\.json is not valid JSON/)
 })

@@ -3,20 +3,20 @@ import { domainToASCII, domainToUnicode } from 'node:url'
 
 const NAME_AND_PORT = /^([^:]+?)\.?(?::\d{0,5})?$/
 const ADDRESS_AND_PORT = /^\[([0-9a-f:.]+)\](?::\d{0,5})?$/i
-/** As long as DNS lets a name be: so it has at most 127 labels. */
+/** The longest name that DNS allows. It has at most 127 labels. */
 export const LONGEST_HOST = 253
-/** With a port, or in letters that become fewer in punycode. What is longer is not looked into. */
+/** The longest text that is parsed: a host may have a port, and may be longer before it is converted to punycode. */
 const LONGEST_WRITTEN = 1_000
-/** The underscore is no letter of host names, but a good one of tenant ids, and browsers take it. */
+/** Host names have no underscore, but tenant ids may, and browsers accept it. */
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/
-/** A last label that makes the host an IP address: below `0.0.1`, `127.0.0.1` would be a tenant. */
+/** A last label that makes the host an IP address. With the base domain `0.0.1`, `127.0.0.1` would name the tenant `127`. */
 const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 // eslint-disable-next-line no-control-regex -- ASCII begins with the control characters
 const ASCII = /^[\x00-\x7f]*$/
 
 /**
- * The one spelling of a host: lower case, without port and trailing dot, in punycode, IPv6 literals compressed and in brackets.
- * `null` when it is no host. Give it `request.host`: a raw header may be the word of anybody.
+ * Returns the canonical form of a host: lower case, without port and trailing dot, in punycode, IPv6 literals compressed and in
+ * brackets. `null` if it is not a host. Pass `request.host`, which honours `trustProxy`, instead of a raw header.
  */
 export function canonicalHost (host: string): string | null {
   if (host.length > LONGEST_WRITTEN) return null
@@ -40,31 +40,31 @@ function isLabel (label: string): boolean {
   return LABEL.test(label)
 }
 
-/** The empty string, which no label may be, when there is no one way to write the name in ASCII. */
+/** Returns the name in punycode. Returns the empty string, which is not a valid label, if the conversion is ambiguous. */
 function toAscii (name: string): string {
   if (ASCII.test(name)) return name.toLowerCase()
-  // Only the ASCII letters: the lower case of the Kelvin sign is an ordinary k.
+  // Lower-case only ASCII letters: `toLowerCase()` turns the Kelvin sign into an ordinary k.
   const folded = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()).normalize('NFC')
   const ascii = domainToASCII(folded)
-  // The way back shows what IDNA changed. It makes an `a` of ⓐ and ª, drops soft hyphens, and reads １２７.1 as an address:
-  // a look-alike must not become another name.
+  // IDNA turns ⓐ and ª into `a`, drops soft hyphens, and reads １２７.1 as an address. Converting back shows such changes,
+  // so that a look-alike does not become another name.
   return domainToUnicode(ascii) === folded ? ascii : ''
 }
 
-/** A host, or `*.` and the domain whose hosts are meant, in its one spelling; `null` when it is neither. */
+/** Returns the canonical form of a host, or of a wildcard for all hosts below a domain (`*.example.com`). `null` if it is neither. */
 export function canonicalPattern (pattern: string): string | null {
   if (!pattern.startsWith('*.')) return canonicalHost(pattern)
   const domain = canonicalDomain(pattern.slice(2))
   return domain === null ? null : `*.${domain}`
 }
 
-/** A domain name in its one spelling; `null` for an address and for what is no host. */
+/** Returns the canonical form of a domain name. `null` for an IP address and for text that is not a host. */
 export function canonicalDomain (domain: string): string | null {
   const host = canonicalHost(domain)
   return host === null || host.startsWith('[') || NUMERIC_END.test(host) ? null : host
 }
 
-/** What may name this host in a tenant's `hosts`: itself, then the wildcards above it, the longest first. `host` is in its one spelling. */
+/** Returns the entries of `hosts` that match a host: the host itself, then its wildcards, the longest first. `host` must be in canonical form. */
 export function hostPatterns (host: string): string[] {
   const patterns = [host]
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) patterns.push(`*${host.slice(dot)}`)

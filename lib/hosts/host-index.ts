@@ -1,27 +1,30 @@
 import { FST_TENANT_HOSTS_INVALID } from '../errors.ts'
 import { canonicalPattern, hostPatterns } from './canonical-host.ts'
 
-/** Whose hosts are: each belongs to one tenant. */
+/** Maps hosts to tenants. Each host belongs to one tenant. */
 export class HostIndex {
   readonly #owners = new Map<string, string>()
 
-  /** How many hosts there are. */
+  /** The number of hosts and wildcards. */
   get size (): number {
     return this.#owners.size
   }
 
-  /** Throws FST_TENANT_HOSTS_INVALID for what is no host, and for a host of another tenant. */
+  /**
+   * Adds the hosts of a tenant.
+   * @throws {FST_TENANT_HOSTS_INVALID} when one is not a host, or belongs to another tenant
+   */
   add (id: string, hosts: readonly string[]): void {
     for (const host of hosts) {
       const pattern = canonicalPattern(host)
-      if (pattern === null) throw new FST_TENANT_HOSTS_INVALID(`'${host}', of ${id}, is no host`)
+      if (pattern === null) throw new FST_TENANT_HOSTS_INVALID(`'${host}' of tenant '${id}' is not a host`)
       const owner = this.#owners.get(pattern) ?? id
-      if (owner !== id) throw new FST_TENANT_HOSTS_INVALID(`'${pattern}' is of ${owner} and of ${id}`)
+      if (owner !== id) throw new FST_TENANT_HOSTS_INVALID(`'${pattern}' belongs to tenants '${owner}' and '${id}'`)
       this.#owners.set(pattern, id)
     }
   }
 
-  /** The tenant that has the host, else the one with the longest wildcard above it, else `null`. `host` is in its one spelling. */
+  /** Returns the tenant with exactly this host, else the one with the longest matching wildcard, else `null`. `host` must be in canonical form. */
   find (host: string): string | null {
     for (const pattern of hostPatterns(host)) {
       const id = this.#owners.get(pattern)

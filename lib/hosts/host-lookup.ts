@@ -5,72 +5,74 @@ import { LONGEST_HOST } from './canonical-host.ts'
 import { HostAnswers } from './host-answers.ts'
 import type { IdentificationContext, TenantSource } from '../../types/index.ts'
 
-/** How many hosts that were not known before the source is asked about at a time, which it may put into one query, and how many more may wait for that. */
-const MAX_ASKING = 50
+/** How many unknown hosts are looked up at a time. A source may batch them into one query. */
+const MAX_LOOKUPS = 50
+/** How many more unknown hosts may wait. Further ones are refused. */
 const MAX_WAITING = 1_000
-/** How long a host that has a tenant waits for the source, in ms. */
-const PATIENCE = 1_000
+/** How long a request waits for the source if its host had a tenant before, in ms. */
+const KNOWN_HOST_WAIT = 1_000
 
-/** What hosts are looked up with. */
+/** The needs of a `HostLookup`. */
 export interface HostLookupContext {
+  /** The method of the source. */
   resolveHost: NonNullable<TenantSource['resolveHost']>
-  /** How long the source may take, in ms. */
+  /** How long the source may take to look up a host, in ms. */
   timeout: number
   log: FastifyBaseLogger
 }
 
-/** One for all requests that wait for the same answer. */
+/** A running call of the source. Requests for the same host share it. */
 interface Question {
   answer: Promise<string | null>
-  /** How many changes had been told when it was asked. */
+  /** The number of changes that had been announced when the source was called. */
   changes: number
 }
 
-/** Knows whose hosts are: asks the source, a few hosts at a time however many are made up, and remembers what it says. */
+/** Finds the tenants of hosts. Limits how many hosts the source is asked about at a time, and remembers its answers. */
 export class HostLookup {
   readonly #context: HostLookupContext
   readonly #answers = new HostAnswers()
   readonly #questions = new Map<string, Question>()
-  readonly #limit = pLimit(MAX_ASKING)
+  readonly #limit = pLimit(MAX_LOOKUPS)
 
   constructor (context: HostLookupContext) {
     this.#context = context
   }
 
-  /** Rejects with what the source throws, which is never remembered, unless the host had a tenant before: it keeps it. */
+  /** Returns the id of the host's tenant, or `null`. Rejects when the source fails; failures are not cached. A host that already had a tenant keeps it. */
   readonly find: NonNullable<IdentificationContext['resolveHost']> = host => {
-    // A strategy may hand over whatever a client has sent.
+    // A custom strategy may pass text from the client that is not a host.
     if (host.length > LONGEST_HOST) return null
     const answer = this.#answers.get(host)
-    if (answer !== undefined && this.#answers.counts(answer)) return answer.id
+    if (answer !== undefined && this.#answers.isValid(answer)) return answer.id
     const before = answer?.id ?? null
     const question = this.#questionOf(host, before)
     if (before === null) return question.answer
-    // As long as the source fails, nobody waits for it.
-    return answer?.kept === true && !this.#answers.isDoubted(answer) ? before : this.#answerOf(host, question)
+    // While the source fails, requests of known hosts do not wait for it.
+    return answer?.kept === true && !this.#answers.isDoubted(answer) ? before : this.#answerOrKeep(host, question)
   }
 
-  /** To be called when any host may have changed hands: the source is asked before an answer counts again. */
+  /** Makes the source confirm each answer before it is used again. Call this when any host may have changed hands. */
   doubt (): void {
     this.#answers.doubt()
   }
 
-  /** To be called when these hosts have changed hands; with `null` when nobody knows which. They do not keep their tenants when the source fails. */
+  /** Drops the answers for these hosts, `null` for all. Call this when they have changed hands: they do not keep their tenants when the source fails. */
   forget (hosts: readonly string[] | null): void {
     this.#answers.forget(hosts)
   }
 
-  /** Who asks after a change was told does not share a question from before it. */
+  /** Returns the running call for a host, or starts one. A call from before the latest change is not reused. */
   #questionOf (host: string, before: string | null): Question {
-    const asked = this.#questions.get(host)
-    if (asked?.changes === this.#answers.changes) return asked
-    const question = { answer: before === null ? this.#askInTurn(host) : this.#ask(host), changes: this.#answers.changes }
+    const running = this.#questions.get(host)
+    if (running?.changes === this.#answers.changes) return running
+    const question = { answer: before === null ? this.#askQueued(host) : this.#ask(host), changes: this.#answers.changes }
     this.#questions.set(host, question)
     this.#remember(host, question)
     return question
   }
 
-  /** Never rejects: who asked is told. */
+  /** Stores the answer. Never rejects: the error reaches the requests that wait for the same call. */
   async #remember (host: string, question: Question): Promise<void> {
     try {
       const id = await question.answer
@@ -81,10 +83,10 @@ export class HostLookup {
     if (this.#questions.get(host) === question) this.#questions.delete(host)
   }
 
-  /** A source that fails, or takes long, has not said that the host is somebody else's now. */
-  async #answerOf (host: string, question: Question): Promise<string | null> {
+  /** Returns the answer. If the source fails or is slow, the host keeps its tenant: nothing says that it has changed hands. */
+  async #answerOrKeep (host: string, question: Question): Promise<string | null> {
     try {
-      return await withDeadline(question.answer, PATIENCE, noAnswer)
+      return await withDeadline(question.answer, KNOWN_HOST_WAIT, sourceTimeout)
     } catch (err) {
       this.#keep(host, question, err)
       const id = this.#answers.get(host)?.id ?? null
@@ -96,22 +98,22 @@ export class HostLookup {
   #keep (host: string, { changes }: Question, err: unknown): void {
     const answer = this.#answers.get(host)
     if (answer === undefined || answer.id === null || changes !== this.#answers.changes) return
-    if (!answer.kept) this.#context.log.warn({ err, host, tenantId: answer.id }, 'the source of tenants failed: the host keeps its tenant')
+    if (!answer.kept) this.#context.log.warn({ err, host, tenantId: answer.id }, 'the source of tenants failed, so the host keeps its tenant')
     this.#answers.set(host, answer.id, true)
   }
 
-  async #askInTurn (host: string): Promise<string | null> {
-    if (this.#limit.pendingCount >= MAX_WAITING) throw new Error('Too many unknown hosts are asked for')
+  async #askQueued (host: string): Promise<string | null> {
+    if (this.#limit.pendingCount >= MAX_WAITING) throw new Error('Too many unknown hosts are being looked up')
     return this.#limit(() => this.#ask(host))
   }
 
   async #ask (host: string): Promise<string | null> {
     const { resolveHost, timeout } = this.#context
     const answer = (async () => resolveHost(host))()
-    return await withDeadline(answer, timeout, noAnswer) ?? null
+    return await withDeadline(answer, timeout, sourceTimeout) ?? null
   }
 }
 
-function noAnswer (): Error {
+function sourceTimeout (): Error {
   return new Error('The source of tenants does not answer')
 }

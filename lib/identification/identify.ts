@@ -12,36 +12,42 @@ import type { TenantIdentificationStrategy } from './strategy.ts'
 import { SubdomainStrategy } from './strategies/subdomain.ts'
 import { isStrategyName, toStrategy } from './to-strategy.ts'
 
-/** What stands beside `identify`. */
-export interface BesideIdentify {
-  /** For `'subdomain'`, and for nothing else. */
+/** Plugin options that built-in strategies read. */
+export interface StrategyOptions {
+  /** For `'subdomain'` only. */
   baseDomain?: string | undefined
-  /** The prefix that the plugin was registered under, for `'path'`. Default: `''`. */
+  /** For `'path'`: the prefix that the plugin was registered with. Default: `''`. */
   prefix?: string | undefined
 }
 
-/** The strategy that the `identify` option means. Throws FST_TENANT_OPTION_INVALID when it means none, or `baseDomain` is wrong. */
-export function resolveStrategy (identify: Identify | readonly Identify[], beside: BesideIdentify = {}): TenantIdentificationStrategy {
-  refuseIdleBaseDomain(identify, beside)
-  if (!isList(identify)) return strategyOf(identify, beside)
-  return new ChainStrategy(identify.map((member) => strategyOf(member, beside)))
+/**
+ * Returns the strategy for a value of the `identify` option.
+ * @throws {FST_TENANT_OPTION_INVALID} when there is none, or `baseDomain` is invalid or unused
+ */
+export function resolveStrategy (identify: Identify | readonly Identify[], options: StrategyOptions = {}): TenantIdentificationStrategy {
+  refuseUnusedBaseDomain(identify, options)
+  if (!isList(identify)) return strategyOf(identify, options)
+  return new ChainStrategy(identify.map((member) => strategyOf(member, options)))
 }
 
-/** Makes strategies by their names, each once. What it answers with throws FST_TENANT_OPTION_INVALID when `baseDomain` is wrong. */
-export function strategyByName (beside: BesideIdentify = {}): (name: StrategyName) => TenantIdentificationStrategy {
-  const made = new Map<StrategyName, TenantIdentificationStrategy>()
+/**
+ * Returns a function that creates built-in strategies by name, each once. The function throws FST_TENANT_OPTION_INVALID when a
+ * strategy needs a `baseDomain`, and it is missing or invalid.
+ */
+export function strategyByName (options: StrategyOptions = {}): (name: StrategyName) => TenantIdentificationStrategy {
+  const strategies = new Map<StrategyName, TenantIdentificationStrategy>()
   return name => {
-    const strategy = made.get(name) ?? strategyOf(name, beside)
-    made.set(name, strategy)
+    const strategy = strategies.get(name) ?? strategyOf(name, options)
+    strategies.set(name, strategy)
     return strategy
   }
 }
 
-function strategyOf (identify: Identify, beside: BesideIdentify): TenantIdentificationStrategy {
-  return isStrategyName(identify) ? named(identify, beside) : toStrategy(identify)
+function strategyOf (identify: Identify, options: StrategyOptions): TenantIdentificationStrategy {
+  return isStrategyName(identify) ? createByName(identify, options) : toStrategy(identify)
 }
 
-function named (name: StrategyName, { baseDomain = '', prefix = '' }: BesideIdentify): TenantIdentificationStrategy {
+function createByName (name: StrategyName, { baseDomain = '', prefix = '' }: StrategyOptions): TenantIdentificationStrategy {
   switch (name) {
     case 'header': return new HeaderStrategy()
     case 'subdomain': return new SubdomainStrategy({ baseDomain })
@@ -53,19 +59,19 @@ function named (name: StrategyName, { baseDomain = '', prefix = '' }: BesideIden
   }
 }
 
-/** A domain that nothing reads is a mistake: whoever sets it believes that hosts are looked at. */
-function refuseIdleBaseDomain (identify: Identify | readonly Identify[], { baseDomain }: BesideIdentify): void {
+/** Refuses a `baseDomain` that no strategy reads: whoever sets it expects hosts to name tenants. */
+function refuseUnusedBaseDomain (identify: Identify | readonly Identify[], { baseDomain }: StrategyOptions): void {
   if (baseDomain === undefined || readsBaseDomain(identify)) return
   throw new FST_TENANT_OPTION_INVALID('baseDomain', 'left out unless identify has "subdomain"')
 }
 
-/** Whether a strategy of these is the one that `baseDomain` is for. */
+/** Returns whether one of the strategies is the built-in `'subdomain'`, which reads `baseDomain`. */
 export function readsBaseDomain (identify: Identify | readonly Identify[]): boolean {
   if (isList(identify)) return identify.some(readsBaseDomain)
   return identify instanceof CompositeStrategy ? identify.names('subdomain') : identify === 'subdomain'
 }
 
-/** `Array.isArray` does not tell a readonly array from the rest. */
+/** Narrows to a readonly array, which the type of `Array.isArray` does not. */
 function isList (identify: Identify | readonly Identify[]): identify is readonly Identify[] {
   return Array.isArray(identify)
 }

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import type * as types from '../../types/index.ts'
 
-/** The base class of identification strategies. */
+/** The base class of identification strategies. Extend it, or implement the interface of the same name. */
 export abstract class TenantIdentificationStrategy implements types.TenantIdentificationStrategy {
-  /** See the interface. Default: `false`. */
+  /** Whether `extractTenantId` reads only the head of a request and never returns a promise. Default: `false`. */
   readonly readsHeadOnly?: boolean
 
   /** Returns the id that the request names, or nothing. An error refuses the request. */

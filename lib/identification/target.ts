@@ -1,8 +1,8 @@
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]+([/?][^#]*)?$/i
 
 /**
- * The path and query of a request target. `GET http://example.com/x` is the absolute form, of which Fastify's router sees `/x`
- * while `request.url` has all of it. `null` when the target has no path, as `*` has none.
+ * Returns the path and query of a request target, `null` if it has no path, like `*`. In the absolute form,
+ * `GET http://example.com/x`, Fastify's router sees `/x`, but `request.url` holds the full URL.
  */
 export function originForm (target: string): string | null {
   if (target.startsWith('/')) return target

@@ -5,12 +5,15 @@ import type { TenantIdentificationStrategy } from './strategy.ts'
 
 const NAMES: ReadonlySet<unknown> = new Set<StrategyName>(['header', 'subdomain', 'host', 'path', 'query', 'cookie', 'jwt'])
 
-/** Whether a value is the name of a strategy. */
+/** Returns whether a value is the name of a built-in strategy. */
 export function isStrategyName (value: unknown): value is StrategyName {
   return NAMES.has(value)
 }
 
-/** The strategy in a value that a user gave. Throws FST_TENANT_OPTION_INVALID when there is none. */
+/**
+ * Returns the strategy that a user has given, or a strategy that calls the given function.
+ * @throws {FST_TENANT_OPTION_INVALID} when the value is neither
+ */
 export function toStrategy (value: unknown): TenantIdentificationStrategy {
   if (isStrategy(value)) return value
   if (isStrategyClass(value)) throw new FST_TENANT_OPTION_INVALID('identify', `an instance: new ${value.name}(…), not the class`)
@@ -26,7 +29,7 @@ function isFunction (value: unknown): value is IdentifyFunction {
   return typeof value === 'function'
 }
 
-/** Called as a function it would refuse every request. */
+/** Detects a class that was given instead of an instance: called as a function, it would refuse every request. */
 function isStrategyClass (value: unknown): value is { name: string } {
   return isFunction(value) && isStrategy(Reflect.get(value, 'prototype'))
 }

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { IdentifyFunction, TenantAnswer } from '../../../types/index.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
 
-/** The tenant is named by a function, which may be async. */
+/** Asks a function for the tenant. The function may be async. */
 export class FunctionStrategy extends TenantIdentificationStrategy {
   readonly #identify: IdentifyFunction
 

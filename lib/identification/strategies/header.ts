@@ -13,14 +13,15 @@ export interface HeaderStrategyOptions {
 }
 
 /**
- * The tenant is named by a header. Throws FST_TENANT_INVALID_ID for a header that is there more than once,
- * and FST_TENANT_OPTION_INVALID at construction.
+ * Reads the tenant from a header.
+ * @throws {FST_TENANT_INVALID_ID} for a header that the request holds more than once
  */
 export class HeaderStrategy extends TenantIdentificationStrategy {
   override readonly readsHeadOnly: boolean
   readonly #header: string
   readonly #mayHideRepeats: boolean
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when the option is invalid */
   constructor ({ header = 'x-tenant-id' }: HeaderStrategyOptions = {}) {
     super()
     if (typeof header !== 'string' || !HEADER_NAME.test(header)) {
@@ -29,13 +30,13 @@ export class HeaderStrategy extends TenantIdentificationStrategy {
     // A subclass may read more.
     this.readsHeadOnly = new.target === HeaderStrategy
     this.#header = header
-    // Node joins the values of the x- headers, and `a, b` is no id; it drops those of some others.
+    // Node joins repeated x- headers to `a, b`, which is not an id. Of some other headers it keeps only the first.
     this.#mayHideRepeats = !header.startsWith('x-')
   }
 
   override extractTenantId (request: FastifyRequest): TenantAnswer {
     const { headers } = request
-    // A header may be called `constructor`, which every object inherits.
+    // Own properties only: a header may be named `constructor`.
     const value = Object.hasOwn(headers, this.#header) ? headers[this.#header] : undefined
     if (value === undefined) return undefined
     if (Array.isArray(value)) throw new FST_TENANT_INVALID_ID()

@@ -5,8 +5,8 @@ import { TenantIdentificationStrategy } from '../strategy.ts'
 import { unusable } from '../unusable.ts'
 
 /**
- * The tenant is named by the host, which must be one of its `hosts`: the exact one wins, then the longest wildcard.
- * Throws FST_TENANT_INVALID_ID for what is no host and for several Host headers.
+ * Finds the tenant that owns the request's host: the host must be in the `hosts` of the tenant. An exact host wins, then the longest wildcard.
+ * @throws {FST_TENANT_INVALID_ID} for a host that is invalid, and for several Host headers
  */
 export class HostStrategy extends TenantIdentificationStrategy {
   override extractTenantId (request: FastifyRequest, { resolveHost }: IdentificationContext): TenantAnswer | Promise<TenantAnswer> {
@@ -14,7 +14,7 @@ export class HostStrategy extends TenantIdentificationStrategy {
     return host === undefined ? undefined : (resolveHost as NonNullable<typeof resolveHost>)(host)
   }
 
-  /** Throws FST_TENANT_OPTION_INVALID when the source of tenants knows no hosts. */
+  /** @throws {FST_TENANT_OPTION_INVALID} when the source of tenants has no `resolveHost` */
   override check ({ resolveHost }: IdentificationContext): void {
     if (resolveHost === undefined) throw unusable('host', 'the source of tenants has a method resolveHost')
   }

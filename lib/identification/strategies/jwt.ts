@@ -1,40 +1,42 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_INVALID_ID, FST_TENANT_OPTION_INVALID, FST_TENANT_UNVERIFIED } from '../../errors.ts'
 import type { IdentificationContext, TenantAnswer } from '../../../types/index.ts'
-import { cookiesOf, requireCookies } from '../cookies.ts'
+import { parseCookies, requireCookies } from '../cookies.ts'
 import { isRepeated } from '../../utils/repeated-header.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
 import { unusable } from '../unusable.ts'
 
-/** What @fastify/jwt decorates an app with. */
+/** The app decorator of @fastify/jwt. */
 interface Jwt {
   cookie?: { cookieName: string, signed?: boolean }
   options: { verify: { extractToken?: (request: FastifyRequest) => string | undefined, onlyCookie?: boolean } }
 }
 
-/** What @fastify/jwt throws without a status where the app is wrong; whatever else it does not like is wrong with the token. */
-const FAILURES: ReadonlySet<unknown> = new Set(['FAST_JWT_INVALID_OPTION', 'FAST_JWT_KEY_FETCHING_ERROR', 'FAST_JWT_MISSING_KEY'])
+/** Codes of @fastify/jwt errors that mean the app is misconfigured. Its other errors without a status are about the token. */
+const APP_FAULTS: ReadonlySet<unknown> = new Set(['FAST_JWT_INVALID_OPTION', 'FAST_JWT_KEY_FETCHING_ERROR', 'FAST_JWT_MISSING_KEY'])
 
 /** The options of `JwtStrategy`. */
 export interface JwtStrategyOptions {
-  /** The claim that names the tenant, or the path to one inside of others. Default: `'tenant'`. */
+  /** The claim that names the tenant, or the path to a nested claim. Default: `'tenant'`. */
   claim?: string | readonly string[]
   /** The `namespace` that @fastify/jwt was registered with. Default: none. */
   namespace?: string
-  /** The request decorator that verifies. Default: `'jwtVerify'`, with a namespace `'<namespace>JwtVerify'`. */
+  /** The request decorator that verifies the token. Default: `'jwtVerify'`, or `'<namespace>JwtVerify'` with a namespace. */
   jwtVerify?: string
 }
 
 /**
- * The tenant is named by a claim of a token, which @fastify/jwt finds and verifies by its own options. A token that does not verify
- * is refused with the error of @fastify/jwt, or with FST_TENANT_UNVERIFIED where that has no status of its own.
- * Throws FST_TENANT_INVALID_ID for several Authorization headers, and FST_TENANT_OPTION_INVALID at construction and at boot.
+ * Reads the tenant from a claim of a token. @fastify/jwt finds and verifies the token, with its own options. An error of @fastify/jwt
+ * that has a status is thrown as it is.
+ * @throws {FST_TENANT_UNVERIFIED} for a token that does not verify, if the error of @fastify/jwt has no status
+ * @throws {FST_TENANT_INVALID_ID} for several Authorization headers, and for a claim path that leads through a value that is not an object
  */
 export class JwtStrategy extends TenantIdentificationStrategy {
   readonly #path: readonly string[]
   readonly #namespace: string | undefined
   readonly #verify: string
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when the claim is invalid */
   constructor ({ claim = 'tenant', namespace, jwtVerify = namespace === undefined ? 'jwtVerify' : `${namespace}JwtVerify` }: JwtStrategyOptions = {}) {
     super()
     this.#path = checkClaim(claim)
@@ -45,12 +47,13 @@ export class JwtStrategy extends TenantIdentificationStrategy {
   override extractTenantId (request: FastifyRequest, { app }: IdentificationContext): TenantAnswer | Promise<TenantAnswer> {
     if (isRepeated(request, 'authorization')) throw new FST_TENANT_INVALID_ID()
     const jwt = this.#jwtOf(app) as Jwt
-    // @fastify/jwt reads cookies that are not parsed yet, and leaves a user behind that no hook of the app has let in.
-    const cookies = jwt.cookie === undefined ? {} : cookiesOf(request, app)
+    // @fastify/jwt reads `cookies`, which are not parsed yet, and sets `user`, which the app's hooks have not admitted. A view keeps both off the request.
+    const cookies = jwt.cookie === undefined ? {} : parseCookies(request, app)
     const view: FastifyRequest = Object.create(request, { cookies: { value: cookies } })
     return hasToken(view, jwt, cookies) ? this.#claimOf(view) : undefined
   }
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when @fastify/jwt is missing, or @fastify/cookie for a token in a cookie */
   override check ({ app }: IdentificationContext): void {
     const jwt = this.#jwtOf(app)
     if (jwt === undefined || !app.hasRequestDecorator(this.#verify)) throw unusable('jwt', '@fastify/jwt is registered')
@@ -69,7 +72,7 @@ export class JwtStrategy extends TenantIdentificationStrategy {
     } catch (error) {
       throw isTokenFault(error) ? new FST_TENANT_UNVERIFIED({ cause: error }) : error
     }
-    // What lets a token through without a word of it has verified nothing.
+    // A verifier that returns no claims has not verified the token.
     if (claims === undefined || claims === null) throw new FST_TENANT_UNVERIFIED()
     return valueAt(this.#path, claims)
   }
@@ -83,7 +86,7 @@ function checkClaim (claim: unknown): readonly string[] {
   return path as string[]
 }
 
-/** Whether there is something to verify. Where it is no token, @fastify/jwt says so. */
+/** Returns whether there is anything to verify. @fastify/jwt refuses it if it is not a token. */
 function hasToken (view: FastifyRequest, { cookie, options }: Jwt, cookies: object): boolean {
   const { extractToken, onlyCookie = false } = options.verify
   if (extractToken !== undefined) return Boolean(extractToken(view))
@@ -93,10 +96,10 @@ function hasToken (view: FastifyRequest, { cookie, options }: Jwt, cookies: obje
 
 function isTokenFault (error: unknown): boolean {
   const { code, statusCode } = error as { code?: unknown, statusCode?: unknown }
-  return statusCode === undefined && typeof code === 'string' && code.startsWith('FAST_JWT_') && !FAILURES.has(code)
+  return statusCode === undefined && typeof code === 'string' && code.startsWith('FAST_JWT_') && !APP_FAULTS.has(code)
 }
 
-/** What the claims themselves say, and not what every object inherits. It may be anything. */
+/** Returns the claim at a path, from own properties only. The value may be of any type. */
 function valueAt (path: readonly string[], claims: unknown): TenantAnswer {
   let value = claims
   for (const name of path) {

@@ -5,28 +5,30 @@ import { TenantIdentificationStrategy } from '../strategy.ts'
 import { originForm } from '../target.ts'
 import { isTenantId } from '../../utils/tenant-id.ts'
 
-/** No parameters and wildcards: the prefix is compared with URLs as it is. */
+/** A prefix without parameters and wildcards: it is compared with URLs literally. */
 const LITERAL_PREFIX = /^(?:\/[^/?#%:*]+)*$/
 const SEGMENT_END = /[/?#]/
-/** Dots climb, and an encoded segment is one id for the router and another for us. */
+/** Segments of dots are relative paths. An encoded segment would be a different id after the router has decoded it. */
 const DECEPTIVE_SEGMENT = /%|^\.\.?$/
 
 /** The options of `PathStrategy`. */
 export interface PathStrategyOptions {
-  /** The path before the tenant's segment; what is not below it names no tenant. Default: `''`. */
+  /** The path before the tenant's segment. Other paths name no tenant. Default: `''`. */
   prefix?: string
 }
 
 /**
- * The tenant is named by the first segment of the path, which the tenant's routes do not see: `/acme/users` is the `/users` of acme.
- * The app's own routes name none, so `/health` stays what it is; a first segment that can be no id, as `favicon.ico`, neither.
- * Throws FST_TENANT_INVALID_ID for a segment that is encoded or made of dots, and FST_TENANT_OPTION_INVALID at construction.
+ * Reads the tenant from the first segment of the path. The tenant's routes do not see that segment: `/acme/users` is acme's `/users`.
+ * A URL that matches a route of the app names no tenant, so `/health` stays the app's. A segment that cannot be an id, for example
+ * `favicon.ico`, names no tenant either.
+ * @throws {FST_TENANT_INVALID_ID} for a segment that is encoded or consists of dots
  */
 export class PathStrategy extends TenantIdentificationStrategy {
   readonly #prefix: string
-  /** What stands before the segment. */
+  /** The text before the tenant's segment. */
   readonly #root: string
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when the prefix is invalid */
   constructor ({ prefix = '' }: PathStrategyOptions = {}) {
     super()
     this.#prefix = checkPrefix(prefix)
@@ -49,7 +51,7 @@ export class PathStrategy extends TenantIdentificationStrategy {
     return rest.startsWith('/') ? this.#prefix + rest : this.#root + rest
   }
 
-  /** Whether the app leaves the segment open. A wildcard behind it, as in `/static/*`, has named it already. */
+  /** Returns whether the segment is free for a tenant's id. It is not if a route of the app names it, as `/static/*` does. */
   #isFree (request: FastifyRequest): boolean {
     if (request.is404) return true
     const url = request.routeOptions.url ?? ''
@@ -64,7 +66,7 @@ export class PathStrategy extends TenantIdentificationStrategy {
   }
 }
 
-/** Fastify leaves the last slash on a plugin's prefix. */
+/** Removes the last slash, which Fastify leaves on a plugin's prefix. */
 function checkPrefix (value: unknown): string {
   const prefix = typeof value === 'string' ? value.replace(/\/$/, '') : null
   if (prefix === null || !LITERAL_PREFIX.test(prefix)) {

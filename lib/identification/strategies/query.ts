@@ -10,12 +10,13 @@ export interface QueryStrategyOptions {
 }
 
 /**
- * The tenant is named by a parameter of the query string. Throws FST_TENANT_INVALID_ID for one that is there more than once,
- * and FST_TENANT_OPTION_INVALID at construction.
+ * Reads the tenant from a parameter of the query string.
+ * @throws {FST_TENANT_INVALID_ID} for a parameter that the query string holds more than once
  */
 export class QueryStrategy extends TenantIdentificationStrategy {
   readonly #parameter: string
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when the option is invalid */
   constructor ({ parameter = 'tenant' }: QueryStrategyOptions = {}) {
     super()
     if (typeof parameter !== 'string' || parameter === '') {
@@ -27,13 +28,13 @@ export class QueryStrategy extends TenantIdentificationStrategy {
   override extractTenantId (request: FastifyRequest): TenantAnswer {
     const value = ownValue(request.query, this.#parameter)
     if (value === undefined) return undefined
-    // Repeated, an array; with a parser of the app's own, whatever that makes of `tenant[a]=b`.
+    // A repeated parameter is an array. A custom parser may return anything.
     if (typeof value.own !== 'string') throw new FST_TENANT_INVALID_ID()
     return value.own
   }
 }
 
-/** What the app's own query string parser answers with may be anything, and may inherit. */
+/** Reads own properties only: a custom parser may return any value, even one that inherits properties. */
 function ownValue (query: unknown, name: string): { own: unknown } | undefined {
   if (typeof query !== 'object' || query === null || !Object.hasOwn(query, name)) return undefined
   return { own: Reflect.get(query, name) }

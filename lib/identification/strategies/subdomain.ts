@@ -3,22 +3,22 @@ import { FST_TENANT_INVALID_ID, FST_TENANT_OPTION_INVALID } from '../../errors.t
 import type { TenantAnswer } from '../../../types/index.ts'
 import { canonicalDomain } from '../../hosts/canonical-host.ts'
 import { requestHost } from '../../hosts/request-host.ts'
+import { isCount, isTexts } from '../../utils/check.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
 
 /** The options of `SubdomainStrategy`. */
 export interface SubdomainStrategyOptions {
-  /** The domain below which the label next to it is the tenant. */
+  /** The domain whose subdomains are tenants: `example.com` for `acme.example.com`. */
   baseDomain: string
-  /** Labels that name no tenant. Default: `['www']`. */
+  /** Labels that are not tenants. Default: `['www']`. */
   reserved?: readonly string[]
-  /** How many labels there may be before `baseDomain`: with 2, `api.acme.example.com` is of acme too. Default: 1. */
+  /** How many labels may precede `baseDomain`. With 2, `api.acme.example.com` names acme, too. Default: 1. */
   levels?: number
 }
 
 /**
- * The tenant is named by the label before `baseDomain`, in lower case. Other domains, `baseDomain` itself and reserved labels name none.
- * Throws FST_TENANT_INVALID_ID for what is no host, for more labels than `levels` and for several Host headers,
- * and FST_TENANT_OPTION_INVALID at construction.
+ * Reads the tenant from the label before `baseDomain`, in lower case. Other domains, `baseDomain` itself and reserved labels name no tenant.
+ * @throws {FST_TENANT_INVALID_ID} for a host that is invalid or has more labels than `levels`, and for several Host headers
  */
 export class SubdomainStrategy extends TenantIdentificationStrategy {
   override readonly readsHeadOnly: boolean
@@ -26,6 +26,7 @@ export class SubdomainStrategy extends TenantIdentificationStrategy {
   readonly #reserved: ReadonlySet<string>
   readonly #levels: number
 
+  /** @throws {FST_TENANT_OPTION_INVALID} when an option is invalid */
   constructor (options: SubdomainStrategyOptions) {
     super()
     // A subclass may read more.
@@ -55,17 +56,11 @@ function checkBaseDomain (value: unknown): string {
 }
 
 function checkReserved (labels: unknown): Set<string> {
-  if (!Array.isArray(labels) || !labels.every(isText)) {
-    throw new FST_TENANT_OPTION_INVALID('reserved', 'an array of labels, e.g. ["www"]')
-  }
+  if (!isTexts(labels)) throw new FST_TENANT_OPTION_INVALID('reserved', 'an array of labels, e.g. ["www"]')
   return new Set(labels.map((label) => label.toLowerCase()))
 }
 
 function checkLevels (value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 1) throw new FST_TENANT_OPTION_INVALID('levels', 'a whole number above 0')
-  return value as number
-}
-
-function isText (value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
+  if (!isCount(value)) throw new FST_TENANT_OPTION_INVALID('levels', 'a whole number above 0')
+  return value
 }
