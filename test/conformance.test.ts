@@ -102,14 +102,14 @@ t.test('a source need not say which tenant is new, but which is gone', async t =
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (): void { super.tell() }
   }()), { patience: 1 })
-  t.strictSame(found, ['watch() tells of tenants that are added, changed and removed', 'a suspended tenant is told, and known as one'])
+  t.strictSame(found, ['watch() announces tenants that are added, changed and removed', 'a suspended tenant is announced, and get() returns it as suspended'])
 })
 
 t.test('a change that is not told is found', async t => {
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (_change?: TenantChange): void {}
   }()), { patience: 1 })
-  t.strictSame(found.map(name => name.split(' ').slice(0, 2).join(' ')), ['watch() tells', 'a change', 'a suspended'])
+  t.strictSame(found.map(name => name.split(' ').slice(0, 2).join(' ')), ['watch() announces', 'a change', 'a suspended'])
 })
 
 t.test('folders keep to the interface', async t => {

@@ -84,13 +84,13 @@ t.test('what is wrong is said when the app boots', async t => {
   }
   const invalid = 'FST_TENANT_PACKAGE_INVALID'
   await fail(project(t, { 't-a': null }), { code: invalid, message: "The package 't-a' is not installed" })
-  await fail(project(t, { 't-.a': {} }), { code: invalid, message: /^The package 't-\.a' cannot be a tenant: '\.a' is no tenant id/ })
-  await fail(project(t, { 't-spaced': { 'index.js': 'export const NAME = "Mister A"' } }), { code: invalid, message: /'Mister A' is no tenant id/ })
+  await fail(project(t, { 't-.a': {} }), { code: invalid, message: /^The package 't-\.a' cannot be a tenant: '\.a' is not a tenant id/ })
+  await fail(project(t, { 't-spaced': { 'index.js': 'export const NAME = "Mister A"' } }), { code: invalid, message: /'Mister A' is not a tenant id/ })
   const why = { code: invalid, message: /^The package 't-(broken|gone)' cannot be a tenant: its main module cannot be read$/ }
   await fail(project(t, { 't-broken': { 'index.js': 'throw new Error("broken")' } }), { ...why, cause: { message: 'index.js: broken' } })
   await fail(project(t, { 't-gone': { 'package.json': '{ "main": "gone.js" }' } }), why)
   await fail(project(t, { 't-one': { 'index.js': 'export const NAME = "same"' }, 't-other': { 'index.js': 'export const NAME = "same"' } }), {
-    code: 'FST_TENANT_ID_TAKEN', message: /^Tenant 'same' is there more than once: .+t-one and .+t-other$/
+    code: 'FST_TENANT_ID_TAKEN', message: /^Tenant 'same' exists more than once: .+t-one and .+t-other$/
   })
   await fail(t.testdir({}), { code: 'FST_TENANT_OPTION_INVALID', message: /'root'.+has no package\.json$/ })
   await fail(t.testdir({ 'package.json': '{' }), { code: invalid, message: /has a package\.json that cannot be read$/, cause: { name: 'SyntaxError' } })
@@ -146,6 +146,6 @@ t.test('folders and packages', async t => {
   t.test('must not have a tenant in common', async t => {
     const root = project(t, { 't-acme': {} }, { src: { tenants: { acme: {} } } })
     const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, tenants: { npmPattern: 't-*' } })
-    await t.rejects(server.start(), { code: 'FST_TENANT_ID_TAKEN', message: `Tenant 'acme' is there more than once: ${join(root, 'src/tenants/acme')} and ${join(root, 'node_modules/t-acme')}` })
+    await t.rejects(server.start(), { code: 'FST_TENANT_ID_TAKEN', message: `Tenant 'acme' exists more than once: ${join(root, 'src/tenants/acme')} and ${join(root, 'node_modules/t-acme')}` })
   })
 })

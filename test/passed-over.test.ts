@@ -131,7 +131,7 @@ async function boot (t: Test, content: FixtureDirContent, options: MultitenantOp
 }
 
 t.test('what is beside the folders of tenants is said at boot', async t => {
-  const noId = 'this folder is no tenant: its name must be 1 to 63 letters, digits, _ and -, the first a letter or a digit'
+  const noId = 'this folder is not a tenant: its name must be 1 to 63 letters, digits, _ and -, the first a letter or a digit'
   const noHosts = 'this file is not read: the hosts of the tenants are in hosts.json'
   const { warned } = await boot(t, {
     acme: {},
@@ -150,7 +150,7 @@ t.test('what is beside the folders of tenants is said at boot', async t => {
     node_modules: {}
   })
   t.same(warned(), {
-    'with space': noId, 'acme.example': noId, 'host.json': noHosts, 'hosts.yml': noHosts, gone: 'this is no tenant: it is a link to nothing, or to a file'
+    'with space': noId, 'acme.example': noId, 'host.json': noHosts, 'hosts.yml': noHosts, gone: 'this is not a tenant: it is a link to nothing, or to a file'
   })
 })
 
@@ -169,7 +169,7 @@ t.test('once, and again when it comes back', async t => {
 })
 
 t.test('a folder whose name has capitals is said under subdomain identification, where no host can name it', async t => {
-  const reason = 'no request can name this tenant: a host is read in lower case, so write the name of the folder in lower case'
+  const reason = 'no request can name this tenant: hosts are read in lower case, so write the name of the folder in lower case'
   const content = { acme: {}, Globex: {} }
   const baseDomain = 'example.com'
   t.same((await boot(t, content, { identify: 'subdomain', baseDomain })).warned(), { Globex: reason })

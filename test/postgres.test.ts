@@ -135,7 +135,7 @@ t.test('migrate()', async t => {
 
   t.test('is asked for when the app boots without', async t => {
     const source = postgresTenants({ connectionString, schema: database.newSchema() })
-    await t.rejects(async () => { await appWith(t, source).ready() }, { code: 'FST_TENANT_TABLE_MISSING', message: `There is no table ${source.table}: call migrate() first` })
+    await t.rejects(async () => { await appWith(t, source).ready() }, { code: 'FST_TENANT_TABLE_MISSING', message: `The table ${source.table} does not exist: call migrate() first` })
   })
 })
 
@@ -284,7 +284,7 @@ t.test('a change that was missed for a lost connection is found out', async t =>
   // What was told before has been followed when this is.
   await put(table, 'acme', 'basic')
   await until(() => events.of('reload').length === nodes.length, Infinity)
-  const lost = nodes.map(({ log }) => log.next('lost the connection that hears of changes of tenants; those in memory go on'))
+  const lost = nodes.map(({ log }) => log.next('lost the connection that listens for tenant changes; loaded tenants keep serving'))
   // No trigger fires, so nobody is told.
   await database.query(`
     set session_replication_role = replica;
@@ -319,7 +319,7 @@ t.test('without PostgreSQL', async t => {
   await until(async () => (await host('www.acme.example')).body === 'acme free', Infinity)
   t.equal((await host('nobody.example')).statusCode, 404)
 
-  const lost = log.next('lost the connection that hears of changes of tenants; those in memory go on')
+  const lost = log.next('lost the connection that listens for tenant changes; loaded tenants keep serving')
   await database.stop()
   await lost
   for (const name of ['acme.example', 'www.acme.example']) t.equal((await host(name)).body, 'acme free', 'a tenant in memory goes on')
@@ -336,7 +336,7 @@ t.test('without PostgreSQL', async t => {
   await t.rejects(app.multitenant.reload('acme'), { code: 'FST_TENANT_LOAD_FAILED' })
   t.equal((await host('acme.example')).body, 'acme free')
 
-  const back = log.next('hears of changes of tenants')
+  const back = log.next('listening for tenant changes')
   await database.start()
   await back
   await put(source.table, 'late', 'pro')
@@ -367,7 +367,7 @@ t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL
   const reload = events.next('reload', ({ id }) => id === 'acme')
   await database.query(`update ${source.table} set hosts = '{}' where id = 'acme'`)
   await reload
-  const lost = log.next('lost the connection that hears of changes of tenants; those in memory go on')
+  const lost = log.next('lost the connection that listens for tenant changes; loaded tenants keep serving')
   await database.stop()
   t.teardown(() => database.start())
   await lost
@@ -393,7 +393,7 @@ t.test('a pool that is given is used, and left as it was', async t => {
   await app.ready()
   await database.query(`insert into ${source.table} (id) values ('acme')`)
   t.equal((await app.multitenant.init('acme')).id, 'acme')
-  const lost = log.next('lost an idle connection to the database of tenants')
+  const lost = log.next('lost an idle connection to the tenant database')
   t.equal(await database.kill(`pool of ${schema}`), 2, 'one of the pool, and one that listens')
   t.match(await lost, { level: 40 })
   await app.close()
@@ -432,7 +432,7 @@ t.test('a message that is not of the table does no harm', async t => {
   for (const payload of strange) await client.query('select pg_notify($1, $2)', [channel, payload])
   await database.query(`insert into ${source.table} (id) values ('acme')`)
   t.match(await changed, { id: 'acme' })
-  const count = (): number => lines.of('messages on the channel of tenants are not of their table').reduce((sum, line) => sum + Number(line['count']), 0)
+  const count = (): number => lines.of('ignored messages on the tenant channel that the table did not send').reduce((sum, line) => sum + Number(line['count']), 0)
   await until(() => count() === strange.length, Infinity)
 })
 

@@ -1,6 +1,6 @@
 import type { TenantDefinition, TenantSource } from '../../types/index.ts'
 
-/** Tenants of which all is known beforehand. */
+/** A source whose tenants are all in memory. Subclasses fill the map. */
 export class KnownTenants implements TenantSource {
   protected readonly tenants = new Map<string, TenantDefinition>()
 

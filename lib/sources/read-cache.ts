@@ -1,19 +1,19 @@
 import { stat } from 'node:fs/promises'
 
-/** What was read at one time. */
+/** The content of one read. */
 interface Reading<Content> {
   /** When the file or folder last changed, in ns since the epoch. */
   mtime: bigint
-  /** Whether a later change must have another mtime. */
+  /** Whether any later change must have a different mtime. */
   lasting: boolean
   content: Content
 }
 
-/** File systems may give the same mtime to changes this close to each other, in ms. */
+/** Two changes within this time may get the same mtime from the file system. In ms. */
 const MTIME_GRANULARITY = 1000
 
-/** The content of a file or a folder as it is now, which is read again only when it has changed. */
-export class Fresh<Content> {
+/** Reads a file or a folder, and reads it again only after it has changed. */
+export class ReadCache<Content> {
   readonly #path: string
   readonly #read: (path: string) => Promise<Content>
   #reading: Reading<Content> | undefined
@@ -26,8 +26,8 @@ export class Fresh<Content> {
   }
 
   /**
-   * Those who ask at the same time share the answer, but not one that was already on its way: it may have missed what has changed
-   * since. Throws what the file system throws, and what reading throws.
+   * Returns the current content. Calls at the same time share one read. A read that is already running is not shared, because it may
+   * have missed the latest change. Rejects when the file system or `read` fails.
    */
   get (): Promise<Content> {
     this.#next ??= this.#afterRunning().then(() => {
@@ -39,7 +39,7 @@ export class Fresh<Content> {
   }
 
   async #afterRunning (): Promise<void> {
-    // Its failure is told to those who wait for it.
+    // Its error has already reached the callers that wait for it.
     await Promise.allSettled([this.#running])
   }
 

@@ -12,13 +12,12 @@ import type { Names } from './names.ts'
 import type { PostgresTenantsOptions } from './options.ts'
 import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../../types/index.ts'
 
-export type { PostgresPool } from './connections.ts'
-export type { PostgresTenantsOptions } from './options.ts'
+export type { PostgresPool, PostgresTenantsOptions }
 
-/** How many tenants are compared by one query. */
-const COMPARED = 1_000
+/** How many tenants one query compares. */
+const PER_QUERY = 1_000
 
-/** Tenants that are rows of a table in PostgreSQL, which tells all processes of changes. */
+/** Tenants that are rows of a PostgreSQL table. Triggers notify all processes of changes. All async methods reject when PostgreSQL or the connection fails. */
 export class PostgresSource implements TenantSource {
   readonly #names: Names
   readonly #pool: PostgresPool
@@ -32,7 +31,7 @@ export class PostgresSource implements TenantSource {
   #changed: ((change?: TenantChange) => void) | undefined
   #loaded: () => LoadedTenant[] = () => []
 
-  /** Throws FST_TENANT_OPTION_INVALID. */
+  /** @throws {FST_TENANT_OPTION_INVALID} when an option is invalid */
   constructor (options: PostgresTenantsOptions) {
     const { names, folders, connectionString, pool } = resolvePostgresOptions(options)
     this.#names = names
@@ -52,108 +51,110 @@ export class PostgresSource implements TenantSource {
       ask: work => this.#listener.ask(work),
       states: (query, ids) => this.#table.changes(query, ids),
       tell: change => this.#changed?.(change),
-      tellAny: query => this.#tellAny(query),
-      onStrange: count => this.#log?.warn({ count }, 'messages on the channel of tenants are not of their table')
+      tellAny: query => this.#compare(query).then(() => this.#changed?.()),
+      onStrange: count => this.#log?.warn({ count }, 'ignored messages on the tenant channel that the table did not send')
     })
-    // Without a listener, an idle connection that breaks would end the process.
+    // Without a listener, an error of an idle connection would end the process.
     this.#pool.on('error', this.#onPoolError)
   }
 
-  /** The full name of the table, quoted where it needs be. */
+  /** The name of the table with its schema, quoted for SQL. */
   get table (): string {
     return this.#names.tenants
   }
 
-  /** Makes the table, or brings it up to date. Does nothing when it is; may be called by several processes at once. */
+  /** Creates or updates the table. Does nothing if it is up to date. Several processes may call it at once. */
   async migrate (): Promise<void> {
     await migrate(queryOf(this.#pool), this.#names)
   }
 
-  /** Throws FST_TENANT_TABLE_MISSING, FST_TENANT_OPTION_INVALID when the source is in use already, and what PostgreSQL or the connection throws. */
+  /**
+   * Starts listening for changes.
+   * @throws {FST_TENANT_OPTION_INVALID} when another registration of the plugin uses this source
+   * @throws {FST_TENANT_TABLE_MISSING} when `migrate()` has not been called
+   */
   async open ({ log }: SourceContext): Promise<void> {
-    if (this.#log !== undefined) throw new FST_TENANT_OPTION_INVALID('tenants', 'a source of its own for each registration: this one is in use')
+    if (this.#log !== undefined) throw new FST_TENANT_OPTION_INVALID('tenants', 'a new source for each registration of the plugin: this one is in use')
     this.#log = log
     if (!await this.#table.exists()) throw new FST_TENANT_TABLE_MISSING(this.#names.tenants)
     await this.#listener.open()
   }
 
-  /** Throws FST_TENANT_ROW_INVALID, and what PostgreSQL or the connection throws. */
+  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folders */
   async get (id: string): Promise<TenantDefinition | null> {
     return this.#table.get(id)
   }
 
-  /** Throws FST_TENANT_ROW_INVALID when one row is not valid, and what PostgreSQL or the connection throws. */
+  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folders */
   async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
     return this.#table.getMany(ids)
   }
 
-  /** Page by page, in the order of the ids. */
+  /** Lists all ids in sorted order, read page by page. */
   list (): AsyncIterable<string> {
     return this.#table.list()
   }
 
-  /** Throws what PostgreSQL or the connection throws. */
+  /** Returns the id of the tenant that owns a host. */
   async resolveHost (host: string): Promise<string | null> {
     return this.#hosts.find(host)
   }
 
-  /** Exact up to 10,000; above that it is what PostgreSQL estimates. */
+  /** Returns the number of tenants: exact up to 10,000, an estimate of PostgreSQL above. */
   async count (): Promise<number> {
     return this.#table.count()
   }
 
+  /** Announces changes until the returned function is called. */
   watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
     this.#changed = changed
     this.#loaded = loaded
     return () => { this.#changed = undefined }
   }
 
-  /** Closes the connection that listens, and the pool unless it was given. A second time is of no account. */
+  /** Closes the connection that listens, and the pool unless it was given as an option. Further calls wait for the first one. */
   close (): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+    return (this.#closing ??= this.#close())
   }
 
   async #close (): Promise<void> {
     this.#notices.close()
     await this.#listener.close()
-    // A pool that has ended may still hear from its connections.
+    // Keep the listener on an ended pool: its connections may still report errors.
     if (this.#ownsPool) return this.#pool.end()
     this.#pool.off('error', this.#onPoolError)
   }
 
-  async #tellAny (query: Query): Promise<void> {
-    await this.#compare(query)
-    this.#changed?.()
-  }
-
-  /** What was added meanwhile is told to nobody. */
+  /** Announces that tenants may have been added: nobody was notified while there was no connection. */
   #onListening (): void {
     this.#changed?.()
-    this.#log?.info('hears of changes of tenants')
+    this.#log?.info('listening for tenant changes')
   }
 
-  /** Until it listens again, it knows of nothing new: what it does not know may be there. */
+  /** Announces that tenants may be added unnoticed, so that ids remembered as unknown are asked for again. */
   #onLost (err: Error): void {
     this.#changed?.()
-    this.#log?.warn({ err }, 'lost the connection that hears of changes of tenants; those in memory go on')
+    this.#log?.warn({ err }, 'lost the connection that listens for tenant changes; loaded tenants keep serving')
   }
 
-  /** Tells how the tenants in memory are now, whatever was told of them. */
+  /** Announces the current state of the loaded tenants, whatever was announced before. */
   async #compare (query: Query): Promise<void> {
     const loaded = this.#loaded().map(({ id }) => id)
-    // Asks even when there is nothing to compare: that shows whether the connection is alive.
+    // Query even if no tenant is loaded: this shows whether the connection is alive.
     do {
-      for (const change of await this.#table.changes(query, loaded.splice(0, COMPARED))) this.#changed?.(change)
+      for (const change of await this.#table.changes(query, loaded.splice(0, PER_QUERY))) this.#changed?.(change)
     } while (loaded.length > 0)
   }
 
   readonly #onPoolError = (err: Error): void => {
-    this.#log?.warn({ err }, 'lost an idle connection to the database of tenants')
+    this.#log?.warn({ err }, 'lost an idle connection to the tenant database')
   }
 }
 
-/** The tenants of a table in PostgreSQL; `migrate()` makes it. Throws FST_TENANT_OPTION_INVALID. */
+/**
+ * Creates a source of tenants that are rows of a PostgreSQL table. Its method `migrate()` creates the table.
+ * @throws {FST_TENANT_OPTION_INVALID} when an option is invalid
+ */
 export function postgresTenants (options: PostgresTenantsOptions): PostgresSource {
   return new PostgresSource(options)
 }
