@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 
 /**
- * The error that was thrown, or one that says what was thrown instead. A frozen error is wrapped too: loggers and Fastify write on
- * the errors that they are given.
+ * Returns a thrown error unchanged, and wraps every other thrown value in an error. A frozen error is wrapped too, because loggers and
+ * Fastify add properties to errors.
  */
 export function asError (thrown: unknown): Error {
   if (thrown instanceof Error) return Object.isExtensible(thrown) ? thrown : new Error(thrown.message, { cause: thrown })

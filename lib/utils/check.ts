@@ -2,15 +2,15 @@ import { inspect } from 'node:util'
 import { closestMatch } from 'leven'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 
-/** The longest that a timer can wait, in ms: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+/** The longest delay of a timer, in ms: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
-/** Throws FST_TENANT_OPTION_INVALID, naming the option and its value, when it is not right. */
-export function check (right: boolean, name: string, expected: string, value: unknown): void {
-  if (!right) throw new FST_TENANT_OPTION_INVALID(name, `${expected}, not ${show(value)}`)
+/** @throws {FST_TENANT_OPTION_INVALID} naming the option and its value when `valid` is false */
+export function check (valid: boolean, name: string, expected: string, value: unknown): void {
+  if (!valid) throw new FST_TENANT_OPTION_INVALID(name, `${expected}, not ${show(value)}`)
 }
 
-/** Throws FST_TENANT_OPTION_INVALID for a key that is none of these; with a `section`, for a key of that. */
+/** @throws {FST_TENANT_OPTION_INVALID} when `value`, the options or the named `section` of them, has a key that is not in `keys` */
 export function checkKeys (value: object, keys: readonly string[], section?: string): void {
   const key = Object.keys(value).find(key => !keys.includes(key))
   if (key === undefined) return
@@ -21,12 +21,12 @@ export function checkKeys (value: object, keys: readonly string[], section?: str
   throw new FST_TENANT_OPTION_INVALID(nameOf(key), `left out: ${hint}`)
 }
 
-/** What somebody may have meant who wrote a word. A third of it may be mistyped: more than that is another word. */
+/** The word that a mistyped word most likely stands for. At most a third of its letters may differ. */
 export function closestWord (word: string, words: readonly string[]): string | undefined {
   return closestMatch(word, words, { maxDistance: Math.ceil(word.length / 3) })
 }
 
-/** Whether a value is an object with properties: no array, no function, not `null`. */
+/** Whether a value is an object, but not an array, a function or `null`. */
 export function isObject (value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -52,12 +52,12 @@ export function isCount (value: unknown): value is number {
   return isWhole(value) && value > 0
 }
 
-/** A time that a timer can wait, in ms, 0 included. */
+/** A delay that a timer can have, in ms, 0 included. */
 export function isTimeout (value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT
 }
 
-/** In a line. Of objects nothing but their class: what they hold may be secret. */
+/** Prints a value on one line. Objects show only their class, because their contents may be secret. */
 function show (value: unknown): string {
   return inspect(value, { depth: Array.isArray(value) ? 0 : -1, maxArrayLength: 5, maxStringLength: 80, breakLength: Infinity })
 }

@@ -1,22 +1,22 @@
 import { asError } from './as-error.ts'
 import { isPromiseLike } from './is-promise-like.ts'
 
-/** Told how a function ended; without an error it did not fail. */
+/** Called when a function has ended. It failed if there is an error. */
 export type End = (error?: unknown) => void
 
-/** Told an error that nobody waits for, and what to say of it. */
+/** Reports an error that no caller receives, with a message for the log. */
 export type Report = (error: unknown, message: string) => void
 
-/** A function that somebody else wrote. */
+/** A function of the user's code. */
 export interface Call {
   run: (done: End) => unknown
-  /** Whether the function calls `done`: until it does, it has not ended. */
+  /** Whether the function takes `done`. It has not ended until it calls `done`. */
   takesDone: boolean
 }
 
 /**
- * Runs a function that may throw, reject, or call back more than once. `end` is called once. The function may fail after it has
- * called `done`: that is reported.
+ * Runs a function that may throw, reject, or call `done` more than once. `end` is called at most once. An error after that call is
+ * passed to `report`.
  */
 export function callContained ({ run, takesDone }: Call, end: End, report: Report): void {
   let ended = false

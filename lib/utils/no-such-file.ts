@@ -1,4 +1,4 @@
-/** For what may be missing: `work.catch(noSuchFile)` is `undefined` then, and throws every other error on. */
+/** Returns `undefined` for a missing file and rethrows every other error. Use it as `work.catch(noSuchFile)`. */
 export function noSuchFile (error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
 }

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
-/** The value in a JSON file, which may begin with a byte order mark as editors on Windows write it. Throws a SyntaxError, and what the file system throws. */
+/**
+ * Reads a JSON file. It may begin with a byte order mark, which editors on Windows write. Throws the errors of the file system.
+ * @throws {SyntaxError} when the file is not JSON
+ */
 export async function readJson (file: string): Promise<unknown> {
   return parse(await readFile(file, 'utf8'))
 }
 
-/** The same, at once. */
+/** The synchronous form of `readJson()`. */
 export function readJsonSync (file: string): unknown {
   return parse(readFileSync(file, 'utf8'))
 }

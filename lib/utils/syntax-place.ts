@@ -3,7 +3,7 @@ import { dirname, extname, resolve } from 'node:path'
 import { parse } from 'acorn'
 import type { Program } from 'acorn'
 
-/** Where an error is. */
+/** The position of an error. */
 export interface Place {
   /** An absolute path. */
   file: string
@@ -11,13 +11,13 @@ export interface Place {
   line: number
 }
 
-/** How many modules are looked at, at most. */
+/** The largest number of modules to search. */
 const MAX_MODULES = 1_000
-/** V8 shows 10 characters before a token that it did not expect, where there are as many. */
+/** V8 shows up to 10 characters before an unexpected token. */
 const CONTEXT = 10
 const PADDING = ' '.repeat(2 * CONTEXT)
 
-/** The place of the first syntax error in an ES module, or in what it imports by a path. Read at once: it is asked for by an error on its way. */
+/** The first syntax error in an ES module and the modules it imports by path. Synchronous, because it is called while an error is being built. */
 export function syntaxErrorPlace (file: string): Place | undefined {
   const files = new Set([file])
   for (const each of files) {
@@ -45,7 +45,7 @@ export function jsonErrorLine (file: string): number {
   }
 }
 
-/** V8 says the position of some errors, and shows the text around others. With something around it the text is always cut in the same way. */
+/** V8 reports the position of some errors and shows an excerpt for others. With padding, every excerpt has the same shape. */
 function positionIn (text: string): number {
   const padded = PADDING + text + PADDING
   try {
@@ -60,7 +60,7 @@ function positionIn (text: string): number {
   }
 }
 
-/** CommonJS is not looked at: Node says where its errors are. */
+/** CommonJS (`.cjs`) is left out, because Node reports the position of its errors. */
 function isJavaScript (file: string): boolean {
   return ['.js', '.mjs'].includes(extname(file))
 }
@@ -69,7 +69,7 @@ function read (file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // The error that is to be placed has said what is wrong.
+    // The original error already says why the file cannot be read.
     return undefined
   }
 }

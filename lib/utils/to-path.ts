@@ -2,7 +2,10 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 
-/** The absolute path of a folder; a relative one starts at the working directory. Throws FST_TENANT_OPTION_INVALID naming `option` when it is none. */
+/**
+ * The absolute path of a folder. A relative path starts at the working directory.
+ * @throws {FST_TENANT_OPTION_INVALID} naming `option` when `dir` is neither a path nor a file URL
+ */
 export function toPath (dir: string | URL, option: string): string {
   if (typeof dir === 'string' && dir !== '') return resolve(dir)
   if (dir instanceof URL && dir.protocol === 'file:') return fileURLToPath(dir)
