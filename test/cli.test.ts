@@ -37,7 +37,7 @@ t.test('what is wrong is said in a line, with the code 1', async t => {
     t.match(await printed(...args), { code: 1, log: '', error })
   }
   await wrong(['--prot', '3000'], /^Unknown option '--prot'[^]+Try --help$/)
-  await wrong(['a', 'b', 'c'], 'One folder is enough: b c')
+  await wrong(['a', 'b', 'c'], 'Only one folder is allowed, not also: b c')
   await wrong([root, '--port', 'http'], "The option 'server.port' must be a whole number from 0 to 65535, not 'http'")
   await wrong([root, '--port', ' '], "The option 'server.port' must be a whole number from 0 to 65535")
   await wrong([root, '--max-tenants', '0'], /^The option 'tenants\.maxConcurrent' must be/)

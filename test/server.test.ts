@@ -88,8 +88,8 @@ t.test('core plugins', async t => {
     await makeServer(t, project(t, { 'cors.mjs': '' }), { plugins: { coreOrder: ['database'] }, fastify: { loggerInstance } }).start()
     const lines = String(stream.read()).trim().split('\n').map(line => JSON.parse(line))
     t.match(lines, [
-      { level: 40, file: 'cors.mjs', msg: 'a core plugin is a folder: this file is not loaded' },
-      { level: 40, plugin: 'database', msg: 'coreOrder names a core plugin that has no folder' }
+      { level: 40, file: 'cors.mjs', msg: 'this file is not loaded: a core plugin must be a folder' },
+      { level: 40, plugin: 'database', msg: 'coreOrder names a core plugin without a folder' }
     ])
   })
 
@@ -354,7 +354,7 @@ t.test('signals', async t => {
     const late = "app.get('/late', { config: { tenant: 'ignore' } }, async () => { setImmediate(() => { throw new Error('late') }) })"
     const server = await startServer(t, ['--port', '0'], project(t, { broken: { 'index.mjs': `export default async app => { ${late} }` } }))
     await fetch(`${server.url}/late`)
-    t.match(await server.end(), { code: 1, signal: null, stdout: /"message":"late".+closing after an error that nobody has caught/ })
+    t.match(await server.end(), { code: 1, signal: null, stdout: /"message":"late".+closing after an uncaught error/ })
   })
 })
 

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { MultiTenantServer } from '../server/server.ts'
 import type { LogLevel, ServerConfig, StrategyName } from '../../types/index.ts'
 
-/** What `--help` prints. */
+/** The text that `--help` prints. */
 const HELP = `Usage: fastify-multitenant [folder] [options]
 
 Starts a server for the project in the folder (default: the working directory):
@@ -27,7 +27,7 @@ the plugins in src/plugins, and the tenants in src/tenants.
   -h, --help                 print this
   -v, --version              print the version
 
-On the right: the variable of the environment or of the file .env that says the
+On the right: the variable of the environment or of the file .env that sets the
 same, and the default. Options win over variables.
 `
 
@@ -55,22 +55,21 @@ const OPTIONS = {
 
 type Values = ReturnType<typeof parse>['values']
 
-/** Where a command prints. */
+/** The output of a command, for example `console`. */
 export interface Output {
   log (text: string): void
   error (text: string): void
 }
 
 /**
- * Does what the arguments ask for, and answers with the process's exit code: at once for `--help`, `--version` and what is wrong,
- * and when it listens for a server.
+ * Runs the command and returns the exit code of the process. When it starts a server, it returns once the server listens.
  */
 export async function run (args: readonly string[], output: Output): Promise<number> {
   try {
     const { values, positionals: [root, ...more] } = parse(args)
     if (values.help === true) return print(output, HELP.trimEnd())
     if (values.version === true) return print(output, version())
-    if (more.length > 0) throw new Error(`One folder is enough: ${more.join(' ')}`)
+    if (more.length > 0) throw new Error(`Only one folder is allowed, not also: ${more.join(' ')}`)
     await new MultiTenantServer(toConfig(root, values)).start()
     return 0
   } catch (error) {
@@ -83,7 +82,7 @@ function parse (args: readonly string[]) {
   return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
 }
 
-/** The server checks all of it: here nothing is refused. */
+/** Refuses nothing, because the server checks the whole config. */
 function toConfig (root: string | undefined, values: Values): ServerConfig {
   const { identify, 'base-domain': baseDomain, 'default-tenant': defaultTenant, watch } = values
   return {
@@ -95,7 +94,7 @@ function toConfig (root: string | undefined, values: Values): ServerConfig {
   }
 }
 
-/** What is no number goes on as it is, for the server to show it: an empty text too, though JavaScript takes it for 0. */
+/** Passes other text on unchanged, so that the server's error can show it. Empty text is not a number, although `Number('')` is 0. */
 function toNumber (value: string | undefined): number | undefined {
   if (value === undefined) return undefined
   const isNumber = value.trim() !== '' && !Number.isNaN(Number(value))
@@ -111,7 +110,7 @@ function print (output: Output, text: string): number {
   return 0
 }
 
-/** The message, and those of its causes: a stack says little about an option that is wrong. */
+/** The messages of an error and its causes. A stack would not help with an invalid option. */
 function describe (error: unknown): string {
   const lines: string[] = []
   for (let cause = error; cause !== undefined; cause = (cause as { cause?: unknown }).cause) {

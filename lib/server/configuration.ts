@@ -7,11 +7,14 @@ import { LOG_LEVELS } from './log-levels.ts'
 import type { ResolvedServerConfig, ServerConfig } from '../../types/index.ts'
 import type { Environment } from './environment.ts'
 
-/** A server's configuration: the defaults, over them `.env`, the environment, and what is given. */
+/** A server's configuration. The given config wins over the environment, the environment over `.env`, and `.env` over the defaults. */
 export class ConfigurationManager {
   readonly #config: ResolvedServerConfig
 
-  /** @throws FST_TENANT_OPTION_INVALID naming the key, FST_TENANT_CONFIG_INVALID naming the variable of the environment */
+  /**
+   * @throws {FST_TENANT_OPTION_INVALID} when a key of `config` is invalid
+   * @throws {FST_TENANT_CONFIG_INVALID} when a variable of the environment is invalid
+   */
   constructor (config: ServerConfig = {}) {
     check(isObject(config), 'config', 'an object', config)
     checkKeys(config, ['root', 'server', 'security', 'tenants', 'plugins', 'fastify', 'multitenant'])
@@ -29,11 +32,14 @@ export class ConfigurationManager {
       fastify: Object.freeze({ ...fastify }),
       multitenant: Object.freeze({ ...section('multitenant', multitenant, PLUGIN_OPTIONS) })
     })
-    // The plugin looks at its options too, but by then the core plugins have opened what they open.
+    // The plugin checks its options too, but only after the core plugins have opened their connections.
     resolveOptions({ ...multitenant, validateIds: this.#config.security.validateInputs }, '')
   }
 
-  /** The configuration, or one section of it. Frozen. */
+  /**
+   * The frozen configuration, or one section of it.
+   * @throws {FST_TENANT_OPTION_INVALID} when there is no such section
+   */
   get (): ResolvedServerConfig
   get<Name extends keyof ResolvedServerConfig> (name: Name): ResolvedServerConfig[Name]
   get (name?: keyof ResolvedServerConfig): unknown {
@@ -43,11 +49,14 @@ export class ConfigurationManager {
   }
 }
 
-/** The options of the plugin that the server sets itself, from its own. */
+/** The plugin options that the server sets itself. */
 const SERVER_OPTIONS = ['tenants', 'maxActive', 'loaders', 'validateIds']
 const PLUGIN_OPTIONS = OPTION_NAMES.filter(name => !SERVER_OPTIONS.includes(name))
 
-/** A section of the config, `{}` when there is none. Throws FST_TENANT_OPTION_INVALID for a key that it does not have. */
+/**
+ * A section of the config; `{}` when it is missing.
+ * @throws {FST_TENANT_OPTION_INVALID} when it is not an object or has an unknown key
+ */
 function section<Section extends object> (name: string, value: Section | undefined, keys: readonly string[]): Section {
   const given: unknown = value ?? {}
   check(value === undefined || isObject(value), name, 'an object', value)
@@ -88,7 +97,7 @@ function resolvePlugins (given: ServerConfig['plugins'], env: Environment): Reso
   return Object.freeze({ path, coreOrder: Object.freeze([...coreOrder]), npmPattern, load: Object.freeze([...load]) })
 }
 
-/** Two keys are this one setting, and must not contradict each other. */
+/** `security.maxConcurrentTenants` and `tenants.maxConcurrent` are one setting and must agree. */
 function resolveMaxConcurrent ({ security, tenants }: ServerConfig, env: Environment): number {
   const one = security?.maxConcurrentTenants
   const other = tenants?.maxConcurrent

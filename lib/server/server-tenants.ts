@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant, TenantManager } from '../../types/index.ts'
 
 /**
- * The tenants of a server: `app.multitenant`, which is there when the server has been started. Before that the identification
- * strategy can be set, and everything else throws FST_TENANT_SERVER_NOT_STARTED.
+ * Forwards to `app.multitenant`, which exists once the server has started. Before that, only the identification strategy can be set.
+ * @throws {FST_TENANT_SERVER_NOT_STARTED} when any other method is called before the start
  */
 export class ServerTenantManager implements TenantManager {
   readonly #app: FastifyInstance
@@ -16,10 +16,10 @@ export class ServerTenantManager implements TenantManager {
     this.#baseDomain = baseDomain
   }
 
-  /** See `TenantManager`. May be called before the server is started, too. */
+  /** See `TenantManager`. You can call this before the server has started. */
   setIdentificationStrategy (strategy: Identify | readonly Identify[]): void {
     if (this.#started) return this.#tenants.setIdentificationStrategy(strategy)
-    // Refused now, when it is none, and not when the server starts.
+    // Refuses an invalid strategy now, not only when the server starts.
     resolveStrategy(strategy, { baseDomain: readsBaseDomain(strategy) ? this.#baseDomain : undefined })
     this.#app.addHook('onReady', async () => this.#tenants.setIdentificationStrategy(strategy))
   }

@@ -13,24 +13,27 @@ import { ServerTenantManager } from './server-tenants.ts'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { MultitenantStatistics, ReloadReport, ResolvedServerConfig, ServerConfig, Tenant } from '../../types/index.ts'
 
-/** An app with the plugin in it, made from a project's folders: core plugins in `src/plugins`, tenants in `src/tenants`. */
+/** A Fastify app with the plugin, made from a project's folders: core plugins in `src/plugins`, tenants in `src/tenants`. */
 export class MultiTenantServer {
-  /** The Fastify instance, for routes, hooks and an error handler that all tenants share: to be set before `start()`. */
+  /** The Fastify instance. Add the routes, hooks and the error handler that all tenants share before `start()`. */
   readonly app: FastifyInstance
-  /** The tenants; before `start()` only `setIdentificationStrategy()` can be called. */
+  /** Manages the tenants. Before `start()`, only `setIdentificationStrategy()` can be called. */
   readonly tenantManager: ServerTenantManager
-  /** The strategies that load plugins named as `scheme:reference`. */
+  /** Loads the plugins that are named `scheme:reference`. */
   readonly pluginManager: PluginManager
   readonly #config: ResolvedServerConfig
   readonly #progress = new LoadProgress()
   #started: Promise<FastifyInstance> | undefined
 
-  /** @throws FST_TENANT_OPTION_INVALID, FST_TENANT_CONFIG_INVALID as `ConfigurationManager` */
+  /**
+   * @throws {FST_TENANT_OPTION_INVALID} when a key of `config` is invalid
+   * @throws {FST_TENANT_CONFIG_INVALID} when a variable of the environment is invalid
+   */
   constructor (config: ServerConfig = {}) {
     this.#config = new ConfigurationManager(config).get()
     const { root, multitenant } = this.#config
     this.app = Fastify(fastifyOptions(this.#config))
-    // A plugin that throws is a start that fails; Fastify would let it end the process.
+    // A plugin that throws makes the start fail. Fastify would let the error end the process.
     guardRegister(this.app, (err, message) => this.app.log.error({ err }, message))
     this.tenantManager = new ServerTenantManager(this.app, multitenant.baseDomain)
     this.pluginManager = new PluginManager({ npm: new NpmStrategy({ root }) })
@@ -38,9 +41,10 @@ export class MultiTenantServer {
   }
 
   /**
-   * Loads the core plugins, listens, and closes on SIGINT and SIGTERM, after the requests that run then. When it fails, nothing
-   * is left open.
-   * @throws FST_TENANT_SERVER_STARTED, FST_TENANT_LISTEN_FAILED, and what a plugin or a source of tenants throws
+   * Loads the core plugins and listens. On SIGINT and SIGTERM, the server closes after the running requests. A start that fails closes
+   * everything that it has opened. Throws the errors of plugins and tenant sources too.
+   * @throws {FST_TENANT_SERVER_STARTED}
+   * @throws {FST_TENANT_LISTEN_FAILED}
    */
   async start (): Promise<FastifyInstance> {
     if (this.#started !== undefined) throw new FST_TENANT_SERVER_STARTED()
@@ -48,25 +52,37 @@ export class MultiTenantServer {
     return this.#started
   }
 
-  /** Ends the requests that run, unloads the tenants and closes the app. @throws FST_TENANT_SERVER_NOT_STARTED */
+  /**
+   * Waits for the running requests, unloads the tenants and closes the app.
+   * @throws {FST_TENANT_SERVER_NOT_STARTED}
+   */
   async stop (): Promise<void> {
     if (this.#started === undefined) throw new FST_TENANT_SERVER_NOT_STARTED()
-    // Why it could not be started is told to those who started it.
+    // `start()` has reported its own error to its caller.
     await Promise.allSettled([this.#started])
     await this.app.close()
   }
 
-  /** The tenant, loaded when it is not. @throws as `TenantManager.init()`, FST_TENANT_SERVER_NOT_STARTED */
+  /**
+   * Returns the tenant and loads it if necessary. Throws the errors of `TenantManager.init()` too.
+   * @throws {FST_TENANT_SERVER_NOT_STARTED}
+   */
   async initTenant (id: string): Promise<Tenant> {
     return this.tenantManager.init(id)
   }
 
-  /** Loads the tenant anew; it takes its requests all the while. @throws as `TenantManager.reload()`, FST_TENANT_SERVER_NOT_STARTED */
+  /**
+   * Loads the tenant again. It serves requests meanwhile. Throws the errors of `TenantManager.reload()` too.
+   * @throws {FST_TENANT_SERVER_NOT_STARTED}
+   */
   async reloadTenant (id: string): Promise<ReloadReport> {
     return this.tenantManager.reload(id)
   }
 
-  /** How many tenants there are and are loaded, and how they do. @throws FST_TENANT_SERVER_NOT_STARTED */
+  /**
+   * Returns the statistics of `TenantManager.stats()`.
+   * @throws {FST_TENANT_SERVER_NOT_STARTED}
+   */
   async getTenantStats (): Promise<MultitenantStatistics> {
     return this.tenantManager.stats()
   }
@@ -85,11 +101,11 @@ export class MultiTenantServer {
     }
   }
 
-  /** The plugin comes last: what refuses a request then runs after the hooks of all that was registered before, CORS for one. */
+  /** Registers the plugin last, so that it refuses requests only after the hooks of earlier plugins, such as CORS, have run. */
   #register (uninstall: () => Promise<void>): void {
-    const { multitenant: given, security, tenants } = this.#config
+    const { multitenant: pluginOptions, security, tenants } = this.#config
     const options = {
-      ...given,
+      ...pluginOptions,
       tenants: tenantSource(this.#config),
       maxActive: tenants.maxConcurrent,
       loaders: this.pluginManager,
@@ -99,7 +115,7 @@ export class MultiTenantServer {
       this.app.addHook('onClose', uninstall)
       this.app.register(multitenant, options)
     } catch (cause) {
-      // The app takes no more: whoever made the server has called its ready(), listen() or close().
+      // The app accepts no more plugins: the caller has already called ready(), listen() or close() on it.
       throw new FST_TENANT_SERVER_STARTED({ cause })
     }
   }
@@ -113,13 +129,13 @@ export class MultiTenantServer {
     }
   }
 
-  /** The function it answers with leaves signals alone again. */
+  /** Closes the server on signals and on uncaught errors. Returns a function that removes the listeners. */
   #closeOnSignals (): () => Promise<void> {
     const { log } = this.app
-    // The server does not end because nothing else is to be done: whoever stops it may have more to do.
+    // An idle event loop must not close the server: the caller of stop() may have more to do.
     const options = { delay: this.#config.server.closeTimeout, logger: log, skip: ['beforeExit' as const] }
     const { uninstall } = closeWithGrace(options, async ({ signal, err }) => {
-      if (err !== undefined) log.fatal({ err }, 'closing after an error that nobody has caught')
+      if (err !== undefined) log.fatal({ err }, 'closing after an uncaught error')
       else log.info({ signal }, 'closing')
       await this.stop()
     })
@@ -127,7 +143,7 @@ export class MultiTenantServer {
   }
 }
 
-/** The server's log level holds for a logger that is configured without one, and for none that is made already. */
+/** Applies the server's log level to a logger that is configured without a level. A given logger instance is left unchanged. */
 function fastifyOptions ({ fastify, server }: ResolvedServerConfig): FastifyServerOptions {
   const { logger = true, loggerInstance } = fastify
   if (logger === false || loggerInstance !== undefined) return fastify
