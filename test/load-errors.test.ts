@@ -101,7 +101,7 @@ t.test('a file that never ends is named', async t => {
   for (const [file, content] of Object.entries(files)) {
     t.test(file, async t => {
       const { line, body } = await hang(t, content)
-      t.match(line, { tenantId: 'acme', err: { message: 'It did not end in time: a promise is not resolved, or done() is not called' } })
+      t.match(line, { tenantId: 'acme', err: { message: 'It did not finish in time: a promise is not resolved, or done() is not called' } })
       t.match(line, { err: { message: file } })
       t.notMatch(body, file, 'and not in the reply')
     })
@@ -112,7 +112,7 @@ t.test('so is a core plugin', async t => {
   const root = t.testdir({ src: { tenants: {}, plugins: { auth: { 'index.mjs': 'export default (app, options, done) => {}' } } } })
   const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, fastify: { pluginTimeout: 300 } })
   // Fastify gives up on the plugin, or on the one around it, whichever timer it hears first.
-  await t.rejects(server.start(), { message: /auth\/index\.mjs: It did not end in time: a promise is not resolved, or done\(\) is not called$/ })
+  await t.rejects(server.start(), { message: /auth\/index\.mjs: It did not finish in time: a promise is not resolved, or done\(\) is not called$/ })
 })
 
 t.test('why a load failed is said once in the log, with the stacks of all causes', async t => {

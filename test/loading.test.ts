@@ -147,11 +147,11 @@ t.test('config', async t => {
   t.test('must be an object', async t => {
     for (const content of ['[]', '"gold"', 'null', '1']) {
       t.match(await fail(t, folder(t, { 'config.json': content })), {
-        code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: config.json must be an object, or a function that answers with one'
+        code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: config.json must be an object, or a function that returns one'
       })
     }
     t.match(await fail(t, folder(t, { 'config.mjs': "export const plan = 'gold'" })), {
-      code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: the default export of config.mjs must be an object, or a function that answers with one'
+      code: 'FST_TENANT_CONFIG_INVALID', message: 'The config is not valid: the default export of config.mjs must be an object, or a function that returns one'
     })
     t.match(await fail(t, { config: () => [] }), { code: 'FST_TENANT_CONFIG_INVALID', message: /the tenant's own config must be an object/ })
   })
@@ -341,7 +341,7 @@ t.test('schemas', async t => {
     const wrong = async (name: string, content: string, message: RegExp | string): Promise<void> => {
       t.match(await fail(t, folder(t, { schemas: { [name]: content } })), { message })
     }
-    const noSchema = ": 'user' is no JSON schema: it needs a type or another keyword"
+    const noSchema = ": 'user' is not a JSON schema: it needs a type or another keyword"
     const noOther = noSchema.replace('user', 'other')
     await wrong('user.json', '{', /^schemas\/user\.json: /)
     await wrong('user.json', '{}', `schemas/user.json${noSchema}`)
@@ -351,17 +351,17 @@ t.test('schemas', async t => {
     await wrong('user.json', '[1]', `schemas/user.json${noSchema}`)
     await wrong('user.mjs', "export default { user: { type: 'object' }, other: 1 }", `schemas/user.mjs${noSchema}`)
     await wrong('user.mjs', "export default { type: 'object' }\nexport const other = 1", `schemas/user.mjs${noOther}`)
-    await wrong('user.mjs', 'const internal = 1', 'schemas/user.mjs: It exports no schema')
+    await wrong('user.mjs', 'const internal = 1', 'schemas/user.mjs: It does not export a schema')
     await wrong('user.mjs', "export default [{ type: 'string' }, { $id: 'b', type: 'string' }]", 'schemas/user.mjs: Every schema of an array needs an $id')
     await wrong('user.mjs', 'export default {', /^schemas\/user\.mjs: Unexpected/)
   })
 
   t.test('are refused when two have the same $id', async t => {
     t.match(await fail(t, folder(t, { schemas: { 'a.json': '{ "$id": "x", "type": "string" }', 'b.json': '{ "$id": "x", "type": "number" }' } })), {
-      message: "Two schemas 'x' that differ: schemas/a.json and schemas/b.json"
+      message: "Two different schemas 'x': schemas/a.json and schemas/b.json"
     })
     const twice = "export const x = { $id: 'x', type: 'string' }\nexport default { $id: 'x', type: 'number' }"
-    t.match(await fail(t, folder(t, { schemas: { 'a.mjs': twice } })), { message: "Two schemas 'x' that differ: both in schemas/a.mjs" })
+    t.match(await fail(t, folder(t, { schemas: { 'a.mjs': twice } })), { message: "Two different schemas 'x': both in schemas/a.mjs" })
   })
 
   t.test('are refused by name when the app has the $id', async t => {
@@ -390,10 +390,10 @@ t.test('files that are not loaded are named in the log', async t => {
     },
     services: { 'data.json': '{}', 'Service.mjs': 'export default { a: 1 }' }
   }), {}, app)
-  const plugin = 'this file is not loaded: its default export is no plugin and no route'
+  const plugin = 'this file is not loaded: its default export is neither a plugin nor a route'
   t.match(log.of(plugin), ['plugins/empty.mjs', 'plugins/helper.mjs', 'plugins/options.cjs', 'routes/list/index.mjs'].map(file => ({ level: 40, file })))
   t.equal(log.of(plugin).length, 4)
-  t.match(log.of('this file is not loaded: a service is a module'), [{ level: 40, file: 'services/data.json' }])
+  t.match(log.of('this file is not loaded: a service must be a module'), [{ level: 40, file: 'services/data.json' }])
 })
 
 t.test('what seems to be meant for a part of the folder is told of', async t => {
@@ -402,7 +402,7 @@ t.test('what seems to be meant for a part of the folder is told of', async t => 
     const app = Fastify(log.server)
     t.teardown(() => app.close())
     await load(t, folder(t, content), {}, app)
-    return log.lines.filter(({ msg }) => String(msg).startsWith('this is not loaded: what the tenant has of ')).map(({ file }) => file).sort()
+    return log.lines.filter(({ msg }) => String(msg).startsWith("this is not loaded: the tenant's ")).map(({ file }) => file).sort()
   }
   const misnamed = { route: {}, Schemas: {}, 'plugins.js': '', views: {}, 'server.mjs': '', services: {} }
   t.same(await told(misnamed), ['Schemas', 'plugins.js', 'route'])
@@ -447,19 +447,19 @@ t.test('services', async t => {
     }
     await wrong('Mail.mjs', "export default class { constructor () { throw new Error('no smtp') } }", { message: 'services/Mail.mjs: no smtp', cause: { message: 'no smtp' } })
     await wrong('Mail.mjs', "export default async () => { throw new Error('no smtp') }", { message: 'services/Mail.mjs: no smtp' })
-    await wrong('Mail.mjs', 'export default () => {}', { message: 'services/Mail.mjs: The factory returned no service' })
+    await wrong('Mail.mjs', 'export default () => {}', { message: 'services/Mail.mjs: The factory returned undefined' })
     await wrong('Mail.mjs', 'export default class {', { message: /^services\/Mail\.mjs: / })
-    await wrong('Mail.mjs', 'const internal = 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are none" })
-    await wrong('Mail.mjs', 'export default 1', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are default" })
-    await wrong('Mail.mjs', 'export class A {}\nexport class B {}\nexport function c () {}', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are A, B, c" })
-    await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: Nothing here is the service 'Mail': export it as default or by that name; the exports are a, b" })
+    await wrong('Mail.mjs', 'const internal = 1', { message: "services/Mail.mjs: No export is the service 'Mail': export it as default or by that name; the exports are none" })
+    await wrong('Mail.mjs', 'export default 1', { message: "services/Mail.mjs: No export is the service 'Mail': export it as default or by that name; the exports are default" })
+    await wrong('Mail.mjs', 'export class A {}\nexport class B {}\nexport function c () {}', { message: "services/Mail.mjs: No export is the service 'Mail': export it as default or by that name; the exports are A, B, c" })
+    await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: No export is the service 'Mail': export it as default or by that name; the exports are a, b" })
   })
 
   t.test('have the name of their folder when they are its index', async t => {
     const mail = 'export default class { name = "mail" }'
     const { tenant } = await load(t, folder(t, { services: { mail: { 'index.mjs': mail, 'smtp.cjs': 'module.exports = { port: 25 }' }, sms: { 'index.mjs': mail } } }))
     t.same(tenant.listServices(), ['mail', 'sms', 'smtp'])
-    t.match(await fail(t, folder(t, { services: { 'index.mjs': 'export class A {}\nexport class B {}' } })), { message: /^services\/index\.mjs: Nothing here is the service 'index'/ })
+    t.match(await fail(t, folder(t, { services: { 'index.mjs': 'export class A {}\nexport class B {}' } })), { message: /^services\/index\.mjs: No export is the service 'index'/ })
   })
 
   t.test('are found by their name among other classes, however it is written', async t => {

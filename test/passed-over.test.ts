@@ -22,8 +22,8 @@ async function warnings (t: Test, content: FixtureDirContent, autoload: Autoload
 }
 
 t.test('what is passed over in a tenant\'s folder is said, with what to do', async t => {
-  const config = "this is not loaded: the tenant's config is one of config.js, config.mjs, config.cjs, config.ts, config.mts, config.cts, config.json"
-  const part = (name: string): string => `this is not loaded: what the tenant has of ${name} is in the folder ${name}/`
+  const config = "this is not loaded: name the tenant's config one of config.js, config.mjs, config.cjs, config.ts, config.mts, config.cts, config.json"
+  const part = (name: string): string => `this is not loaded: the tenant's ${name} belong in the folder ${name}/`
   t.same(await warnings(t, {
     'confg.js': '',
     'config.yaml': '',
@@ -39,9 +39,9 @@ t.test('what is passed over in a tenant\'s folder is said, with what to do', asy
     'confg.js': config,
     'config.yaml': config,
     'Config.json': config,
-    'idnex.mjs': 'this is not loaded: the index module is one of index.mjs, index.js, index.cjs, index.ts, index.mts, index.cts',
-    'hosts.json': 'this is not loaded: hosts.json lies beside the folders of the tenants',
-    'host.json': 'this is not loaded: hosts.json lies beside the folders of the tenants',
+    'idnex.mjs': 'this is not loaded: name the index module one of index.mjs, index.js, index.cjs, index.ts, index.mts, index.cts',
+    'hosts.json': 'this is not loaded: hosts.json belongs beside the folders of the tenants',
+    'host.json': 'this is not loaded: hosts.json belongs beside the folders of the tenants',
     route: part('routes'),
     plugin: part('plugins'),
     service: part('services'),
@@ -88,9 +88,9 @@ t.test('a file beside an index file is said, unless that imports it', async t =>
     },
     plugins: { db: { 'index.mjs': module, 'pool.mjs': module } }
   }), {
-    'routes/users/admins.mjs': 'this file is not loaded: beside index.mjs no other is. Let it import the file, or put it into a folder of its own',
-    'routes/page.tsx': 'this file is not loaded: only modules are, as .js, .mjs, .cjs',
-    'plugins/db/pool.mjs': 'this file is not loaded: beside index.mjs no other is. Let it import the file, or put it into a folder of its own'
+    'routes/users/admins.mjs': 'this file is not loaded: no other file beside index.mjs is. Import it there, or move it to its own folder',
+    'routes/page.tsx': 'this file is not loaded: only modules are loaded (.js, .mjs, .cjs)',
+    'plugins/db/pool.mjs': 'this file is not loaded: no other file beside index.mjs is. Import it there, or move it to its own folder'
   })
   t.same(Object.keys(await warnings(t, { plugins: { 'only.jsx': '' } })), ['plugins/only.jsx'], 'also where there is no other')
 })
@@ -103,7 +103,7 @@ t.test('what the options of autoload leave out is not said', async t => {
 })
 
 t.test('schemas and services that no Node can load are said', async t => {
-  const message = 'this file is not loaded: only modules and JSON files are, as .js, .mjs, .cjs, .json'
+  const message = 'this file is not loaded: only modules and JSON files are loaded (.js, .mjs, .cjs, .json)'
   t.same(await warnings(t, { schemas: { 'user.yaml': '', deep: { 'order.json5': '' } }, services: { 'Mail.tsx': '', Mail: '' } }), {
     'schemas/user.yaml': message, 'schemas/deep/order.json5': message, 'services/Mail.tsx': message, 'services/Mail': message
   })

@@ -32,7 +32,7 @@ t.test('a service that is an instance is refused: tenants would share it', async
   await refused('class Pool {}\nexport default { pools: { main: new Pool() } }', "'pools.main' is an instance of Pool")
   await refused('export default { last: new WeakMap() }', "'last' is an instance of WeakMap")
   await refused('export default Object.create({ inherited: 1 })', 'It is an instance of Object')
-  await refused('export default Object.create(Object.create(null))', 'It is an object with a prototype of its own')
+  await refused('export default Object.create(Object.create(null))', 'It is an object with its own prototype')
   const { tenant } = await load(t, folder(t, { services: { 'Mail.mjs': 'class Mailer { sent = 0 }\nexport default () => new Mailer()' } }))
   t.match(tenant.getService('Mail'), { sent: 0 })
 })

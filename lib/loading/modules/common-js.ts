@@ -4,7 +4,7 @@ import { isInstalled } from '../is-installed.ts'
 
 const { cache } = createRequire(import.meta.url)
 
-/** Forgets the CommonJS modules below a folder, and what keeps them alive: the lists of children of those that required them. */
+/** Removes the CommonJS modules at or below a path from Node's cache, and from the `children` of their parents, which keep them alive. */
 export function dropCommonJs (path: string): void {
   const dropped = new Set<NodeJS.Module>()
   for (const [file, module] of Object.entries(cache)) {
@@ -12,7 +12,7 @@ export function dropCommonJs (path: string): void {
     dropped.add(module)
     Reflect.deleteProperty(cache, file)
   }
-  // What `createRequire()` requires for is a parent too, and not in the cache.
+  // The parent made by `createRequire()` is not in the cache.
   const parents = [...dropped].map(({ parent }) => parent)
   for (const parent of new Set([...Object.values(cache), ...parents])) {
     if (parent?.children.some(child => dropped.has(child))) parent.children = parent.children.filter(child => !dropped.has(child))

@@ -3,10 +3,10 @@ import type { ResolveFnOutput, ResolveHookContext } from 'node:module'
 import { versionedUrl } from './versions.ts'
 import type { Versions } from './versions.ts'
 
-// Runs in the thread that Node before 22.15 keeps for module hooks: https://nodejs.org/docs/latest-v20.x/api/module.html#customization-hooks
+// Runs in the thread that Node before 22.15 uses for module hooks: https://nodejs.org/docs/latest-v20.x/api/module.html#customization-hooks
 const versions: Versions = new Map()
 
-/** Called once, by `module.register()`. Each version that arrives is acknowledged when it is in force. */
+/** `module.register()` calls this once. Every version that arrives is stored and then acknowledged. */
 export function initialize ({ port }: { port: MessagePort }): void {
   port.on('message', ({ folder, version }: { folder: string, version: number }) => {
     versions.set(folder, version)

@@ -6,21 +6,21 @@ import type { MessagePort } from 'node:worker_threads'
 import { versionedUrl } from './versions.ts'
 import type { Versions } from './versions.ts'
 
-/** Module hooks that are in force, and what tells them of a new version. */
+/** The registered module hooks. */
 export interface Registration {
-  /** Resolves when the version is in use for what is imported from the folder. */
+  /** Sets the version of a folder. Resolves when the hooks use it. */
   set (folder: string, version: number): Promise<void>
   close (): void
 }
 
-/** Of Node from 22.15: https://nodejs.org/api/module.html#moduleregisterhooksoptions */
+/** `module.registerHooks()` of Node 22.15 and later: https://nodejs.org/api/module.html#moduleregisterhooksoptions */
 export type RegisterHooks = (hooks: {
   resolve (specifier: string, context: ResolveHookContext, next: (specifier: string, context: ResolveHookContext) => ResolveFnOutput): ResolveFnOutput
 }) => { deregister (): void }
 
 /**
- * Makes Node import modules by the versions of their folders.
- * @param registerHooks Node's own, where it has it
+ * Registers hooks that add the version of its folder to the URL of each imported module.
+ * @param registerHooks Node's own function; `undefined` where Node does not have it
  */
 export function registerModuleHooks (versions: Versions, registerHooks: RegisterHooks | undefined): Registration {
   if (registerHooks === undefined) return registerThreadHooks()
@@ -33,14 +33,14 @@ export function registerModuleHooks (versions: Versions, registerHooks: Register
   return { set: async () => {}, close: () => hooks.deregister() }
 }
 
-/** For Node before 22.15, whose hooks run in a thread of their own and stay for ever. */
+/** For Node before 22.15. Its hooks run in a separate thread and cannot be removed. */
 function registerThreadHooks (): Registration {
   const { port1, port2 } = new MessageChannel()
-  // The extension is that of this file: .ts before it is built, .js after.
+  // Uses the extension of this file: .ts in the source, .js after the build.
   const url = new URL(`./module-hooks-thread${extname(import.meta.url)}`, import.meta.url)
   nodeModule.register(url, { data: { port: port2 }, transferList: [port2] })
   port1.unref()
-  // One at a time, so that each waits for its own acknowledgement.
+  // One message at a time, so that each call waits for its own acknowledgement.
   let last = Promise.resolve()
   const set = (folder: string, version: number): Promise<void> => {
     last = last.then(() => setInThread(port1, folder, version))

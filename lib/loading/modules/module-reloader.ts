@@ -12,50 +12,50 @@ import type { Versions } from './versions.ts'
 const MAX_FOLDERS = 10_000
 
 /**
- * Makes Node read the modules of a folder again, those that they import included. Node keeps every ES module for ever, so
- * each time costs the memory of the modules that are read again; CommonJS modules are given back.
+ * Makes Node read the modules of a folder again, including the modules they import. Node never frees an ES module, so each
+ * refresh costs the memory of the modules that are read again. CommonJS modules are freed.
  */
 export class ModuleReloader {
   readonly #versions: Versions = new Map()
   readonly #registerHooks: RegisterHooks | undefined
-  /** What the folders looked like when they were loaded last. */
-  readonly #seen = new LRUCache<string, string>({ max: MAX_FOLDERS })
-  /** Who could not be loaded, and from where. */
-  readonly #distrusted = new LRUCache<string, true>({ max: MAX_FOLDERS })
-  /** The loads that read from each folder now. */
-  readonly #reading = new Map<string, Set<Promise<unknown>>>()
+  /** The fingerprint of each folder at its last load. */
+  readonly #states = new LRUCache<string, string>({ max: MAX_FOLDERS })
+  /** The folders and tenants whose last load failed. Their next load reads the code again. */
+  readonly #failedLoads = new LRUCache<string, true>({ max: MAX_FOLDERS })
+  /** The running loads of each folder. */
+  readonly #runningLoads = new Map<string, Set<Promise<unknown>>>()
   #registration: Registration | undefined
   #users = 0
 
-  /** @param registerHooks Node's own, where it has it */
+  /** @param options `registerHooks`: Node's own function; `undefined` where Node does not have it */
   constructor ({ registerHooks }: { registerHooks?: RegisterHooks } = nodeModule as { registerHooks?: RegisterHooks }) {
     this.#registerHooks = registerHooks
   }
 
   /**
-   * Reads the folder again when something in it has changed since it was loaded last, so that a tenant that comes back runs what is
-   * on disk, and costs nothing when that is what it was. A tenant that failed reads it again whatever it looks like.
+   * Refreshes the folder if it has changed since its last load, so that a tenant that is loaded again runs the code on disk. An
+   * unchanged folder costs no memory. If the tenant's last load failed, the folder is always refreshed.
    */
   async refreshChanged (dir: string, id: string): Promise<void> {
-    if (this.#distrusted.delete(keyOf(dir, id))) return this.refresh(dir)
-    const seen = this.#seen.get(dir)
-    if (seen !== undefined && seen !== await folderState(dir)) return this.refresh(dir)
-    if (seen === undefined) this.#seen.set(dir, await folderState(dir))
+    if (this.#failedLoads.delete(keyOf(dir, id))) return this.refresh(dir)
+    const state = this.#states.get(dir)
+    if (state !== undefined && state !== await folderState(dir)) return this.refresh(dir)
+    if (state === undefined) this.#states.set(dir, await folderState(dir))
   }
 
   /**
-   * What was read of the folder for this tenant may be broken, and Node keeps it: the tenant's next load reads it again. Others of the
-   * same folder do not, or they would wait for whichever of its loads hangs.
+   * Remembers that a load of this tenant failed. Node keeps modules that failed, so the tenant's next load reads the folder again.
+   * Other tenants of the folder do not refresh it: they would wait for a load that hangs.
    */
   distrust (dir: string, id: string): void {
-    this.#distrusted.set(keyOf(dir, id), true)
+    this.#failedLoads.set(keyOf(dir, id), true)
   }
 
-  /** From now on what is imported from the folder is read again. `dir` is an absolute path. */
+  /** Makes Node read the modules of the folder again when they are next imported. `dir` is an absolute path. */
   async refresh (dir: string): Promise<void> {
-    this.#seen.set(dir, await folderState(dir))
-    await this.#untilRead(dir)
-    // Node knows modules by the paths behind symbolic links.
+    this.#states.set(dir, await folderState(dir))
+    await this.#loadsEnded(dir)
+    // Node identifies modules by their real paths, behind symbolic links.
     const real = await realpath(dir)
     dropCommonJs(real)
     this.#registration ??= registerModuleHooks(this.#versions, this.#registerHooks)
@@ -65,31 +65,31 @@ export class ModuleReloader {
     await this.#registration.set(folder, version)
   }
 
-  /** Runs a load that reads modules of the folder: until it is over all of them are of one version. */
+  /** Runs a load of the folder. A refresh waits for it, so that all its modules have one version. */
   async reading<Result> (dir: string, load: () => Promise<Result>): Promise<Result> {
-    const reading = load()
-    const all = this.#reading.get(dir) ?? new Set()
-    this.#reading.set(dir, all.add(reading))
+    const running = load()
+    const loads = this.#runningLoads.get(dir) ?? new Set()
+    this.#runningLoads.set(dir, loads.add(running))
     try {
-      return await reading
+      return await running
     } finally {
-      all.delete(reading)
-      if (all.size === 0) this.#reading.delete(dir)
+      loads.delete(running)
+      if (loads.size === 0) this.#runningLoads.delete(dir)
     }
   }
 
-  /** Several tenants may share a folder. */
-  async #untilRead (dir: string): Promise<void> {
-    await Promise.allSettled(this.#reading.get(dir) ?? [])
+  /** Waits for the running loads of a folder, which several tenants may share. */
+  async #loadsEnded (dir: string): Promise<void> {
+    await Promise.allSettled(this.#runningLoads.get(dir) ?? [])
   }
 
-  /** Call `close()` as often. */
+  /** Counts a user of the reloader. Call `close()` once for each `open()`. */
   open (): this {
     this.#users++
     return this
   }
 
-  /** Takes the hooks off Node's loader when nobody needs them any more. */
+  /** Removes the module hooks when the last user has closed. */
   close (): void {
     if (--this.#users > 0) return
     this.#registration?.close()
@@ -98,12 +98,12 @@ export class ModuleReloader {
 }
 
 /**
- * The code of the process. Node keeps modules for the process as a whole, so what was read, and which version is in use, is known for
- * it as a whole too: a second app must not take for new what the first has read before it.
+ * The reloader of the process. All apps of the process share Node's module cache, so they must share the folder versions too.
+ * Otherwise a second app would run outdated modules that the first app has loaded.
  */
 export const processCode = new ModuleReloader()
 
-/** No path has a NUL in it. */
+/** A path cannot contain NUL, so the key is unambiguous. */
 function keyOf (dir: string, id: string): string {
   return `${dir}\0${id}`
 }

@@ -10,28 +10,26 @@ import { readJson, readJsonSync } from '../../utils/read-json.ts'
 
 const require = createRequire(import.meta.url)
 
-/** What a module exports. */
+/** The exports of a module, by name. */
 export type ModuleExports = Readonly<Record<string, unknown>>
 
-/** Not exports, but what Node and compilers add. */
+/** Names that Node and compilers add to a module's exports. */
 const ADDED = new Set(['default', 'module.exports', '__esModule'])
 
 /**
- * What the file at this absolute path exports: an ES module, a CommonJS module (`module.exports` is the default export) or JSON
- * (its value is the default export). Throws what the module throws.
+ * Imports the file at an absolute path: an ES module, a CommonJS module (`module.exports` is the default export) or JSON
+ * (the value is the default export). Throws the errors of the module.
  */
 export async function importModule (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return { default: await readJson(file) }
   return exportsOf(isCommonJs(file) ? namespaceOf(require(file)) : await import(pathToFileURL(file).href))
 }
 
-/**
- * The same for a file that is read again when it has changed, and only then. What it imports stays as it is in memory.
- */
+/** Imports a file again if it has changed. The modules that it imports are not read again. */
 export async function importChanged (file: string): Promise<ModuleExports> {
   if (file.endsWith('.json')) return importModule(file)
   if (isCommonJs(file)) {
-    // Node knows modules by the paths behind symbolic links.
+    // Node identifies modules by their real paths, behind symbolic links.
     dropCommonJs(await realpath(file))
     return importModule(file)
   }
@@ -40,8 +38,8 @@ export async function importChanged (file: string): Promise<ModuleExports> {
 }
 
 /**
- * What is CommonJS is required, as @fastify/autoload does: imported, it would stay in Node's cache of ES modules for ever, however
- * often it is read again. The nearest package.json says what `.js` is.
+ * Whether a file is CommonJS. Such a file is required, as in @fastify/autoload: Node would never free it if it were imported.
+ * The nearest package.json decides for `.js`.
  */
 function isCommonJs (file: string): boolean {
   const extension = extname(file)
@@ -55,7 +53,7 @@ function holdsCommonJs (dir: string): boolean {
   return dir === dirname(dir) || holdsCommonJs(dirname(dir))
 }
 
-/** At once, as Node does: there are many folders to look in, and a file in few of them. */
+/** Synchronous, as in Node: many folders are searched, and few have the file. */
 function readManifest (dir: string): { type?: string } | undefined {
   try {
     return readJsonSync(join(dir, 'package.json')) as { type?: string }
@@ -64,18 +62,18 @@ function readManifest (dir: string): { type?: string } | undefined {
   }
 }
 
-/** What `import()` would give. Node can require ES modules too: `.js` without a package.json may be one. */
+/** The namespace that `import()` would return. `require()` may return one itself, for a `.js` file that is an ES module. */
 function namespaceOf (exported: unknown): ModuleExports {
   if (types.isModuleNamespaceObject(exported)) return exported as ModuleExports
   return { ...(isObject(exported) ? exported : {}), default: exported }
 }
 
 function exportsOf (module: ModuleExports): ModuleExports {
-  // A compiled ES module: its exports are those of the module it was compiled from.
+  // An ES module compiled to CommonJS: its `module.exports` holds the original exports.
   return isObject(module['default']) && module['default']['__esModule'] === true ? module['default'] : module
 }
 
-/** A module's exports by name, without the default export. */
+/** The named exports of a module, without the default export. */
 export function namedExports (module: ModuleExports): Array<[name: string, value: unknown]> {
   return Object.entries(module).filter(([name]) => !ADDED.has(name))
 }

@@ -1,11 +1,11 @@
 const PARAMETER = 'tenant-code'
 
-/** Which version of the code below a folder is in use: the folders' URLs end with a slash. */
+/** The current code version of each folder, by the folder's URL, which ends with a slash. */
 export type Versions = Map<string, number>
 
 /**
- * The URL that a module of a folder with a version is imported by. What imports it from within the folder hands on its own version, so that a
- * generation that imports something late gets it from the code it was built of. Packages installed in the folder have no version.
+ * Adds the folder's version to a module URL. A module imported from the same folder gets the version of its importer, so that a
+ * late import uses the same code as the rest of its generation (one load of a tenant). Installed packages get no version.
  */
 export function versionedUrl (versions: Versions, url: string, parentUrl: string | undefined): string {
   if (!url.startsWith('file:') || url.includes('/node_modules/')) return url
@@ -18,7 +18,7 @@ export function versionedUrl (versions: Versions, url: string, parentUrl: string
   return versioned.href
 }
 
-/** Looks the URL's parents up, so that the cost does not grow with the number of folders. */
+/** Looks up each parent of the URL, so that the cost does not grow with the number of folders. */
 function folderOf (versions: Versions, url: string): string | undefined {
   for (let end = url.lastIndexOf('/'); end > 'file://'.length; end = url.lastIndexOf('/', end - 1)) {
     const folder = url.slice(0, end + 1)

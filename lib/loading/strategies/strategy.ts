@@ -3,6 +3,6 @@ import type * as types from '../../../types/index.ts'
 
 /** The base class of plugin loading strategies. */
 export abstract class PluginLoadingStrategy implements types.PluginLoadingStrategy {
-  /** Gets the plugin that `reference` names, registers it in `app` and returns it. */
+  /** Loads the plugin that `reference` names, registers it in `app` and returns it. */
   abstract loadPlugin (app: FastifyInstance, reference: string, options: object, context: types.PluginContext): unknown
 }

@@ -8,21 +8,21 @@ import type { TenantFolder } from './folder.ts'
 const MODULE = /\.[cm]?[jt]s$/i
 const INDEX = /^index\.[cm]?[jt]s$/i
 const AUTO_HOOKS = /^[_.]?auto_?hooks\.[cm]?[jt]s$/i
-/** Code that Node cannot load as it is. */
-const FOREIGN = /\.(?:[cm]?[jt]sx|coffee|es6?)$/i
+/** Source code that Node cannot load without a compiler. */
+const NEEDS_COMPILER = /\.(?:[cm]?[jt]sx|coffee|es6?)$/i
 
 /**
- * Warns of those `files`, all that are below `plugins/` or `routes/`, that autoload passes over: those beside an index file, unless that imports them, and
- * those that are no JavaScript. What the options of autoload leave out is meant to be.
+ * Warns about files below `plugins/` or `routes/` that autoload skips: files beside an index file that does not import them, and files
+ * that need a compiler. Does not warn when the autoload options filter files, because those are left out on purpose.
  */
-export async function warnOfPassedOver (log: FastifyBaseLogger, folder: TenantFolder, files: readonly string[], found: readonly string[], options: AutoloadOptions['routes'] & {}): Promise<void> {
+export async function warnOfSkippedFiles (log: FastifyBaseLogger, folder: TenantFolder, files: readonly string[], found: readonly string[], options: AutoloadOptions['routes'] & {}): Promise<void> {
   if (options.ignorePattern !== undefined || options.ignoreFilter !== undefined || options.matchFilter !== undefined) return
   for (const file of files) {
     if (found.includes(file) || AUTO_HOOKS.test(basename(file)) || folder.nameOf(file).split('/').some(isUnimportant)) continue
-    if (FOREIGN.test(file)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: only modules are, as .js, .mjs, .cjs')
+    if (NEEDS_COMPILER.test(file)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: only modules are loaded (.js, .mjs, .cjs)')
     const index = found.find(other => INDEX.test(basename(other)) && dirname(other) === dirname(file))
     if (index === undefined || !MODULE.test(file) || await imports(index, file)) continue
-    log.warn({ file: folder.nameOf(file) }, `this file is not loaded: beside ${basename(index)} no other is. Let it import the file, or put it into a folder of its own`)
+    log.warn({ file: folder.nameOf(file) }, `this file is not loaded: no other file beside ${basename(index)} is. Import it there, or move it to its own folder`)
   }
 }
 
