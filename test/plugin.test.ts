@@ -79,7 +79,7 @@ t.test('so is another copy of Fastify than the one that tenants are made with', 
   app.register(multitenant, { tenants: {} })
   await t.rejects(async () => await app.ready(), {
     code: 'FST_TENANT_FASTIFY_UNSUPPORTED',
-    message: `The app is of another copy of Fastify than the plugin: its hooks were not found in Fastify ${app.version}`
+    message: `The app and the plugin use different copies of Fastify: the app's hooks were not found in Fastify ${app.version}`
   })
 })
 

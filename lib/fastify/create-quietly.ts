@@ -1,8 +1,11 @@
 import { channel } from 'node:diagnostics_channel'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
 
 /**
- * Runs `create` while nobody hears of new Fastify instances. What subscribers add to each, as tracing does, tenants have from the
- * app already: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks
+ * Runs `create` without publishing on the channel `fastify.initialization`. Subscribers, for example tracing, add hooks to each new
+ * instance. A tenant inherits those hooks from the app, so they would run twice:
+ * https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks
  */
 export function createQuietly<Result> (create: () => Result): Result {
   const initialization = channel('fastify.initialization')
@@ -12,4 +15,9 @@ export function createQuietly<Result> (create: () => Result): Result {
   } finally {
     Reflect.deleteProperty(initialization, 'hasSubscribers')
   }
+}
+
+/** Creates an instance with Fastify's default options. It serves only to compare the app with it. */
+export function createDefaultFastify (): FastifyInstance {
+  return createQuietly(() => Fastify())
 }

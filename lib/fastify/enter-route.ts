@@ -3,22 +3,22 @@ import type { FastifyBaseLogger } from 'fastify'
 import { logFailure } from '../utils/log-failure.ts'
 import type { RouteMatch } from './shapes.ts'
 
-/** As Fastify's own error handler says it. */
+/** The body has the same properties as the reply of Fastify's default error handler. */
 const FAILED = JSON.stringify({ statusCode: 500, error: 'Internal Server Error', message: 'The request could not be handled' })
 
-/** Gives a raw request and reply to a route that a router found for them. */
+/** Passes a raw request and reply to a matched route, as find-my-way does. */
 export function enterRoute (route: RouteMatch, raw: IncomingMessage, rawReply: ServerResponse, log: FastifyBaseLogger, tenantId: string): void {
   const { handler, params, store, searchParams } = route
   try {
     handler(raw, rawReply, params, store, searchParams)
   } catch (err) {
-    // A logger factory of the tenant, say. Fastify itself would let it end the process.
-    logFailure(log, tenantId, err, 'the route could not be entered')
+    // For example, the tenant's logger factory threw. Fastify does not catch such errors, so this one would end the process.
+    logFailure(log, tenantId, err, "the tenant's route could not take the request")
     fail(rawReply)
   }
 }
 
-/** Fastify has made no reply that an error handler could be given. */
+/** Replies with a 500 without an error handler: Fastify has not made a reply that an error handler could use. */
 function fail (rawReply: ServerResponse): void {
   if (rawReply.headersSent) {
     rawReply.destroy()

@@ -1,9 +1,9 @@
-import Fastify from 'fastify'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
-import { createQuietly } from './create-quietly.ts'
+import { createDefaultFastify } from './create-quietly.ts'
 import type { Constructor, Hidden, RouteContext } from './shapes.ts'
 
+/** The symbols of a Fastify instance that this package uses, by their descriptions. docs/internals.md says why it needs each. */
 const INSTANCE = {
   options: 'fastify.options',
   hooks: 'fastify.hooks',
@@ -24,15 +24,15 @@ const INSTANCE = {
   childLoggerFactory: 'fastify.childLoggerFactory'
 } as const
 
-/** Reads and writes what Fastify hides behind symbols: the one door to its internals. */
+/** Reads and writes the properties that Fastify hides behind symbols. No other file of the package knows these symbols. */
 export class Internals {
   readonly #symbols: Record<keyof Hidden, symbol>
   readonly #routeContext: symbol
 
   /**
-   * Looks every symbol up by its description.
+   * Finds each symbol by its description.
    * @param app an instance whose requests have been decorated
-   * @throws FST_TENANT_FASTIFY_UNSUPPORTED when one is missing, or when `app` is of another copy of Fastify than this package's
+   * @throws {FST_TENANT_FASTIFY_UNSUPPORTED} when a symbol is missing, or when `app` and this package use different copies of Fastify
    */
   constructor (app: FastifyInstance) {
     const names = Object.keys(INSTANCE) as Array<keyof typeof INSTANCE>
@@ -42,11 +42,11 @@ export class Internals {
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
     this.#routeContext = symbols.routeContext
-    if (symbols.hooks in createQuietly(() => Fastify())) return
-    throw new FST_TENANT_FASTIFY_UNSUPPORTED('The app is of another copy of Fastify than the plugin: its hooks were', app.version)
+    if (symbols.hooks in createDefaultFastify()) return
+    throw new FST_TENANT_FASTIFY_UNSUPPORTED("The app and the plugin use different copies of Fastify: the app's hooks were", app.version)
   }
 
-  /** The route that a request is at. Asked for on each request, so V8 should see one symbol here and no other. */
+  /** Returns the context of the request's current route. It runs on each request, so it has a symbol of its own that V8 can inline. */
   contextOf (request: FastifyRequest): RouteContext {
     return (request as unknown as Record<symbol, RouteContext>)[this.#routeContext] as RouteContext
   }
@@ -60,6 +60,7 @@ export class Internals {
   }
 }
 
+/** Looks for the symbol on an object and its prototypes. */
 function find (holder: object, description: string, version: string): symbol {
   for (let object: object | null = holder; object !== null; object = Object.getPrototypeOf(object)) {
     const symbol = Object.getOwnPropertySymbols(object).find(symbol => symbol.description === description)

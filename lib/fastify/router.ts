@@ -5,10 +5,12 @@ import type { Internals } from './internals.ts'
 import type { ConstraintStrategy, RouteContext, RouteMatch, Router } from './shapes.ts'
 
 /**
- * The find-my-way router of a Fastify instance, so that one look-up says which route answers and reaches it, where
- * `findRoute()` and `routing()` would be two. Fastify keeps it in a closure; find-my-way shows it when it binds
- * `buildPrettyMeta` to print the routes.
- * @throws FST_TENANT_FASTIFY_UNSUPPORTED when it does not
+ * Returns the find-my-way router of a Fastify instance. With the router, one look-up finds a route and its handler;
+ * `app.findRoute()` followed by `app.routing()` would look twice.
+ *
+ * Fastify keeps the router in a closure. To print the routes, find-my-way calls `buildPrettyMeta.bind(router)`, so this function
+ * replaces `bind` for one call of `printRoutes()`.
+ * @throws {FST_TENANT_FASTIFY_UNSUPPORTED} when that call does not reveal the router
  */
 export function routerOf (instance: FastifyInstance, internals: Internals): Router {
   const meta = internals.get(instance, 'options').routerOptions.buildPrettyMeta as () => unknown
@@ -20,7 +22,7 @@ export function routerOf (instance: FastifyInstance, internals: Internals): Rout
       return meta
     }
   })
-  // A method that no route has: there is nothing to print.
+  // No route has this method, so find-my-way prints nothing.
   instance.printRoutes({ method: '' as 'GET' })
   Reflect.deleteProperty(meta, 'bind')
 
@@ -30,17 +32,27 @@ export function routerOf (instance: FastifyInstance, internals: Internals): Rout
   return router
 }
 
-/** The constraint strategies that were added to a router, by name. */
+/** Returns the contexts of a router's routes. A route with several methods has one context. */
+export function contextsOf (router: Router): Set<RouteContext> {
+  return new Set(router.routes.map(({ store }) => store))
+}
+
+/** Returns the constraint strategies that the user added to a router, by name. */
 export function customStrategies (router: Router): Record<string, ConstraintStrategy> {
   return Object.fromEntries(Object.entries(router.constrainer.strategies).filter(([, strategy]) => strategy.isCustom === true))
 }
 
-/** The route that answers a request, its constraints (version, host, ...) included; `null` when there is none. */
+/** Whether a route uses an asynchronous constraint strategy. If so, `findRouteLater()` must find the routes. */
+export function hasAsyncConstraints (router: Router): boolean {
+  return router.constrainer.asyncStrategiesInUse.size > 0
+}
+
+/** Returns the route for a request, with respect to its constraints (version, host, ...); `null` if there is none. */
 export function findRoute (router: Router, raw: IncomingMessage): RouteMatch | null {
   return router.find(raw.method, raw.url, router.constrainer.deriveConstraints(raw))
 }
 
-/** The same for a router with asynchronous constraint strategies. */
+/** Does the same for a router with asynchronous constraint strategies. */
 export function findRouteLater (router: Router, raw: IncomingMessage): Promise<RouteMatch | null> {
   return new Promise((resolve, reject) => {
     router.constrainer.deriveConstraints(raw, undefined, (error, constraints) => {
@@ -50,7 +62,7 @@ export function findRouteLater (router: Router, raw: IncomingMessage): Promise<R
   })
 }
 
-/** Whether a route takes whatever no other route takes: `/*`. */
+/** Whether the URL of a route ends with `*`. */
 export function isWildcard (context: RouteContext | null): boolean {
   const url = context?.config.url
   return url !== undefined && url.charCodeAt(url.length - 1) === 42

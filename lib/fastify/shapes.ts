@@ -1,14 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Build } from './compiler.ts'
 
-/** Fastify's entry into a matched route; find-my-way calls it with what it stored and parsed. */
+/** Fastify's handler for every matched route. find-my-way calls it with the context that it stored and the parameters that it parsed. */
 export type RouteHandler = (raw: IncomingMessage, rawReply: ServerResponse, params: unknown, context: RouteContext | null, query: unknown) => void
 
 /** An onRequest hook in its callback form. */
 export type OnRequestHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
-/** What Fastify keeps of a route; `url` and `method` are missing in the config of a 404 handler. */
+/** Fastify's own data about a route. The config of a 404 handler has no `url` and no `method`. */
 export interface RouteContext {
   config: FastifyContextConfig & { url?: string, method?: string | string[] }
   server: FastifyInstance
@@ -26,15 +25,15 @@ export interface RouteContext {
 export interface RouteMatch {
   handler: RouteHandler
   params: unknown
-  /** `null` when the match is find-my-way's own answer to a URL that no route can take (a parameter that is too long). */
+  /** `null` when find-my-way itself answers the URL because a parameter is too long. */
   store: RouteContext | null
   searchParams: unknown
 }
 
-/** A constraint strategy as find-my-way keeps it. */
+/** A constraint strategy in find-my-way. */
 export interface ConstraintStrategy { name: string, isCustom?: boolean }
 
-/** The parts of find-my-way's router that are used here. */
+/** The members of find-my-way's router that this package uses. */
 export interface Router {
   find (method: string | undefined, url: string | undefined, constraints: unknown): RouteMatch | null
   defaultRoute: (raw: IncomingMessage, rawReply: ServerResponse) => void
@@ -47,30 +46,37 @@ export interface Router {
   }
 }
 
-/** The lists of hooks of one Fastify instance, by name. */
+/** The hooks of one Fastify instance, by name. */
 export type HookLists = Record<string, unknown[]> & { onRequest: OnRequestHook[] }
 
-/** A class that Fastify makes its requests or replies with. */
+/** A class of Fastify's requests or replies. */
 export interface Constructor {
   new (...parameters: unknown[]): object
   prototype: object
+  /** The decorators with a value that each new object gets as a property. */
   props: Array<{ key: string | symbol, value: unknown }>
 }
 
-/** What makes compilers of schemas. */
-export interface CompilersFactory { buildValidator?: Build, buildSerializer?: unknown }
+/** Compiles a route's schema into a function that validates or serializes. */
+export type Compile = (route: { schema: unknown }) => unknown
 
-/** Where an instance keeps its schemas, and what compiles them. */
+/** Builds a compiler. It gets the shared schemas, which routes may refer to, and the options of the app. */
+export type BuildCompiler = (schemas: unknown, options: unknown) => Compile
+
+/** The functions that build an instance's schema compilers. */
+export interface CompilersFactory { buildValidator?: BuildCompiler, buildSerializer?: unknown }
+
+/** Holds an instance's schemas and compiles them. */
 export interface SchemaController {
   constructor: Function
   parent?: SchemaController | undefined
-  /** What was given to the controller; a compiler that was set later is in a factory of its own. */
+  /** The options from the controller's creation. A compiler that was set later is only in `compilersFactory`. */
   opts: { compilersFactory?: CompilersFactory }
   compilersFactory: CompilersFactory
   isCustomValidatorCompiler: boolean
 }
 
-/** What is behind the symbols that are used here. */
+/** The values behind the symbols that this package uses. */
 export interface Hidden {
   options: { routerOptions: Record<string, unknown>, logger: unknown } & Record<string, unknown>
   hooks: HookLists

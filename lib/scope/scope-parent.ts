@@ -5,22 +5,22 @@ import type { RouterAnswers } from './router-answers.ts'
 import type { SchemaControllers } from './schema-controllers.ts'
 import type { TenantRequests } from './tenant-requests.ts'
 
-/** The routes of the parent app, for the scopes whose routes stand beside them. */
+/** Compares a tenant's routes with those of the parent app. */
 export interface ParentRoutes {
-  /** Routes of the app that a tenant's route cannot come before. */
+  /** The routes of the app that tenants cannot replace. */
   readonly reserved: { mayTakeFrom (context: RouteContext): boolean }
-  /** Routes of the app that a tenant's routes override. */
+  /** The routes of the app that tenants replace. */
   readonly overrides: { warn (routes: ReadonlySet<RouteContext>, log: FastifyBaseLogger): void }
 }
 
-/** The app that a tenant's scope is grafted on, and whatever its tenants share. */
+/** The app that contains the tenants' scopes, and the state that all of its tenants share. */
 export interface ScopeParent {
   readonly app: FastifyInstance
   readonly internals: Internals
   readonly router: Router
-  /** Whether the app writes a log: Fastify makes no loggers for requests if it does not. */
+  /** Whether the app writes a log. If not, Fastify does not create loggers for requests. */
   readonly hasLogger: boolean
-  /** Makes the ids of tenants' requests. */
+  /** Generates the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']
   /** Writes the log lines of tenants' requests. */
   readonly logController: Hidden['logController']

@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 
 /**
- * A tenant's logger, which shows the methods that write lines as its own, as the app's logger does: plugins look there for a level,
- * @fastify/bearer-auth does. What it is asked to do, and what is set on it, reaches the logger itself, which requests log with.
+ * Wraps a tenant's child logger so that its level methods look like own properties, as the app's logger has them:
+ * @fastify/bearer-auth checks for that. All reads and writes go to the wrapped logger.
  */
 export function tenantLogger (log: FastifyBaseLogger, appLog: FastifyBaseLogger): FastifyBaseLogger {
   if (!Object.prototype.isPrototypeOf.call(appLog, log)) return log

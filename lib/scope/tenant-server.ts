@@ -3,9 +3,10 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 
 const kGoOn = Symbol('fastify-multitenant.goOn')
 
+/** A request that was passed to the listeners of a tenant's server. */
 interface Offered { [kGoOn]?: () => void }
 
-/** The settings and counts of an HTTP server. A tenant reads those of the app's server until it sets its own, which change nothing. */
+/** The settings and counts of an HTTP server. A tenant reads those of the app's server. If the tenant sets one, only the tenant sees the new value, and it has no effect. */
 const READ_THROUGH = [
   'timeout', 'keepAliveTimeout', 'keepAliveTimeoutBuffer', 'requestTimeout', 'headersTimeout', 'maxHeadersCount', 'maxRequestsPerSocket',
   'maxConnections', 'dropMaxConnection', 'connections', '_connections', 'connectionsCheckingInterval', 'maxHeaderSize', 'insecureHTTPParser',
@@ -13,34 +14,33 @@ const READ_THROUGH = [
   'noDelay', 'keepAlive', 'keepAliveInitialDelay', 'highWaterMark'
 ]
 
-/** The error of a real server's `listen()` has no place here: a tenant never has a port. */
+/** The message of the error when a tenant calls `listen()`. */
 export const REFUSED_LISTEN = 'A tenant has no server of its own: call listen() on the app'
 
-/** What a tenant's server is made with. */
-export interface InertServerParts {
-  /** From `inertPrototype()`. */
+export interface TenantServerParts {
+  /** The result of `inertPrototype()`. */
   prototype: object
   /** The app's server. */
   server: Server
-  /** Answers a request that somebody emits here, and that did not come by the app. */
+  /** Handles a request that the tenant's code emits on this server itself. */
   serve: RequestListener
-  /** Called when something listens for upgrades here. */
+  /** Called when the tenant adds a listener for upgrades. */
   onUpgradeListener: () => void
-  /** Is told what a listener has thrown. */
+  /** Receives the errors that listeners throw. */
   onError: (error: unknown, event: string) => void
 }
 
 /**
- * Stands where a tenant's HTTP server would be: it opens and closes nothing, and reads as the app's. Each tenant has its own, so that
- * what listens on it goes with the tenant. It emits `listening`, `request`, `upgrade` and `close` for this tenant. It cannot emit what
- * comes before the tenant is known: connections, TLS and HTTP/2 sessions, malformed requests, `checkContinue`.
+ * A tenant's `app.server`. It opens no port and closes no connection; its settings read as those of the app's server. Each tenant has
+ * its own, so its listeners are freed with the tenant. It emits `listening`, `request`, `upgrade` and `close` for this tenant. It never
+ * emits events from before the tenant is known: connections, TLS and HTTP/2 sessions, malformed requests, `checkContinue`.
  */
 export class TenantServer extends EventEmitter {
-  readonly #parts: InertServerParts
+  readonly #parts: TenantServerParts
   #intercepts = false
   #closed = false
 
-  constructor (parts: InertServerParts) {
+  constructor (parts: TenantServerParts) {
     super()
     this.#parts = parts
     Object.setPrototypeOf(this, parts.prototype)
@@ -55,7 +55,7 @@ export class TenantServer extends EventEmitter {
     return !this.#closed && this.#parts.server.listening
   }
 
-  /** Whether something of the tenant's has listened for requests here. */
+  /** Whether the tenant has added a listener for requests. Stays `true` if the tenant removes it. */
   get intercepts (): boolean {
     return this.#intercepts
   }
@@ -69,7 +69,7 @@ export class TenantServer extends EventEmitter {
     return this
   }
 
-  /** A timeout ends connections, which are everybody's: the tenant's is kept, and has no effect. */
+  /** Stores the timeout without effect: it would close connections that all tenants share. */
   setTimeout (timeout: number, listener?: () => void): this {
     Reflect.set(this, 'timeout', timeout)
     if (listener !== undefined) this.on('timeout', listener)
@@ -80,7 +80,7 @@ export class TenantServer extends EventEmitter {
     throw new Error(REFUSED_LISTEN)
   }
 
-  /** Called at the start of the tenant's drain. `close` is emitted once; a second call is told what a closed server tells. */
+  /** Emits `close`, once. The drain of the tenant starts with this call. A second call passes the same error to `done` as Node's servers do. */
   close (done?: (error?: Error) => void): this {
     if (this.#closed) {
       if (done !== undefined) process.nextTick(done, Object.assign(new Error('Server is not running.'), { code: 'ERR_SERVER_NOT_RUNNING' }))
@@ -106,7 +106,7 @@ export class TenantServer extends EventEmitter {
 
   closeAllConnections (): void {}
 
-  /** Emits an event; `false` when a listener has thrown. That is logged: it must not end everybody's process. */
+  /** Emits an event. Returns `false` when a listener throws; the error goes to the log, because it would end the process for all tenants. */
   tell (event: string, ...details: unknown[]): boolean {
     try {
       this.emit(event, ...details)
@@ -118,24 +118,25 @@ export class TenantServer extends EventEmitter {
   }
 
   /**
-   * Offers a request to the listeners. The first of them, which Fastify put there, goes on with it; a listener may have taken its place
-   * to answer some requests itself, as socket.io does. `false` when no listener has gone on with it so far.
+   * Emits a request. The first listener calls `goOn`. The tenant's listeners may have replaced it to answer some requests themselves,
+   * as socket.io does.
+   * @returns whether `goOn` has been called; it may be called later
    */
   offer (raw: IncomingMessage & Offered, rawReply: ServerResponse, goOn: (error?: unknown) => void): boolean {
-    let isPassed = false
-    const pass = (error?: unknown): void => {
-      if (isPassed) return
-      isPassed = true
+    let hasGoneOn = false
+    const goOnOnce = (error?: unknown): void => {
+      if (hasGoneOn) return
+      hasGoneOn = true
       goOn(error)
     }
-    raw[kGoOn] = pass
+    raw[kGoOn] = goOnOnce
     try {
       this.emit('request', raw, rawReply)
     } catch (error) {
       this.#parts.onError(error, 'request')
-      pass(error)
+      goOnOnce(error)
     }
-    return isPassed
+    return hasGoneOn
   }
 
   #onRequest (raw: IncomingMessage & Offered, rawReply: ServerResponse): void {
@@ -145,7 +146,7 @@ export class TenantServer extends EventEmitter {
   }
 }
 
-/** Makes the stand-ins `instanceof` whatever the app's server is. */
+/** Creates the prototype of all tenants' servers. They are `instanceof` the class of the app's server. */
 export function inertPrototype (server: Server): object {
   const settings = READ_THROUGH.map(name => [name, {
     configurable: true,

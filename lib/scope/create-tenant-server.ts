@@ -5,15 +5,15 @@ import type { ScopeParent } from './scope-parent.ts'
 /** The parts of a tenant that its server needs. */
 interface TenantServerOptions {
   id: string
-  /** Called before a request is passed to the tenant; throws if it may not be. */
+  /** Called before a request is passed to the tenant; throws if the tenant does not take it. */
   admit: () => void
 }
 
 /**
- * The server of a tenant.
- * @param handle Fastify's entry into the tenant
+ * Creates a tenant's server.
+ * @param handle the request listener that Fastify made for the tenant's root
  */
-export function serverOf ({ app, serverPrototype, upgrades }: ScopeParent, { id, admit }: TenantServerOptions, handle: RequestListener): TenantServer {
+export function createTenantServer ({ app, serverPrototype, upgrades }: ScopeParent, { id, admit }: TenantServerOptions, handle: RequestListener): TenantServer {
   return new TenantServer({
     prototype: serverPrototype,
     server: app.server,

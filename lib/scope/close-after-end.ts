@@ -3,10 +3,10 @@ import type { FastifyInstance } from 'fastify'
 type Close = (this: FastifyInstance, done?: () => void) => Promise<undefined> | undefined
 
 /**
- * The `close()` of a tenant's instance: Fastify's own, after the tenant has been taken out of service. Else the tenant would be there,
- * and answer nothing.
+ * Wraps the `close()` of a tenant's instance: it first takes the tenant out of service. Otherwise the registry would still pass requests
+ * to a tenant that is closed.
  */
-export function endingFirst (close: FastifyInstance['close'], end: () => Promise<void>): FastifyInstance['close'] {
+export function closeAfterEnd (close: FastifyInstance['close'], end: () => Promise<void>): FastifyInstance['close'] {
   const closeInstance = close as unknown as Close
   function closeTenant (this: FastifyInstance, done?: () => void): Promise<undefined> | undefined {
     const ended = end().then(() => closeInstance.call(this, done))
