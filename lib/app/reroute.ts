@@ -2,21 +2,21 @@ import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { withAppRequestId } from './app-reply.ts'
 import { findRoute } from '../fastify/router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
-import type { ParentApp } from './parent-app.ts'
+import type { ScopeParent } from '../scope/scope-parent.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 
 /** Finds the app's route for a request whose URL was rewritten. Hooks that ran for the original URL do not run again. */
 export class Reroute {
-  readonly #parent: ParentApp
+  readonly #parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>
   readonly #order: HookOrder
   readonly #identify: PluginHooks['identify']
   /** Copies of the app's route contexts with the remaining hooks; at most one per route. */
   readonly #contexts = new WeakMap<RouteContext, RouteContext>()
   #started = false
 
-  constructor (parent: ParentApp, order: HookOrder, { identify }: PluginHooks) {
+  constructor (parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>, order: HookOrder, { identify }: PluginHooks) {
     this.#parent = parent
     this.#order = order
     this.#identify = identify
