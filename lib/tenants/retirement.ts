@@ -34,7 +34,8 @@ export class Retirement {
 
   /** Closes what the tenant opened, at once. Never rejects. */
   async close (generation: Generation): Promise<void> {
-    await this.#logged(generation, generation.close(this.#timeouts.loadTimeout))
+    // A load that waits for the place of this tenant waits for `loadTimeout`. It must still have time to load.
+    await this.#logged(generation, generation.close(this.#timeouts.loadTimeout / 2))
   }
 
   async #retire (generation: Generation): Promise<DrainReport> {
