@@ -7,13 +7,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify from 'fastify'
 import t from 'tap'
 import multitenant from '../index.ts'
-import { syntaxErrorPlace } from '../lib/utils/syntax-place.ts'
+import { jsonErrorLine, syntaxErrorPlace } from '../lib/utils/syntax-place.ts'
 import { enterRoute } from '../lib/fastify/enter-route.ts'
 import { isMoreExact } from '../lib/app/route-url.ts'
 import { SharedCompilers } from '../lib/scope/shared-compilers.ts'
+import { Lookups } from '../lib/tenants/lookups.ts'
+import { Door } from './fixtures/door.ts'
 import { as, emptyApp, listen, tenants } from './fixtures/http/app.ts'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { RouteMatch } from '../lib/fastify/shapes.ts'
+import type { Definitions } from '../lib/tenants/definitions.ts'
+import type { Holder } from '../lib/leases/lease.ts'
 
 /** Loads a tenant with this plugin, and returns the cause if that fails. */
 async function load (app: FastifyInstance, plugin: FastifyPluginAsync): Promise<unknown> {
@@ -71,6 +75,7 @@ t.test('the place of a syntax error is unknown where a module cannot be read', a
   const file = join(dir, 'index.js')
   await writeFile(file, "import './missing.js'\n")
   t.equal(syntaxErrorPlace(file), undefined)
+  t.equal(jsonErrorLine(join(dir, 'missing.json')), 1)
 })
 
 t.test('the hooks for refusals run before a default route, also for a target without a path', async t => {
@@ -84,4 +89,36 @@ t.test('the hooks for refusals run before a default route, also for a target wit
   const socket = connect(port, '127.0.0.1')
   socket.end('OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')
   t.match(await text(socket), /by default/)
+})
+
+t.test('autohooks are loaded where a pattern ignores other files', async t => {
+  const app = emptyApp(t)
+  app.register(multitenant, {
+    autoload: { routes: { ignorePattern: /skipped/ } },
+    tenants: t.testdir({
+      acme: {
+        routes: {
+          'autohooks.mjs': "export default async scope => { scope.addHook('onRequest', async (_request, reply) => { reply.header('x-hook', 'yes') }) }",
+          'root.mjs': "export default async scope => { scope.get('/', async () => 'root') }",
+          skipped: { 'autohooks.mjs': "throw new Error('this file is ignored')" }
+        }
+      }
+    })
+  })
+  t.match(await app.inject({ url: '/', headers: as('acme') }), { statusCode: 200, headers: { 'x-hook': 'yes' } })
+})
+
+t.test('a client that floods the look-ups loses its last place to another client', async t => {
+  const door = new Door()
+  const definitions = { takesMany: false, outcome: () => door.pass().then(() => new Error('unknown')) } as unknown as Definitions
+  const lookups = new Lookups(definitions, { loadTimeout: 60_000, maxWaiting: 10 })
+  const clientOf = (socket: object): Holder => ({ req: { socket }, socket, destroyed: false, destroy: () => {} }) as unknown as Holder
+  const [flooding, other] = [clientOf({}), clientOf({})]
+  const errors = Array.from({ length: 1_010 }, (_, n) => lookups.find(`made-up-${n}`, flooding).catch(error => error))
+  const last = lookups.find('acme', other).catch(error => error)
+  t.match(await errors.at(-1), { code: 'FST_TENANT_OVERLOADED', tenantId: 'made-up-1009' })
+  door.open()
+  t.match(await last, { message: 'unknown' })
+  await Promise.all(errors)
+  await lookups.close()
 })

@@ -22,11 +22,6 @@ export function unencapsulated (plugin: PluginFunction): PluginFunction {
   return Object.assign(imitate(registered, plugin), { [SKIP_OVERRIDE]: true })
 }
 
-/** Whether the plugin is marked to be registered without encapsulation. */
-export function isUnencapsulated (plugin: object): boolean {
-  return Reflect.get(plugin, SKIP_OVERRIDE) === true
-}
-
 /** The metadata that `fastify-plugin` stores on a plugin. */
 export interface PluginMeta { name?: string, dependencies?: readonly string[] }
 
