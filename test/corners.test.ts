@@ -27,7 +27,7 @@ async function load (app: FastifyInstance, plugin: FastifyPluginAsync): Promise<
 }
 
 t.test('a promise that comes to no plugin fails the load', async t => {
-  t.match(await load(emptyApp(t), async scope => { scope.register(Promise.resolve({}) as never) }), { message: /must come to a function/ })
+  t.match(await load(emptyApp(t), async scope => { scope.register(Promise.resolve({}) as never) }), { message: /must resolve to a function/ })
 })
 
 t.test('a callback of after() may take the error, the instance and done', async t => {

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ContextCopies } from '../fastify/context-copies.ts'
 import { enterRoute } from '../fastify/enter-route.ts'
 import { setAppReply } from './app-reply.ts'
 import { instanceOf } from '../scope/tenant-requests.ts'
@@ -11,7 +12,7 @@ export class HandOver {
   readonly #internals: Internals
   readonly #upgrades: Upgrades
   /** Copies of the app's route contexts without completion hooks and log line; at most one per route. */
-  readonly #muted = new WeakMap<RouteContext, RouteContext>()
+  readonly #muted = new ContextCopies(mute)
 
   constructor (internals: Internals, upgrades: Upgrades) {
     this.#internals = internals
@@ -28,18 +29,14 @@ export class HandOver {
   /** Stops the app's own handling of the request. */
   take (request: FastifyRequest, reply: FastifyReply): void {
     setAppReply(request.raw, reply)
-    this.#internals.set(request, 'routeContext', this.#mute(this.#internals.contextOf(request)))
+    this.#internals.set(request, 'routeContext', this.#muted.of(this.#internals.contextOf(request)))
     reply.hijack()
   }
+}
 
-  /** Removes the onResponse hooks and the "request completed" line: the route that answers has its own. */
-  #mute (context: RouteContext): RouteContext {
-    const known = this.#muted.get(context)
-    if (known !== undefined) return known
-    const muted = Object.create(context, { onResponse: { value: [endHere] } })
-    this.#muted.set(context, muted)
-    return muted
-  }
+/** Removes the onResponse hooks and the "request completed" line: the route that answers has its own. */
+function mute (context: RouteContext): RouteContext {
+  return Object.create(context, { onResponse: { value: [endHere] } })
 }
 
 /** An onResponse hook that never calls `done`: Fastify writes its log line after the last hook. */

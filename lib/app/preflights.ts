@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_REQUIRED } from '../errors.ts'
+import { ContextCopies } from '../fastify/context-copies.ts'
 import { instanceOf } from '../scope/tenant-requests.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
@@ -11,7 +12,7 @@ import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 export class Preflights {
   readonly #app: FastifyInstance
   readonly #internals: Internals
-  readonly #barred = new WeakMap<RouteContext, RouteContext>()
+  readonly #barred = new ContextCopies(context => Object.create(context, { handler: { value: refuse } }))
 
   constructor (app: FastifyInstance, internals: Internals) {
     this.#app = app
@@ -31,10 +32,7 @@ export class Preflights {
   }
 
   #contextOf (context: RouteContext): RouteContext {
-    if (this.#isForOptions(context)) return context
-    const made = this.#barred.get(context) ?? Object.create(context, { handler: { value: refuse } })
-    this.#barred.set(context, made)
-    return made
+    return this.#isForOptions(context) ? context : this.#barred.of(context)
   }
 
   /** A route of the app for OPTIONS only exists to answer preflights. */

@@ -1,5 +1,6 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { withAppRequestId } from './app-reply.ts'
+import { ContextCopies } from '../fastify/context-copies.ts'
 import { findRoute } from '../fastify/router.ts'
 import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { ScopeParent } from '../scope/scope-parent.ts'
@@ -13,7 +14,7 @@ export class Reroute {
   readonly #order: HookOrder
   readonly #identify: PluginHooks['identify']
   /** Copies of the app's route contexts with the remaining hooks; at most one per route. */
-  readonly #contexts = new WeakMap<RouteContext, RouteContext>()
+  readonly #contexts = new ContextCopies(context => this.#make(context))
   #started = false
 
   constructor (parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>, order: HookOrder, { identify }: PluginHooks) {
@@ -41,7 +42,7 @@ export class Reroute {
     const found = findRoute(this.#parent.router, request.raw)
     if (found === null || found.store === null) return found
     if (found.store.config.identify !== identify) return null
-    return { ...found, store: this.#contextOf(found.store) }
+    return { ...found, store: this.#contexts.of(found.store) }
   }
 
   /** From the first rewrite on, the app hands requests over to its own routes. They keep their id and their single "incoming request" line. */
@@ -50,12 +51,6 @@ export class Reroute {
     this.#started = true
     internals.set(app, 'genReqId', withAppRequestId(internals.get(app, 'genReqId')))
     this.#order.openReroute()
-  }
-
-  #contextOf (context: RouteContext): RouteContext {
-    const made = this.#contexts.get(context) ?? this.#make(context)
-    this.#contexts.set(context, made)
-    return made
   }
 
   #make (context: RouteContext): RouteContext {
