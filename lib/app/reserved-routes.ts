@@ -18,7 +18,7 @@ export class ReservedRoutes {
 }
 
 /** Whether a route has an identification strategy of its own. */
-export function namesTenant ({ identify }: FastifyContextConfig): boolean {
+function namesTenant ({ identify }: FastifyContextConfig): boolean {
   return identify !== undefined
 }
 

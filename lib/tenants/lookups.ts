@@ -1,7 +1,7 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { FST_TENANT_CLOSED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED } from '../errors.ts'
 import { busy } from './admission.ts'
+import { BootContext } from './boot-context.ts'
 import { FairQueue } from './fair-queue.ts'
 import { Question } from './question.ts'
 import { isClosed } from '../leases/response-lease.ts'
@@ -40,7 +40,7 @@ export class Lookups {
   readonly #questions = new Map<string, Question>()
   readonly #calls = new Set<Promise<void>>()
   /** Calls answer to many requests: they do not run in the context of the one that came last. */
-  readonly #inOwnContext = AsyncLocalStorage.snapshot()
+  readonly #boot = new BootContext()
 
   constructor (definitions: Definitions, options: LookupOptions) {
     const { batch, ...calls } = CALLS[definitions.takesMany ? 'many' : 'one']
@@ -92,7 +92,7 @@ export class Lookups {
     while (this.#turns.free) {
       const questions = this.#take()
       if (questions.length === 0) return
-      const call = this.#inOwnContext(() => this.#call(questions))
+      const call = this.#boot.run(() => this.#call(questions))
       this.#calls.add(call)
       call.then(() => this.#calls.delete(call))
     }
