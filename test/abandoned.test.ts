@@ -3,7 +3,7 @@ import { request as send } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable, Stream } from 'node:stream'
 import { mock } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import websocket from '@fastify/websocket'
@@ -33,6 +33,16 @@ class Database {
   close (): void {
     this.open = false
     this.events.push('closed')
+  }
+}
+
+/** A stream of the old kind: it knows how to pipe, and not how to be destroyed. */
+class OldStream extends Stream {
+  override pipe<T extends NodeJS.WritableStream> (target: T): T {
+    super.pipe(target)
+    this.emit('data', 'a row')
+    this.emit('end')
+    return target
   }
 }
 
@@ -303,6 +313,85 @@ t.test('a request that waits in a pipeline too', async t => {
   db.door.open()
   await until(async () => await inFlight(app) === 0)
   t.same(db.events, ['query of an open database'])
+})
+
+for (const pipelined of [false, true]) {
+  const where = pipelined ? 'in a pipeline' : 'alone'
+  const leave = async (app: FastifyInstance, reached: Promise<unknown>): Promise<void> => {
+    const { port } = app.server.address() as { port: number }
+    const client = connect(port, '127.0.0.1')
+    const [connection] = await once(app.server, 'connection') as [Socket]
+    const urls = pipelined ? ['/first', '/'] : ['/']
+    client.write(urls.map(url => `GET ${url} HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n`).join(''))
+    await reached
+    client.destroy()
+    await closed(connection)
+  }
+  const first = (scope: FastifyInstance): unknown => scope.get('/first', (_request, reply) => { reply.raw.flushHeaders() })
+  async function * rows (db: Database): AsyncGenerator<string> {
+    for (let row = 0; row < 5; row++) yield db.query()
+  }
+
+  t.test(`a stream that is at a query when its client leaves ends before its tenant, ${where}`, async t => {
+    const { app, db } = await setUp(t, (scope, db) => {
+      first(scope)
+      scope.get('/', async () => Readable.from(rows(db)))
+    }, { drainTimeout: 60_000 })
+    await leave(app, db.door.reached)
+    const unloaded = app.multitenant.unload('acme')
+    await turn()
+    t.same(db.events, [], 'it is still at its query')
+    db.door.open()
+    t.match(await unloaded, { drained: true })
+    t.same(db.events, ['query of an open database', 'closed'], 'nobody asks for the other rows')
+  })
+
+  t.test(`a stream that is to answer a client that has left is not read, ${where}`, async t => {
+    const gate = new Door()
+    const { app, db } = await setUp(t, (scope, db) => {
+      first(scope)
+      db.door.open()
+      scope.get('/', async () => {
+        await gate.pass()
+        return Readable.from(rows(db))
+      })
+    }, { drainTimeout: 60_000 })
+    await leave(app, gate.reached)
+    const unloaded = app.multitenant.unload('acme')
+    gate.open()
+    t.match(await unloaded, { drained: true })
+    await turn()
+    t.same(db.events, ['closed'])
+  })
+}
+
+t.test('a stream of the old kind, which cannot be destroyed, ends the lease when it answers', async t => {
+  const gate = new Door()
+  const { app, abort } = await setUp(t, (scope, db) => {
+    scope.get('/', async () => {
+      const work = gate.pass()
+      await db.door.pass()
+      await work
+      return new OldStream()
+    })
+    db.door.open()
+  }, { drainTimeout: 60_000 })
+  await abort()
+  const unloaded = app.multitenant.unload('acme')
+  gate.open()
+  t.match(await unloaded, { drained: true })
+})
+
+t.test("a stream that is its handler's own holds a tenant no longer than its client stays", async t => {
+  const { app, abort } = await setUp(t, (scope, db) => {
+    scope.get('/', (_request, reply) => {
+      reply.hijack()
+      new PassThrough().pipe(reply.raw)
+      db.door.pass()
+    })
+  }, { drainTimeout: 60_000 })
+  await abort()
+  t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
 t.test('an injected request whose response is ended by force too', async t => {

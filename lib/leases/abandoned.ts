@@ -1,6 +1,10 @@
 import type { ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
 import { afterOnResponse } from './responding.ts'
 import type { AbandonedWork, Lease } from './lease.ts'
+
+/** A stream that answers. A stream of the old kind cannot be destroyed. */
+type Source = Pick<Readable, 'once'> & Partial<Readable>
 
 /**
  * A request whose client left before it was answered. Its handler does not notice, and goes on with what the tenant has opened: it is
@@ -18,7 +22,7 @@ export class Abandoned implements AbandonedWork {
     this.#lease = lease
     this.#reply = reply
     this.#timer = setTimeout(() => this.#giveUp(), timeout).unref()
-    this.#isOver = reply.headersSent || isPiped(reply)
+    this.#isOver = reply.headersSent && !isPiped(reply)
   }
 
   start (): void {
@@ -57,7 +61,13 @@ export class Abandoned implements AbandonedWork {
       // The onResponse hooks begin when the response has noticed that nobody is there.
       setImmediate(() => this.#check())
     }
-    reply.once('pipe', answered)
+    // One that has begun is taken off the response as soon as that closes.
+    reply.once('unpipe', (source: Source) => this.#follow(source))
+    reply.once('pipe', (source: Source) => {
+      // Fastify does not see that a response has closed that waited in a queue.
+      source.destroy?.()
+      this.#follow(source)
+    })
     for (const name of ['writeHead', 'end', 'destroy'] as const) {
       const method = reply[name] as (...parameters: unknown[]) => never
       reply[name] = (...parameters: unknown[]) => {
@@ -67,6 +77,21 @@ export class Abandoned implements AbandonedWork {
     }
   }
 
+  /** A stream that answers is over when it has closed: a generator behind it first comes to the end of its step. */
+  #follow (source: Source): void {
+    this.#isOver = true
+    this.#pending++
+    const through = (): void => {
+      this.#pending--
+      this.#check()
+    }
+    // Fastify has destroyed it by then. One that it does not know of is its handler's own.
+    setImmediate(() => {
+      if (source.destroyed === true && source.closed !== true) source.once('close', through)
+      else through()
+    })
+  }
+
   #check (): void {
     // A reply that was hijacked is its handler's own: nothing else says that it is over.
     if (this.#pending > 0 || !(this.#isOver || this.#lease.reply?.sent === true)) return
@@ -74,7 +99,7 @@ export class Abandoned implements AbandonedWork {
   }
 }
 
-/** Whether a stream has begun to answer that has sent nothing yet. */
+/** Whether a stream has begun to answer. */
 function isPiped (reply: ServerResponse): boolean {
   return reply.listenerCount('unpipe') > 0
 }

@@ -81,7 +81,7 @@ function closeWithConnection (reply: ServerResponse): void {
 
 /** One listener for the whole queue: a client may send any number of requests at once. */
 function closeQueue (this: Socket & Queueing): void {
-  this[kQueued].forEach(reply => onClose.call(reply))
+  this[kQueued].forEach(reply => reply.emit('close'))
 }
 
 function leaveQueue (this: ServerResponse): void {
