@@ -53,9 +53,7 @@ async function join (t: Teardown, app: FastifyInstance, id: string, transport: T
   }
 }
 
-// By polling in preClose alone. In a child of Fastify too, onClose hooks run when all requests have been answered, and socket.io leaves
-// a poll unanswered until its next ping, 25 s later.
-for (const [transport, end] of [['websocket', 'preClose'], ['websocket', 'onClose'], ['polling', 'preClose']] as const) {
+for (const [transport, end] of [['websocket', 'preClose'], ['websocket', 'onClose'], ['polling', 'preClose'], ['polling', 'onClose']] as const) {
   t.test(`socket.io in tenants, by ${transport}, closed in ${end}`, async t => {
     const app = await listen(appOf(t, { acme: chatting(end), globex: chatting(end), initech: async () => {} }, { drainTimeout: 30_000 }))
     await app.multitenant.init('acme')

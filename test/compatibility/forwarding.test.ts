@@ -172,6 +172,6 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
     absent: async (t, client) => {
       for (const transport of ['websocket', 'polling'] as const) await t.rejects(chat(client, transport, 'hello'))
     },
-    note: 'By WebSocket and by polling. Close it in `preClose`: `onClose` hooks run after all requests, and a poll is one for up to 25 s. The app\'s own answers before any tenant is known.'
+    note: 'By WebSocket and by polling. Where the app registers it, close it in `preClose`, or `app.close()` waits up to 25 s for a poll; a tenant may use `onClose` too. The app\'s own answers before any tenant is known.'
   }
 }))
