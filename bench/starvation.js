@@ -8,11 +8,15 @@
  *   by another connection as soon as the flood has begun. Memory is the resident memory of the process, at most, above that before the
  *   flood. Slots are the tenants that `stats()` lists besides those that were asked for, when every request of the flood is answered or cut.
  *
+ * Plain: the same flood meets a Fastify without this package, whose route waits for a few turns, and one more request is sent. It has no
+ * target: it shows how much of the figures is Node's and Fastify's own.
+ *
  * It writes nothing: `node bench/index.js starvation`.
  */
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
 import { postgresTenants } from 'fastify-multitenant/postgres'
@@ -25,7 +29,7 @@ const HEALTHY = 60
 const FLOOD = 30_000
 /** How many cold tenants are asked for while nothing else happens. */
 const IDLE = 11
-const workers = { hanging, flood }
+const workers = { hanging, flood, plain }
 
 if (process.send !== undefined) serve(await workers[process.argv[2]]())
 
@@ -35,7 +39,8 @@ export async function measure ({ quick }) {
   process.env.BENCH_DATABASE = database.connectionString
   try {
     const { ask, end } = await startWorkers(import.meta.filename, Object.keys(workers), ['--expose-gc'])
-    const rows = [...await measureHanging(ask), ...await measureFlood(ask, quick ? FLOOD / 10 : FLOOD)]
+    const count = quick ? FLOOD / 10 : FLOOD
+    const rows = [...await measureHanging(ask), ...await measureFlood(ask, count), ...await measurePlain(ask, count)]
     end()
     return rows
   } finally {
@@ -57,18 +62,7 @@ async function measureHanging (ask) {
 }
 
 async function measureFlood (ask, count) {
-  const { url } = await ask('flood')
-  const agent = new Agent()
-  const times = []
-  for (let index = 0; index < IDLE; index++) times.push((await get(agent, url, `tenant-${index}`)).ms)
-  const before = await ask('flood')
-  const socket = pipeline(url, count)
-  await once(socket, 'data')
-  const { status, ms } = await get(agent, url, 'tenant-100')
-  await once(socket, 'close')
-  const after = await ask('flood')
-  agent.destroy()
-  const idle = median(times)
+  const { idle, status, ms, before, after } = await meetFlood(ask, 'flood', count)
   const figure = `a flood of ${count.toLocaleString('en')} unknown ids`
   return [
     { figure: 'a cold tenant, idle', value: idle, unit: 'ms, p50' },
@@ -77,6 +71,30 @@ async function measureFlood (ask, count) {
     { figure, value: after.peak - before.rss, unit: 'MB more at most', atMost: 50 },
     { figure, value: after.slots, unit: 'slots afterwards', atMost: 0 }
   ]
+}
+
+async function measurePlain (ask, count) {
+  const { ms, before, after } = await meetFlood(ask, 'plain', count)
+  const figure = `plain Fastify, a flood of ${count.toLocaleString('en')}`
+  return [
+    { figure: `a request to ${figure}`, value: ms, unit: 'ms' },
+    { figure, value: after.peak - before.rss, unit: 'MB more at most' }
+  ]
+}
+
+async function meetFlood (ask, worker, count) {
+  const { url } = await ask(worker)
+  const agent = new Agent()
+  const times = []
+  for (let index = 0; index < IDLE; index++) times.push((await get(agent, url, `tenant-${index}`)).ms)
+  const before = await ask(worker)
+  const socket = pipeline(url, count)
+  await once(socket, 'data')
+  const { status, ms } = await get(agent, url, 'tenant-100')
+  await once(socket, 'close')
+  const after = await ask(worker)
+  agent.destroy()
+  return { idle: median(times), status, ms, before, after }
 }
 
 /** A server with tenants of which many never end their load. */
@@ -98,12 +116,29 @@ async function flood () {
   app.register(multitenant, { tenants: customers })
   app.get('/', async ({ tenantId }) => tenantId)
   const answer = await started(app)
+  return watchMemory(async () => {
+    const { tenants } = await app.multitenant.stats({ limit: 100_000 })
+    return { ...answer(), slots: tenants.filter(({ id }) => !id.startsWith('tenant-')).length }
+  })
+}
+
+/** A server without tenants. */
+async function plain () {
+  const app = Fastify()
+  app.get('/', async ({ headers }) => {
+    await setImmediate()
+    return headers['x-tenant-id']
+  })
+  return watchMemory(await started(app))
+}
+
+/** Adds to what `answer` tells how much memory there is, and how much there was at most since the last question. */
+function watchMemory (answer) {
   let peak = 0
   setInterval(() => { peak = Math.max(peak, megabytes()) }, 5).unref()
   return async () => {
     globalThis.gc()
-    const { tenants } = await app.multitenant.stats({ limit: 100_000 })
-    const state = { ...answer(), rss: megabytes(), peak, slots: tenants.filter(({ id }) => !id.startsWith('tenant-')).length }
+    const state = { ...await answer(), rss: megabytes(), peak }
     peak = 0
     return state
   }

@@ -23,14 +23,26 @@ export class FairQueue<Item> {
     return this.#size
   }
 
-  /** Adds an item. `false` when the queue is full, and no other client has more in it. */
-  add (client: unknown, item: Item): boolean {
-    if (this.#size >= this.#options.max && !this.#makeRoom(client)) return false
+  /** Makes room for an item of this client. `false` when the queue is full, and no other client has more in it. */
+  makeRoom (client: unknown): boolean {
+    if (this.#size < this.#options.max) return true
+    const own = this.#lines.get(client)?.length ?? 0
+    // A client that floods is refused without a look at the others.
+    if (own >= this.#options.max / this.#lines.size) return false
+    const longest = this.#sweep()
+    if (this.#size < this.#options.max) return true
+    if (longest.length <= own + 1) return false
+    for (const last of longest.splice(-1)) this.#options.onDrop(last)
+    this.#size--
+    return true
+  }
+
+  /** Adds an item, for which there must be room. */
+  add (client: unknown, item: Item): void {
     const line = this.#lines.get(client)
     if (line === undefined) this.#lines.set(client, [item])
     else line.push(item)
     this.#size++
-    return true
   }
 
   /** The first item of the client whose turn it is. */
@@ -43,18 +55,6 @@ export class FairQueue<Item> {
     if (line.length > 0) this.#lines.set(client, line)
     this.#size--
     return item
-  }
-
-  #makeRoom (client: unknown): boolean {
-    const own = this.#lines.get(client)?.length ?? 0
-    // A client that floods is refused without a look at the others.
-    if (own >= this.#options.max / this.#lines.size) return false
-    const longest = this.#sweep()
-    if (this.#size < this.#options.max) return true
-    if (longest.length <= own + 1) return false
-    for (const last of longest.splice(-1)) this.#options.onDrop(last)
-    this.#size--
-    return true
   }
 
   /** Forgets what nobody wants any more. Returns the longest line. */

@@ -57,11 +57,14 @@ export class Lookups {
    * FST_TENANT_BUSY, FST_TENANT_OVERLOADED when too many wait, FST_TENANT_CLOSED
    */
   async find (id: string, holder?: Holder): Promise<TenantDefinition> {
+    const connection = connectionOf(holder)
+    // Nothing else is made for a request of a flood.
+    if (this.#questions.get(id)?.sent !== true && !this.#queue.makeRoom(connection)) throw overloaded(id)
     const question = this.#questions.get(id) ?? this.#open(id)
     if (question.askers >= this.#options.maxWaiting) throw busy(id)
     const asker = question.ask(holder)
     const timer = setTimeout(() => asker.settle(retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1)), this.#options.loadTimeout)
-    if (!question.sent && !this.#queue.add(connectionOf(holder), asker)) asker.settle(overloaded(id))
+    if (!question.sent) this.#queue.add(connection, asker)
     this.#next()
     try {
       return await asker.answer
