@@ -392,7 +392,7 @@ t.test('a source that fails is a 503, is logged, and is never remembered as "not
     t.equal(response.headers['retry-after'], '1')
     t.notMatch(response.body, 'secret')
   }
-  t.match(log.of('tenant source failed'), [{ tenantId: 'acme', err: { message: '/secret/database is down' } }])
+  t.match(log.of('the source of tenants failed'), [{ tenantId: 'acme', err: { message: '/secret/database is down' } }])
   source.failure = undefined
   t.equal((await send(app, 'acme')).body, 'healthy', 'the first request after that is answered')
   t.match(await app.multitenant.stats(), { unknown: 0, failed: 0 })

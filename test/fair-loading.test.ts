@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import t from 'tap'
+import { ConcurrencyLimit } from '../lib/tenants/concurrency-limit.ts'
 import { LoadQueue } from '../lib/tenants/load-queue.ts'
-import { Turns } from '../lib/tenants/turns.ts'
 import { answers, answersBehind, appWith, Door, fakeTime, send, turn, until } from './fixtures/lifecycle/app.ts'
 
 t.test('sixty healthy cold tenants are answered beside thirty that hang', async t => {
@@ -33,45 +33,45 @@ t.test('sixty healthy cold tenants are answered beside thirty that hang', async 
 t.test('work that takes long lets others begin, but not any number of them', async t => {
   fakeTime(t)
   let free = 0
-  const turns = new Turns({ size: 2, most: 5, patience: 100, onFree: () => { free++ } })
-  const ends = [turns.begin(), turns.begin()]
-  t.notOk(turns.free)
+  const limit = new ConcurrencyLimit({ size: 2, most: 5, patience: 100, onFree: () => { free++ } })
+  const ends = [limit.begin(), limit.begin()]
+  t.notOk(limit.free)
   mock.timers.tick(100)
   t.equal(free, 2)
-  t.ok(turns.free)
-  ends.push(turns.begin(), turns.begin())
-  t.notOk(turns.free, 'as many as before have their turn')
+  t.ok(limit.free)
+  ends.push(limit.begin(), limit.begin())
+  t.notOk(limit.free, 'as many as before have their turn')
   mock.timers.tick(100)
-  ends.push(turns.begin())
+  ends.push(limit.begin())
   mock.timers.tick(100)
-  t.notOk(turns.free, 'with most all are counted')
+  t.notOk(limit.free, 'with most all are counted')
   ends[0]?.()
-  t.ok(turns.free)
+  t.ok(limit.free)
   for (const end of ends.slice(1)) end()
-  turns.begin()
-  t.ok(turns.free)
-  turns.begin()
-  t.notOk(turns.free, 'nothing is left of those that are over')
+  limit.begin()
+  t.ok(limit.free)
+  limit.begin()
+  t.notOk(limit.free, 'nothing is left of those that are over')
 })
 
 t.test('work that ends in time has no turn to give back later', async t => {
   fakeTime(t)
-  const turns = new Turns({ size: 1, most: 1, patience: 100, onFree: () => {} })
-  turns.begin()()
-  turns.begin()
+  const limit = new ConcurrencyLimit({ size: 1, most: 1, patience: 100, onFree: () => {} })
+  limit.begin()()
+  limit.begin()
   mock.timers.tick(50)
-  t.notOk(turns.free)
+  t.notOk(limit.free)
 })
 
 t.test('work that waits for other work lends it its turn', async t => {
   let free = 0
-  const turns = new Turns({ size: 1, most: 1, patience: 1_000, onFree: () => { free++ } })
-  const end = turns.begin()
-  t.equal(await turns.lend(async () => {
-    t.ok(turns.free)
+  const limit = new ConcurrencyLimit({ size: 1, most: 1, patience: 1_000, onFree: () => { free++ } })
+  const end = limit.begin()
+  t.equal(await limit.pauseWhile(async () => {
+    t.ok(limit.free)
     return 'waited'
   }), 'waited')
-  t.notOk(turns.free)
+  t.notOk(limit.free)
   t.equal(free, 1)
   end()
 })

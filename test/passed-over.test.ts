@@ -185,7 +185,7 @@ t.test('a defaultTenant that does not exist is said', async t => {
   t.match(await warned, { level: 40, tenantId: 'nobody' })
 
   const other = new LogLines()
-  const failed = other.next('the source of tenants fails: whether defaultTenant and hosts exist is not known')
+  const failed = other.next('the source of tenants failed: it is not known whether defaultTenant and hosts exist')
   const source = new MemorySource()
   source.failure = new Error('no database')
   await appWith(t, source, { defaultTenant: 'acme' }, other.server).ready()
@@ -193,7 +193,7 @@ t.test('a defaultTenant that does not exist is said', async t => {
 })
 
 t.test('host identification is said where no tenant has hosts', async t => {
-  const line = "no tenant has a host, so identify: 'host' finds none: give folders theirs in hosts.json, and tenants in code `hosts`"
+  const line = "no tenant has a host, so identify: 'host' finds no tenant: add hosts.json to the folders, or `hosts` to tenants in code"
   const said = async (tenants: MultitenantOptions['tenants'], defaultTenant: string): Promise<number> => {
     const log = new LogLines()
     // Looked for after the hosts.

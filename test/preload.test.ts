@@ -52,7 +52,7 @@ t.test('a tenant that fails, or does not exist, keeps neither the others nor the
   await app.ready()
   t.match(await app.multitenant.stats(), { active: 2, failed: 1 })
   t.match(log.of('tenant failed to load'), [{ tenantId: 'broken', err: { message: 'broken' } }])
-  t.match(log.of('a tenant that is to be preloaded does not exist, or is not active'), [{ level: 40, tenantId: 'nobody' }])
+  t.match(log.of('a tenant of the preload option does not exist or is not active'), [{ level: 40, tenantId: 'nobody' }])
   t.match(log.of('preloading tenants').at(-1), { loaded: 2, failed: 1, missing: 1, total: 4 })
   t.equal((await send(app, 'tenant-01')).body, 'tenant-01')
 })
@@ -61,7 +61,7 @@ t.test('where all are preloaded, those that are not active are left out without 
   const log = new LogLines()
   const app = appWith(t, { ...tenants(1), sleepy: { config: { active: false } } }, { preload: true }, log.server)
   await app.ready()
-  t.strictSame(log.of('a tenant that is to be preloaded does not exist, or is not active'), [])
+  t.strictSame(log.of('a tenant of the preload option does not exist or is not active'), [])
   t.match(log.of('preloading tenants').at(-1), { loaded: 1, failed: 0, missing: 1, total: 2 })
 })
 

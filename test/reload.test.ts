@@ -210,7 +210,7 @@ t.test('a config that is wrong leaves the old generation serving, and the reload
   })
   t.same((await send(app, 'acme')).json(), { load: 1, plan: 'free' })
   t.match(events.of('fail'), [{ id: 'acme', generation: 2, error: { code: 'FST_TENANT_LOAD_FAILED' } }])
-  t.match(log.of('tenant failed to reload, and is served as before'), [{ tenantId: 'acme' }])
+  t.match(log.of('tenant failed to reload: the old generation serves on'), [{ tenantId: 'acme' }])
   t.match(await app.multitenant.stats(), { active: 1, reloads: 1 })
 
   acme.config = { plan: 'gold' }

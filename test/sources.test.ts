@@ -181,7 +181,7 @@ t.test('a source that takes several spellings for one tenant has it by one of th
   await t.rejects(app.multitenant.init('ACME'), { code: 'FST_TENANT_NOT_FOUND' })
   await t.resolves(app.multitenant.init('acme'))
   t.same((await app.multitenant.stats()).tenants.map(({ id }) => id), ['acme'])
-  t.match(log.of('the source of tenants answered with another id than it was asked for: such tenants are unknown'), [{ asked: 'ACME', answered: 'acme' }])
+  t.match(log.of('the source of tenants returned another id than it was asked for: the tenant is treated as unknown'), [{ asked: 'ACME', answered: 'acme' }])
   t.same(asked, ['ACME', 'Acme', 'acmE', 'ACME', 'acme'], 'and it is remembered as unknown')
 })
 

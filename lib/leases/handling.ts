@@ -2,19 +2,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { leaseOf } from './response-lease.ts'
 import type { Constructor, RouteContext } from '../fastify/shapes.ts'
 
-const kNoted = Symbol('fastify-multitenant.noted')
+const kObserved = Symbol('fastify-multitenant.observed')
 
 type Handler = (this: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
 type Then = (this: FastifyReply, ...callbacks: unknown[]) => void
 
-interface Noted { [kNoted]?: boolean }
+interface Observed { [kObserved]?: boolean }
 
-/** Makes a route note what its handler works on: it may go on after the client has left. */
+/** Makes a route tell the lease of each request what its handler returns. The handler may go on after the client has left. */
 export function noteHandler (context: RouteContext): void {
-  const noted: RouteContext & Noted = context
-  // A route with several methods has one context.
-  if (noted[kNoted] === true) return
-  noted[kNoted] = true
+  const observed: RouteContext & Observed = context
+  // Several routes share one context if they were registered for several methods at once.
+  if (observed[kObserved] === true) return
+  observed[kObserved] = true
   const handler = context.handler as Handler
   context.handler = function (this: unknown, request: FastifyRequest, reply: FastifyReply): unknown {
     const work = handler.call(this, request, reply)
@@ -23,7 +23,7 @@ export function noteHandler (context: RouteContext): void {
   }
 }
 
-/** Makes the replies of an app note that a handler waits for them: its promise is settled then when the client leaves, and says nothing of its work. */
+/** Makes the replies of an app tell the lease when a handler awaits its reply. Such a promise settles when the client leaves, even if the handler's work goes on. */
 export function noteAwaited ({ prototype }: Constructor): void {
   const replies = prototype as { then: Then }
   const { then } = replies

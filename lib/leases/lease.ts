@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import type { DrainReport } from '../../types/index.ts'
 
-/** Who needs a generation: a raw response, or a job. */
+/** The user of a generation: a raw response or a job. */
 export interface Holder {
   statusCode?: number
   req: { method?: string | undefined, url?: string | undefined, originalUrl?: string }
@@ -12,34 +12,34 @@ export interface Holder {
 export interface LeaseOwner {
   /** Whether it takes requests. */
   readonly active: boolean
-  /** The longest that a request goes on after its client has left, in ms. */
+  /** How long a request may go on after its client has left, in ms. */
   readonly drainTimeout: number
   readonly leases: { release (lease: Lease): void }
 }
 
-/** The work that goes on after a client has left. */
-export interface AbandonedWork {
+/** A request that goes on after its client has left. */
+export interface AbortedWork {
   /** Call this when a handler has returned. */
-  handled (work: Promise<unknown> | undefined): void
+  onHandlerReturned (work: Promise<unknown> | undefined): void
   dispose (): void
 }
 
-/** Keeps a generation loaded until it is released. The leases of a generation are a linked list: on each request a map of them would be rehashed. */
+/** Keeps a generation loaded until it is released. The leases of a generation form a linked list, because a `Set` or `Map` would cost more on each request. */
 export class Lease<Owner extends LeaseOwner = LeaseOwner> {
   readonly generation: Owner
   readonly holder: Holder
-  /** ms, by a clock that nobody sets */
+  /** By `performance.now()`, in ms. */
   readonly since: number
   previous: Lease<Owner> | undefined
   next: Lease<Owner> | undefined
-  /** The reply of the handler that has been called last. */
+  /** The reply of the handler that was called last. */
   reply: FastifyReply | undefined
-  /** The promise that it returned. */
+  /** The promise that this handler returned. */
   work: Promise<unknown> | undefined
-  /** Whether it waits for its own reply. */
+  /** Whether this handler awaits its own reply. */
   awaitsReply = false
-  /** There when the client has left. */
-  abandoned: AbandonedWork | undefined
+  /** Set when the client has left. */
+  aborted: AbortedWork | undefined
   #released = false
 
   constructor (generation: Owner, holder: Holder, since: number) {
@@ -52,24 +52,24 @@ export class Lease<Owner extends LeaseOwner = LeaseOwner> {
     return this.#released
   }
 
-  /** To be called when a handler has returned. */
+  /** Call this when a handler has returned. */
   noteHandler (reply: FastifyReply, work: unknown): void {
     this.reply = reply
-    // To call the `then` of anything else may begin its work once more: a query builder's, say.
+    // Only promises: calling `then()` of another thenable may start its work again, for example the query of a query builder.
     this.work = work instanceof Promise ? work : undefined
-    this.abandoned?.handled(this.work)
+    this.aborted?.onHandlerReturned(this.work)
   }
 
-  /** A second time is of no account. */
+  /** A second call does nothing. */
   release (): void {
     if (this.#released) return
     this.#released = true
-    this.abandoned?.dispose()
+    this.aborted?.dispose()
     this.reply = this.work = undefined
     this.generation.leases.release(this)
   }
 
-  /** What a drain says of it when it did not end in time. */
+  /** The entry in a drain report if this lease was not released in time. */
   describe (): DrainReport['forced'][number] {
     const { method, url, originalUrl = url } = this.holder.req
     return { method: method as string, url: originalUrl as string, ms: Math.round(performance.now() - this.since) }

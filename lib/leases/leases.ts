@@ -1,14 +1,14 @@
 import { Lease } from './lease.ts'
 import type { Holder, LeaseOwner } from './lease.ts'
-import type { UseClock } from './use-clock.ts'
+import type { UseCounter } from './use-counter.ts'
 import type { TenantStatistics } from '../../types/index.ts'
 
-/** The requests and jobs of a generation: those that run, and the counts of all. */
+/** The leases of a generation: one for each request and job that runs, and counts of all. */
 export class Leases<Owner extends LeaseOwner> {
   readonly #generation: Owner
-  readonly #clock: UseClock
+  readonly #uses: UseCounter
   #lastUse: number
-  /** ms, by a clock that nobody sets */
+  /** By `performance.now()`, in ms. */
   #lastUsedAt = performance.now()
   #requests = 0
   #errors = 0
@@ -16,32 +16,32 @@ export class Leases<Owner extends LeaseOwner> {
   #last: Lease<Owner> | undefined
   #onIdle: (() => void) | undefined
 
-  constructor (generation: Owner, clock: UseClock) {
+  constructor (generation: Owner, uses: UseCounter) {
     this.#generation = generation
-    this.#clock = clock
-    this.#lastUse = clock.next()
+    this.#uses = uses
+    this.#lastUse = uses.next()
   }
 
-  /** How many run now. */
+  /** How many requests and jobs run. */
   get inFlight (): number {
     return this.#inFlight
   }
 
-  /** When the last one came, by the clock of all tenants; the load itself counts. */
+  /** The number of the last use, counted over all tenants. The load counts as a use. */
   get lastUse (): number {
     return this.#lastUse
   }
 
-  /** When the last one came or ended, in ms, by a clock that nobody sets. */
+  /** When a request or job last began or ended, by `performance.now()`, in ms. */
   get lastUsedAt (): number {
     return this.#lastUsedAt
   }
 
-  /** Counts a request or a job in. */
+  /** Begins a request or a job. */
   acquire (holder: Holder): Lease<Owner> {
     this.#requests++
     this.#inFlight++
-    this.#lastUse = this.#clock.next()
+    this.#lastUse = this.#uses.next()
     this.#lastUsedAt = performance.now()
     const lease = new Lease<Owner>(this.#generation, holder, this.#lastUsedAt)
     lease.previous = this.#last
@@ -50,10 +50,10 @@ export class Leases<Owner extends LeaseOwner> {
     return lease
   }
 
-  /** Counts a request or a job out: call `lease.release()`, which does so once. */
+  /** Ends a request or a job. Call `lease.release()` instead, which does so only once. */
   release (lease: Lease<Owner>): void {
     const { previous, next, holder } = lease
-    // Else one that is kept, or that the collector has found old, would keep all that came after it.
+    // Unlink it: a retained lease would keep every later one alive.
     lease.previous = lease.next = undefined
     if (previous !== undefined) previous.next = next
     if (next !== undefined) next.previous = previous
@@ -63,14 +63,14 @@ export class Leases<Owner extends LeaseOwner> {
     if (--this.#inFlight === 0) this.#onIdle?.()
   }
 
-  /** Those that run now, the first first. */
+  /** The leases that are not released, oldest first. */
   list (): Array<Lease<Owner>> {
-    const open: Array<Lease<Owner>> = []
-    for (let lease = this.#last; lease !== undefined; lease = lease.previous) open.unshift(lease)
-    return open
+    const list: Array<Lease<Owner>> = []
+    for (let lease = this.#last; lease !== undefined; lease = lease.previous) list.unshift(lease)
+    return list
   }
 
-  /** Resolves when none runs any more, after `timeout` ms at the latest. */
+  /** Resolves when no request or job runs any more, but no later than after `timeout` ms. */
   idle (timeout: number): Promise<void> {
     if (this.#inFlight === 0) return Promise.resolve()
     return new Promise(resolve => {

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { afterOnResponse } from './responding.ts'
-import { Abandoned } from './abandoned.ts'
+import { AbortedRequest } from './aborted-request.ts'
 import { closeForgotten, isHttp2 } from './http2-streams.ts'
+import { afterOnResponse } from './responding.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
@@ -12,8 +12,9 @@ interface Leased { [kLease]?: Lease }
 interface Queueing { [kQueued]: Set<ServerResponse> }
 
 /**
- * Releases the lease when the response has closed and the tenant's onResponse hooks are through: not when it has finished, because a
- * stream may go on then. Where the client leaves first, it also waits for the handler. `false` when the client has left already, so that it will not close again: the lease is released.
+ * Releases the lease when the response has closed and the tenant's onResponse hooks have ended. The 'finish' event would be too early, because
+ * a stream may go on after it. If the client leaves first, the lease also waits for the handler. Returns `false` and releases the lease at once
+ * if the client has left already, because then no 'close' event follows.
  */
 export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   if (isClosed(reply)) {
@@ -36,39 +37,39 @@ export function leaseOf (reply: ServerResponse): Lease | undefined {
 }
 
 function onClose (this: ServerResponse): void {
-  if (!this.writableEnded) abandon(this)
+  if (!this.writableEnded) onAborted(this)
   else afterOnResponse(this, release)
 }
 
-/** HTTP/2 responses finish before they close, when their client leaves too. A stream that answers is taken off then. */
+/** An HTTP/2 response finishes before it closes, even when its client leaves. Node detaches the stream that is piped into it then. */
 function onFinish (this: ServerResponse): void {
-  if (!this.writableEnded) abandon(this)
+  if (!this.writableEnded) onAborted(this)
 }
 
-function abandon (reply: ServerResponse): void {
+function onAborted (reply: ServerResponse): void {
   const lease = leaseOf(reply) as Lease
-  if (lease.released || lease.abandoned !== undefined) return
-  const abandoned = new Abandoned(lease, reply, lease.generation.drainTimeout)
-  lease.abandoned = abandoned
-  abandoned.start()
+  if (lease.released || lease.aborted !== undefined) return
+  const aborted = new AbortedRequest(lease, reply, lease.generation.drainTimeout)
+  lease.aborted = aborted
+  aborted.start()
 }
 
 function release (this: ServerResponse): void {
   leaseOf(this)?.release()
 }
 
-/** Whether the client has left, or is answered. HTTP/2 responses tell it by their stream, those that wait in a queue by their connection. */
+/** Whether the response is sent or its client has left. HTTP/2 responses show this by their stream, queued responses by their connection. */
 export function isClosed (reply: ServerResponse): boolean {
   if (reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true) return true
   return isQueued(reply) && reply.req.socket.destroyed
 }
 
-/** Whether the request was pipelined, so that its response waits for those before it. */
+/** Whether the request was pipelined and its response waits for those before it. */
 function isQueued (reply: ServerResponse): boolean {
   return reply.socket === null
 }
 
-/** Node before 24 does not tell a response that waits in the queue when its client leaves. */
+/** Before Node 24, a queued response emits no 'close' event when its client leaves. */
 function closeWithConnection (reply: ServerResponse): void {
   const socket = reply.req.socket as Socket & Queueing
   if (!Object.hasOwn(socket, kQueued)) {
@@ -79,7 +80,7 @@ function closeWithConnection (reply: ServerResponse): void {
   reply.once('close', leaveQueue)
 }
 
-/** One listener for the whole queue: a client may send any number of requests at once. */
+/** One listener per connection and not per response, because a client may pipeline any number of requests. */
 function closeQueue (this: Socket & Queueing): void {
   this[kQueued].forEach(reply => reply.emit('close'))
 }

@@ -35,7 +35,7 @@ export class FastPath {
     const id = this.#identify(raw)
     if (id === undefined) return false
     const generation = this.#registry.active(id)
-    if (generation === undefined || this.#registry.admission.isFull(generation)) return false
+    if (generation === undefined || this.#registry.refusals.isFull(generation)) return false
     const route = this.#routeFor(generation, raw)
     if (route === null) {
       setEarlyTenantId(raw, id)

@@ -1,10 +1,11 @@
-import { FST_TENANT_CLOSED, FST_TENANT_OVERLOADED } from '../errors.ts'
+import { FST_TENANT_CLOSED } from '../errors.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from '../utils/deadline.ts'
-import { retryAfter } from '../utils/retry-after.ts'
+import { debug } from '../utils/debug.ts'
+import { overloaded } from './refusals.ts'
 import type { Slot } from './slot.ts'
 
-/** What decides who stays. */
+/** The limits on tenants in memory. */
 export interface EvictionOptions {
   readonly maxActive: number
   /** ms; 0 = never */
@@ -13,62 +14,64 @@ export interface EvictionOptions {
   readonly loadTimeout: number
 }
 
-/** A tenant that is to be loaded when there is a place. */
+/** A tenant that waits for a place. */
 interface Waiting {
   readonly slot: Slot
   resolve (): void
   reject (error: Error): void
 }
 
-/** Says which tenants stay loaded: at most `maxActive`, those that end included, and none that was idle for longer than `idleTimeout`. */
+/** Decides which tenants stay loaded. At most `maxActive` have a place, those that drain included. A tenant that is idle for longer than `idleTimeout` is unloaded. */
 export class EvictionPolicy {
   readonly #options: EvictionOptions
-  readonly #slots: Iterable<Slot>
+  readonly #slots: ReadonlyMap<string, Slot>
   readonly #sweeper: NodeJS.Timeout | undefined
-  /** At most as many as may be loaded at a time. */
+  /** No longer than the number of loads that run at a time. */
   #waiting: Waiting[] = []
   #evictions = 0
 
-  constructor (options: EvictionOptions, slots: Iterable<Slot>) {
+  constructor (options: EvictionOptions, slots: ReadonlyMap<string, Slot>) {
     this.#options = options
     this.#slots = slots
     if (options.idleTimeout > 0) this.#sweeper = setInterval(() => this.#sweep(), options.idleTimeout / 2).unref()
   }
 
-  /** How many tenants it has unloaded, since the start. */
+  /** How many tenants have been evicted since the start. */
   get evictions (): number {
     return this.#evictions
   }
 
   /**
-   * Runs `load` with a place kept for the tenant. The least recently used idle one makes room, a busy one never: `load` waits until it has ended.
-   * @throws FST_TENANT_OVERLOADED when all are busy, or none has ended within `loadTimeout`
+   * Keeps a place for the tenant and runs `load`. If all places are taken, the least recently used idle tenant is evicted, and `load` waits until it has closed.
+   * A busy tenant is never evicted.
+   * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place comes free within `loadTimeout`
+   * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
-  async place<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
-    // A reload takes the place that the tenant has.
-    if (slot.resident) return load()
-    if (this.#isRoom()) slot.resident = true
+  async withPlace<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
+    // A reload uses the place that the tenant has.
+    if (slot.hasPlace) return load()
+    if (this.#isRoom()) slot.hasPlace = true
     else await this.#wait(slot)
     try {
       return await load()
     } catch (error) {
-      slot.resident = false
-      this.freed()
+      slot.hasPlace = false
+      this.assignPlaces()
       throw error
     }
   }
 
-  /** To be called when a place may have come free. */
-  freed (): void {
+  /** Gives free places to those that wait. Call this when a place may have come free. */
+  assignPlaces (): void {
     while (this.#waiting.length > 0 && this.#isRoom()) {
       for (const { slot, resolve } of this.#waiting.splice(0, 1)) {
-        slot.resident = true
+        slot.hasPlace = true
         resolve()
       }
     }
   }
 
-  /** Refuses those that wait. */
+  /** Refuses the tenants that wait. */
   close (): void {
     clearInterval(this.#sweeper)
     for (const { slot, reject } of this.#waiting.splice(0)) reject(new FST_TENANT_CLOSED(slot.id))
@@ -76,15 +79,18 @@ export class EvictionPolicy {
 
   #isRoom (): boolean {
     let places = 0
-    for (const { resident, leaving } of this.#slots) places += leaving + (resident ? 1 : 0)
+    for (const { hasPlace, drainingPlaces } of this.#slots.values()) places += drainingPlaces + (hasPlace ? 1 : 0)
     return places < this.#options.maxActive
   }
 
-  /** Sees to it that a place comes free for each that waits, and for one more. @throws FST_TENANT_OVERLOADED */
+  /**
+   * Evicts a tenant unless enough tenants drain already, for this one and for all that wait.
+   * @throws {FST_TENANT_OVERLOADED} when no tenant is idle
+   */
   #makeRoom (id: string): void {
-    const slots = [...this.#slots]
-    const leaving = slots.reduce((sum, { leaving }) => sum + leaving, 0)
-    if (leaving <= this.#waiting.length) this.#evict(leastRecent(slots.filter(isIdle), id))
+    const slots = [...this.#slots.values()]
+    const draining = slots.reduce((sum, { drainingPlaces }) => sum + drainingPlaces, 0)
+    if (draining <= this.#waiting.length) this.#evict(leastRecentlyUsed(slots.filter(isIdle), id))
   }
 
   async #wait (slot: Slot): Promise<void> {
@@ -100,33 +106,34 @@ export class EvictionPolicy {
 
   #evict (slot: Slot): void {
     this.#evictions++
-    publish('evict', { id: slot.id, generation: slot.current!.number })
+    const { number } = slot.current!
+    if (debug.enabled) debug("tenant '%s', generation %d: evicted", slot.id, number)
+    publish('evict', { id: slot.id, generation: number })
     slot.clear()
   }
 
   #sweep (): void {
     const before = performance.now() - this.#options.idleTimeout
-    for (const slot of this.#slots) {
+    for (const slot of this.#slots.values()) {
       if (isIdle(slot) && slot.current!.leases.lastUsedAt <= before) this.#evict(slot)
     }
   }
 }
 
-/** A tenant that is being reloaded is in use. */
+/** Whether nothing uses the tenant. A reload counts as use. */
 function isIdle (slot: Slot): boolean {
   return slot.current !== undefined && slot.current.leases.inFlight === 0 && !slot.building && slot.waiting === 0
 }
 
-/** @param id the tenant that is to be loaded. @throws FST_TENANT_OVERLOADED when there is none */
-function leastRecent ([first, ...others]: readonly Slot[], id: string): Slot {
+/**
+ * @param id the tenant that needs a place
+ * @throws {FST_TENANT_OVERLOADED} when there are no slots
+ */
+function leastRecentlyUsed ([first, ...others]: readonly Slot[], id: string): Slot {
   if (first === undefined) throw overloaded(id)
   return others.reduce((oldest, slot) => lastUse(slot) < lastUse(oldest) ? slot : oldest, first)
 }
 
 function lastUse (slot: Slot): number {
   return slot.current!.leases.lastUse
-}
-
-function overloaded (id: string): Error {
-  return retryAfter(new FST_TENANT_OVERLOADED(id), 1)
 }

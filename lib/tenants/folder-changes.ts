@@ -1,10 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { FST_TENANT_NOT_FOUND } from '../errors.ts'
-import { saidOnce } from './said-once.ts'
 import { WatchedFolder } from './watched-folder.ts'
 
-/** How long a folder must be quiet before its tenant is reloaded, in ms: editors and deployments write more than one file. */
-const SETTLE = 100
+/** How long a folder must be quiet before its tenants are reloaded, in ms: editors and deployments write more than one file. */
+const QUIET_TIME = 100
 
 /** A folder, and the tenants that were loaded from it: several may share one. */
 interface Watched {
@@ -12,15 +10,19 @@ interface Watched {
   tenants: Set<string>
 }
 
-/** Calls for a reload of the tenants whose folders change. */
+/** Watches the folders of tenants and reloads the tenants whose folders change. */
 export class FolderChanges {
   readonly #reload: (id: string) => Promise<unknown>
   readonly #isKnown: (id: string) => boolean
   readonly #log: FastifyBaseLogger
   readonly #watched = new Map<string, Watched>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
+  #closed = false
 
-  /** @param isKnown whether a tenant is loaded, or failed to */
+  /**
+   * @param reload reloads a tenant. Never rejects.
+   * @param isKnown whether a tenant is loaded or failed to load
+   */
   constructor (reload: (id: string) => Promise<unknown>, isKnown: (id: string) => boolean, log: FastifyBaseLogger) {
     this.#reload = reload
     this.#isKnown = isKnown
@@ -32,14 +34,17 @@ export class FolderChanges {
     return this.#watched.size
   }
 
-  /** Watches a tenant's folder from now on, whether the tenant can be loaded or not. */
+  /** Watches a tenant's folder from now on, even if the tenant fails to load. */
   add (id: string, dir: string): void {
-    this.#forgetGone()
+    // A load may still run while the app closes.
+    if (this.#closed) return
+    this.#forgetDeleted()
     const { tenants } = this.#watched.get(dir) ?? this.#watch(dir)
     tenants.add(id)
   }
 
   async close (): Promise<void> {
+    this.#closed = true
     for (const timer of this.#timers.values()) clearTimeout(timer)
     await Promise.all([...this.#watched.values()].map(({ folder }) => folder.close()))
   }
@@ -52,10 +57,10 @@ export class FolderChanges {
     return watched
   }
 
-  /** Folders that were deleted, of tenants that are not in memory any more. */
-  #forgetGone (): void {
+  /** Stops watching the deleted folders of tenants that are not in memory any more. */
+  #forgetDeleted (): void {
     for (const [dir, { folder, tenants }] of this.#watched) {
-      if (!folder.gone || [...tenants].some(id => this.#isKnown(id))) continue
+      if (!folder.isDeleted || [...tenants].some(id => this.#isKnown(id))) continue
       this.#watched.delete(dir)
       folder.close().catch(this.#onError)
     }
@@ -66,19 +71,12 @@ export class FolderChanges {
   }
 
   #schedule (id: string): void {
+    if (this.#closed) return
     clearTimeout(this.#timers.get(id))
     this.#timers.set(id, setTimeout(() => {
       this.#timers.delete(id)
-      // One that is not in memory reads what has changed when it is loaded.
-      if (!this.#isKnown(id)) return
-      this.#reload(id).then(
-        () => this.#log.info({ tenantId: id }, 'tenant reloaded'),
-        err => this.#onFailure(id, err))
-    }, SETTLE))
-  }
-
-  #onFailure (tenantId: string, err: unknown): void {
-    if (err instanceof FST_TENANT_NOT_FOUND) this.#log.info({ tenantId }, 'tenant unloaded: it is gone, or its config leaves it out')
-    else this.#log.warn({ err: saidOnce(err), tenantId }, 'tenant not reloaded')
+      // A tenant that is not in memory reads the changed files when it is loaded.
+      if (this.#isKnown(id)) this.#reload(id)
+    }, QUIET_TIME))
   }
 }

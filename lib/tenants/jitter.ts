@@ -1,17 +1,17 @@
-/** The longest that work is put off, in ms. */
-const SPREAD = 100
+/** The longest delay, in ms. */
+const LONGEST_DELAY = 100
 
-/** Puts work off by a time of chance, so that processes that hear of the same thing do not all do the same at once. */
+/** Delays work by a random time, so that processes that hear of the same change do not all act at once. */
 export class Jitter {
   readonly #timers = new Map<string, NodeJS.Timeout>()
 
-  /** Does the work a little later, unless other work is to be done under this key: that finds the same. */
+  /** Does the work a little later. Does nothing if work with this key waits already, because that sees the same change. */
   add (key: string, work: () => void): void {
     if (this.#timers.has(key)) return
     this.#timers.set(key, setTimeout(() => {
       this.#timers.delete(key)
       work()
-    }, Math.random() * SPREAD))
+    }, Math.random() * LONGEST_DELAY))
   }
 
   drop (key: string): void {

@@ -1,102 +1,122 @@
-import type { FastifyBaseLogger } from 'fastify'
 import { asError } from '../utils/as-error.ts'
+import { debug } from '../utils/debug.ts'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { processCode } from '../loading/modules/module-reloader.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
-import { Failures } from './failures.ts'
 import { Generation } from './generation.ts'
-import { LoadContext } from './load-context.ts'
 import { LoadQueue } from './load-queue.ts'
 import { retryAfter } from '../utils/retry-after.ts'
-import { saidOnce } from './said-once.ts'
-import { UseClock } from '../leases/use-clock.ts'
+import { UseCounter } from '../leases/use-counter.ts'
+import { withoutRepeats } from './without-repeats.ts'
+import type { ParentApp } from '../app/parent-app.ts'
 import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { EvictionPolicy } from './eviction-policy.ts'
+import type { LoadContext } from './load-context.ts'
+import type { Refusals } from './refusals.ts'
 import type { Retirement } from './retirement.ts'
 import type { Build, Slot } from './slot.ts'
-import type { FolderChanges } from './folder-changes.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Scope } from '../scope/scope.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
-/** What tenants are built with. */
+/** The objects that tenants are loaded with. */
 export interface TenantLoaderContext {
   options: ResolvedOptions
-  /** Where tenants are loaded. */
   boot: BootContext
-  log: FastifyBaseLogger
+  /** The app that tenants are made in. */
+  parent: ParentApp
+  loads: LoadContext
+  refusals: Refusals
   definitions: Definitions
+  evictionPolicy: EvictionPolicy
   retirement: Retirement
-  /** Makes the scope of one generation, with nothing in it. */
-  createScope: (id: string) => Scope
-  /** Whether the app listens, as the tenants' onListen hooks want to know. */
-  isListening: () => boolean
-  /** Is told of every folder that a tenant is loaded from. */
-  watcher: FolderChanges | undefined
 }
 
-/** Builds generations, and remembers what could not be built. */
-export class TenantLoader {
-  readonly failures = new Failures()
-  readonly context: LoadContext
-  /** Counted since the start, failed ones included. */
-  readonly counts = { loads: 0, reloads: 0 }
-  readonly #parts: TenantLoaderContext
-  readonly #clock = new UseClock()
-  readonly #freshCode = processCode.open()
-  readonly #queue: LoadQueue
+/** Called before a tenant is loaded from a folder. */
+export type FolderListener = (id: string, dir: string) => void
 
-  constructor (parts: TenantLoaderContext) {
-    this.#parts = parts
-    this.context = new LoadContext(parts.boot)
-    this.#queue = new LoadQueue(parts.options)
+/** Loads generations, and notes in `refusals` which tenants failed. */
+export class TenantLoader {
+  /** The loads and reloads since the start, including those that failed. */
+  readonly counts = { loads: 0, reloads: 0 }
+  readonly #context: TenantLoaderContext
+  readonly #uses = new UseCounter()
+  readonly #modules = processCode.open()
+  readonly #queue: LoadQueue
+  readonly #folderListeners: FolderListener[] = []
+
+  constructor (context: TenantLoaderContext) {
+    this.#context = context
+    this.#queue = new LoadQueue(context.options)
   }
 
-  /** Builds and loads a generation, of this definition or of that which the source has by then. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED */
-  async build (slot: Slot, { number, freshCode, definition }: Build, residency: EvictionPolicy): Promise<Generation> {
-    const { boot } = this.#parts
+  /** Calls `listener` before each load from a folder. */
+  onFolder (listener: FolderListener): void {
+    this.#folderListeners.push(listener)
+  }
+
+  /**
+   * Builds and loads a generation. Asks the source for its definition if `build` has none.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_SUSPENDED} when the source has suspended the tenant
+   * @throws {FST_TENANT_LOAD_FAILED}
+   * @throws {FST_TENANT_LOAD_TIMEOUT}
+   * @throws {FST_TENANT_OVERLOADED}
+   */
+  async build (slot: Slot, build: Build): Promise<Generation> {
+    const { id } = slot
+    const { number } = build
+    const { boot, loads, refusals } = this.#context
     const event = slot.current === undefined ? 'load' : 'reload'
     try {
-      const generation = await this.context.run(slot.id, () => this.#queue.run(slot.id, () => this.#load(slot, { number, freshCode, definition }, residency)))
+      const generation = await loads.run(id, () => this.#queue.run(id, () => this.#load(slot, build)))
       slot.lastError = undefined
-      this.failures.forget(slot.id)
-      this.#parts.definitions.forget(slot.id)
-      boot.run(() => publish(event, { id: slot.id, generation: number, ms: generation.loadMs }))
+      refusals.loaded(id)
+      if (debug.enabled) debug("tenant '%s', generation %d: built in %d ms", id, number, Math.round(generation.loadMs))
+      boot.run(() => publish(event, { id, generation: number, ms: generation.loadMs }))
       return generation
     } catch (error) {
-      boot.run(() => publish('fail', { id: slot.id, generation: number, error }))
+      if (debug.enabled) debug("tenant '%s', generation %d: build failed: %s", id, number, error)
+      boot.run(() => publish('fail', { id, generation: number, error }))
       throw error
     }
   }
 
-  /** Waits for the load of a tenant. A load that does so lets another have its turn meanwhile: it may be the one that it waits for. */
+  /** Waits for the load of a tenant. If the caller is a load itself, another load may begin meanwhile: it may be the one that is waited for. */
   async waitFor<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
-    if (!this.context.nested) return load()
-    return this.#queue.lend(() => this.context.wait(id, load))
+    const { loads } = this.#context
+    if (!loads.nested) return load()
+    return this.#queue.pauseWhile(() => loads.wait(id, load))
   }
 
-  /** Stops reading code afresh, and watching folders. */
-  async close (): Promise<void> {
-    this.#freshCode.close()
-    await this.#parts.watcher?.close()
+  /** Stops reading modules again. */
+  close (): void {
+    this.#modules.close()
   }
 
-  async #load (slot: Slot, { number, freshCode, definition: known }: Build, residency: EvictionPolicy): Promise<Generation> {
-    const { definitions, options, retirement, createScope, isListening } = this.#parts
-    const definition = known ?? await definitions.getForLoad(slot.id)
+  async #load (slot: Slot, { number, freshCode, definition: known }: Build): Promise<Generation> {
+    const { id } = slot
+    const { definitions, evictionPolicy, options, parent, refusals, retirement } = this.#context
+    const definition = known ?? await definitions.getForLoad(id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
-    return residency.place(slot, async () => {
-      const generation = new Generation(slot.id, number, createScope(slot.id), this.#clock, options.drainTimeout)
+    return evictionPolicy.withPlace(slot, async () => {
+      if (debug.enabled) debug("tenant '%s', generation %d: build begins", id, number)
+      const scope = parent.createScope({
+        id,
+        pluginTimeout: options.loadTimeout,
+        admit: () => refusals.admit(id),
+        end: async isEnding => { await (isEnding ? slot.drained() : slot.clear()) }
+      })
+      const generation = new Generation(id, number, scope, this.#uses, options.drainTimeout)
       try {
         await this.#prepareCode(slot, definition, freshCode)
-        await this.#freshCode.reading(definition.dir ?? '', () => generation.load(definition, options))
-        if (isListening()) generation.scope.onListen()
+        await this.#modules.reading(definition.dir ?? '', () => generation.load(definition, options))
+        if (parent.app.server.listening) scope.onListen()
         return generation
       } catch (cause) {
-        if (definition.dir !== undefined) this.#freshCode.distrust(definition.dir, slot.id)
+        if (definition.dir !== undefined) this.#modules.distrust(definition.dir, id)
         await retirement.close(generation)
         throw this.#failed(slot, cause)
       }
@@ -105,29 +125,30 @@ export class TenantLoader {
 
   async #prepareCode (slot: Slot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
     if (dir === undefined) return
-    this.#parts.watcher?.add(slot.id, dir)
-    if (freshCode) return this.#freshCode.refresh(dir)
-    if (slot.current === undefined) await this.#freshCode.refreshChanged(dir, slot.id)
+    for (const listener of this.#folderListeners) listener(slot.id, dir)
+    if (freshCode) return this.#modules.refresh(dir)
+    if (slot.current === undefined) await this.#modules.refreshChanged(dir, slot.id)
   }
 
-  /** A tenant that serves already is not kept from its requests by a reload that failed. */
+  /** Logs and remembers the failure. After a failed reload the tenant serves on, so no pause is noted. */
   #failed (slot: Slot, thrown: unknown): Error {
     const { id, current } = slot
+    const { parent, refusals: { failures, unknown } } = this.#context
     const cause = asError(thrown)
     if (cause instanceof InactiveTenantError) {
-      this.#parts.definitions.unknown.add(id)
+      unknown.add(id)
       return new FST_TENANT_NOT_FOUND(id, { cause })
     }
-    if (current === undefined) this.failures.add(id, cause)
-    logFailure(this.#parts.log, id, saidOnce(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload, and is served as before')
+    if (current === undefined) failures.add(id, cause)
+    logFailure(parent.app.log, id, withoutRepeats(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload: the old generation serves on')
     slot.lastError = cause
     const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
     const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `anew; generation ${current.number} goes on serving`, { cause })
-    return retryAfter(error, Math.max(1, this.failures.pauseOf(id)))
+    return retryAfter(error, Math.max(1, failures.pauseOf(id)))
   }
 }
 
-/** Whether Fastify gave up on a plugin or a hook. */
+/** Whether Fastify's timeout for a plugin or a hook was over. */
 function isTimeout (error: Error): boolean {
   const { code } = error as { code?: unknown }
   return code === 'FST_ERR_PLUGIN_TIMEOUT' || code === 'FST_ERR_HOOK_TIMEOUT'

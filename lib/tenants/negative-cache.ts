@@ -4,9 +4,9 @@ const MAX_IDS = 10_000
 /** ms */
 const TTL = 5_000
 
-/** Remembers for a short while which ids a source refused, so that a flood of requests for them does not reach it. */
+/** Remembers refused ids for 5 seconds, so that a flood of requests for them does not reach the source. */
 export class NegativeCache {
-  /** Grows whenever what is remembered may be wrong from now on. */
+  /** Grows with every change that a source announces. An answer that was asked for at a lower age may be outdated. */
   #age = 0
   readonly #ids = new LRUCache<string, true>({ max: MAX_IDS, ttl: TTL })
 
@@ -30,13 +30,13 @@ export class NegativeCache {
     this.#ids.delete(id)
   }
 
-  /** To be called when the tenant of this id may have changed. */
+  /** Call this when the tenant may have changed. */
   changed (id: string): void {
     this.#age++
     this.forget(id)
   }
 
-  /** To be called when any tenant may have changed. */
+  /** Call this when any tenant may have changed. */
   clear (): void {
     this.#age++
     this.#ids.clear()

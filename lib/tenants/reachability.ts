@@ -4,21 +4,21 @@ import { SubdomainStrategy } from '../identification/strategies/subdomain.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { ResolvedOptions } from '../options.ts'
 
-/** Which ids a request can name, where the strategy alone decides it. */
-export function reachableBy (strategy: TenantIdentificationStrategy): { isReachable?: (id: string) => boolean } {
+/** Tells the source which ids requests can name. Empty if the strategy does not restrict them. */
+export function reachability (strategy: TenantIdentificationStrategy): { isReachable?: (id: string) => boolean } {
   return strategy instanceof SubdomainStrategy ? { isReachable: id => id === id.toLowerCase() } : {}
 }
 
-/** Warns of a `defaultTenant` that does not exist, and of `identify: 'host'` where no tenant has a host. A source that fails ends no boot. */
-export async function warnOfUnreachable ({ source, strategy, defaultTenant }: ResolvedOptions, log: FastifyBaseLogger): Promise<void> {
+/** Logs a warning if `defaultTenant` does not exist, and if `identify: 'host'` is used although no tenant has a host. Never rejects: a source that fails must not end the boot. */
+export async function warnIfUnreachable ({ source, strategy, defaultTenant }: ResolvedOptions, log: FastifyBaseLogger): Promise<void> {
   try {
     if (strategy instanceof HostStrategy && await source.hasHosts?.() === false) {
-      log.warn("no tenant has a host, so identify: 'host' finds none: give folders theirs in hosts.json, and tenants in code `hosts`")
+      log.warn("no tenant has a host, so identify: 'host' finds no tenant: add hosts.json to the folders, or `hosts` to tenants in code")
     }
     if (defaultTenant !== undefined && await source.get(defaultTenant) === null) {
       log.warn({ tenantId: defaultTenant }, 'defaultTenant does not exist: requests that name no tenant are refused until it does')
     }
   } catch (err) {
-    log.warn({ err }, 'the source of tenants fails: whether defaultTenant and hosts exist is not known')
+    log.warn({ err }, 'the source of tenants failed: it is not known whether defaultTenant and hosts exist')
   }
 }
