@@ -31,7 +31,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   await openSource(app, options)
 
   decorateRequests(app)
-  const parent = new ParentApp(app)
+  const parent = new ParentApp(app, options.order)
   // A decorator of the app does not reach the children that it already has.
   descendantsOf(app, parent.internals).forEach(decorateRequests)
 
@@ -52,7 +52,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, identification })
 
   app.decorate('multitenant', manager)
-  parent.addHooks(hooks, options.order)
+  parent.addHooks(hooks)
   app.addHook('onReady', async () => identification.open(parent.routeConfigs()))
   app.addHook('onReady', async () => fastPath.start())
   // Not awaited: a source that hangs must not keep the app from becoming ready.

@@ -3,10 +3,10 @@ import { getAppReply } from './app-reply.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { OnRequestHook, RouteContext, Router } from '../fastify/shapes.ts'
 
-/** Returns the contexts of the routes that run a hook. Call this when all routes are known. */
-export function contextsWith (hook: OnRequestHook, routers: readonly Router[], internals: Internals): RouteContext[] {
+/** Returns the contexts of the routes that run one of these hooks. Call this when all routes are known. */
+export function contextsWith (isOne: (hook: OnRequestHook) => boolean, routers: readonly Router[], internals: Internals): RouteContext[] {
   const contexts = new Set(routers.flatMap(({ routes }) => routes.map(({ store }) => store)))
-  return [...contexts].filter(({ server }) => internals.get(server, 'hooks').onRequest.includes(hook))
+  return [...contexts].filter(({ server }) => internals.get(server, 'hooks').onRequest.some(isOne))
 }
 
 /** Stops the app route's onRequestAbort hooks for a handed-over request. The tenant route's hooks run instead. */

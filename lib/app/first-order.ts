@@ -13,38 +13,43 @@ import type { LogController } from './log-controller.ts'
  */
 export class FirstOrder implements HookOrder {
   readonly tenantLogController: LogController
-  readonly resume: OnRequestHook
   readonly #app: FastifyInstance
   readonly #internals: Internals
-  readonly #hooks: PluginHooks
+  readonly #added = new Set<OnRequestHook>()
   readonly #logController: LogController
 
-  constructor (app: FastifyInstance, internals: Internals, hooks: PluginHooks) {
+  constructor (app: FastifyInstance, internals: Internals) {
     this.#app = app
     this.#internals = internals
-    this.#hooks = hooks
     this.#logController = internals.get(app, 'logController')
     this.tenantLogController = withCompletion(this.#logController)
-    this.resume = hooks.resume
   }
 
   get isFirst (): boolean {
     return rootOf(this.#app) === this.#app
   }
 
-  addHooks (): void {
-    addFirstHook(this.#app, this.#hooks.identify, this.#internals)
-    this.#app.addHook('onRequest', this.#hooks.refuse)
+  addHooks ({ identify, refuse }: PluginHooks): void {
+    addFirstHook(this.#app, identify, this.#internals)
+    this.#app.addHook('onRequest', refuse)
+    this.#added.add(identify).add(refuse)
     this.#internals.set(this.#app, 'logController', withCompletion(this.#holdingLogController()))
   }
 
+  owns (hook: OnRequestHook): boolean {
+    return this.#added.has(hook)
+  }
+
+  beforeResume (resume: OnRequestHook): OnRequestHook {
+    return resume
+  }
+
   finding (): OnRequestHook[] {
-    return [this.#hooks.identify, this.#hooks.refuse]
+    return [...this.#added]
   }
 
   tenantOnRequest (): OnRequestHook[] {
-    const { identify, refuse } = this.#hooks
-    return this.#internals.get(this.#app, 'hooks').onRequest.filter(hook => hook !== identify && hook !== refuse)
+    return this.#internals.get(this.#app, 'hooks').onRequest.filter(hook => !this.owns(hook))
   }
 
   /**

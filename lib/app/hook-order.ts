@@ -2,12 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { OnRequestHook } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
-/** The plugin's hooks. */
+/** The plugin's onRequest hooks. */
 export interface PluginHooks {
   identify: OnRequestHook
   refuse: OnRequestHook
-  /** Goes on with a request that was identified under another URL. */
-  resume: OnRequestHook
 }
 
 /** The place of the plugin's hooks among the app's hooks: the option `order`. */
@@ -15,14 +13,17 @@ export interface HookOrder {
   /** Writes the log lines of tenants' requests. */
   readonly tenantLogController: LogController
 
-  /** The onRequest hook that goes on with a request at another route of the app. */
-  readonly resume: OnRequestHook
-
   /** Whether identification is the first hook of every request of the app. */
   readonly isFirst: boolean
 
-  /** Adds the hooks to the app. */
-  addHooks (): void
+  /** Adds the plugin's hooks to the app. */
+  addHooks (hooks: PluginHooks): void
+
+  /** Whether this hook is one of the plugin's. The first of them in a list is `identify`. */
+  owns (hook: OnRequestHook): boolean
+
+  /** Returns what a request runs before `resume` when it goes on at another route of the app. */
+  beforeResume (resume: OnRequestHook): OnRequestHook
 
   /** Returns the app's onRequest hooks up to the one that finds the tenant. */
   finding (): OnRequestHook[]

@@ -26,9 +26,8 @@ export function tenantHooks (app: FastifyInstance, internals: Internals, onReque
   return hooks
 }
 
-/** Returns all onRequest hooks except `identify`. Hooks registered before it skip handed-over requests, because they have already run. */
-export function withoutRepeats (onRequest: OnRequestHook[], identify: OnRequestHook): OnRequestHook[] {
-  const index = onRequest.indexOf(identify)
+/** Returns all onRequest hooks except the one at `index`. Hooks before it skip handed-over requests, because they have already run. */
+export function withoutRepeats (onRequest: OnRequestHook[], index: number): OnRequestHook[] {
   return [...onRequest.slice(0, index).map(unlessHandedOver), ...onRequest.slice(index + 1)]
 }
 

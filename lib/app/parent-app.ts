@@ -14,10 +14,8 @@ import { inertPrototype } from '../scope/tenant-server.ts'
 import { Internals } from '../fastify/internals.ts'
 import { Preflights } from './preflights.ts'
 import { RegisteredOrder } from './registered-order.ts'
-import { Reroute } from './reroute.ts'
 import { withAppRequestId } from './app-reply.ts'
 import { noteOnResponse } from '../leases/responding.ts'
-import { RouteChoice } from './route-choice.ts'
 import { routerOf } from '../fastify/router.ts'
 import { whenReady } from '../fastify/when-ready.ts'
 import { SchemaControllers } from '../scope/schema-controllers.ts'
@@ -34,6 +32,9 @@ import type { HookOrder, PluginHooks } from './hook-order.ts'
 import type { Hidden, RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 import type { LogController } from './log-controller.ts'
 
+/** The state that all tenants share. It depends on what the app's plugins have added. */
+type SharedState = Pick<ScopeParent, 'schemaControllers' | 'tenantRequests'>
+
 const ORDERS = { first: FirstOrder, registered: RegisteredOrder }
 
 /** The app that the plugin was registered in. All tenants are grafted on it, and it receives their requests. */
@@ -46,23 +47,18 @@ export class ParentApp implements ScopeParent {
   readonly upgrades: Upgrades
   readonly offers: ServerOffers
   readonly serverPrototype: object
+  /** The place of the plugin's hooks among the app's hooks. */
+  readonly order: HookOrder
   /** Makes the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']
-  /** Set when all plugins of the app have loaded. */
-  schemaControllers!: SchemaControllers
-  tenantRequests!: TenantRequests
-  routes!: AppRoutes
   readonly routerAnswers: RouterAnswers
   readonly preflights: Preflights
-  /** Set when the hooks have been added. */
-  choice!: RouteChoice
   readonly #handOver: HandOver
-  /** Set when the hooks have been added. */
-  #order!: HookOrder
-  #hooks!: PluginHooks
+  #shared: SharedState | undefined
+  #routes: AppRoutes | undefined
 
   /** @throws {FST_TENANT_FASTIFY_UNSUPPORTED} when this Fastify lacks something that tenants build on */
-  constructor (app: FastifyInstance) {
+  constructor (app: FastifyInstance, order: keyof typeof ORDERS) {
     const internals = new Internals(app)
     this.app = app
     this.internals = internals
@@ -76,22 +72,20 @@ export class ParentApp implements ScopeParent {
     this.serverPrototype = inertPrototype(app.server)
     this.routerAnswers = routerAnswers(app, internals)
     this.preflights = new Preflights(app, internals)
+    this.order = new ORDERS[order](app, internals)
   }
 
   /** Adds the plugin's hooks to the app. */
-  addHooks (hooks: PluginHooks, order: keyof typeof ORDERS): void {
-    const { app, internals } = this
-    this.#hooks = hooks
-    this.#order = new ORDERS[order](app, internals, hooks)
-    this.choice = new RouteChoice(internals, new Reroute(this, this.#order, hooks))
-    this.#order.addHooks()
+  addHooks (hooks: PluginHooks): void {
+    const { app, internals, order } = this
+    order.addHooks(hooks)
     noteAwaited(internals.get(app, 'Reply'))
     app.addHook('onReady', async () => {
-      this.#settle()
-      // Routes may have come since a tenant was loaded.
-      this.routes = this.#takeRoutes()
+      this.#shareState()
+      // An onReady hook may have loaded a tenant before the app had all its routes.
+      this.#routes = this.#takeRoutes()
       answerUnknownUrls(app, internals)
-      if (this.routerAnswers.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, this.#order.finding())
+      if (this.routerAnswers.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, order.finding())
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
       contexts.forEach(noteOnResponse)
@@ -101,12 +95,7 @@ export class ParentApp implements ScopeParent {
 
   /** Writes the log lines of tenants' requests. */
   get logController (): LogController {
-    return this.#order.tenantLogController
-  }
-
-  /** Whether the identify hook is the first hook of every request of the app. */
-  get isFirst (): boolean {
-    return this.#order.isFirst
+    return this.order.tenantLogController
   }
 
   /** Resolves when the whole app is ready. */
@@ -116,8 +105,7 @@ export class ParentApp implements ScopeParent {
 
   /** Makes an empty scope for one generation of a tenant. */
   createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
-    this.#settle()
-    return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, this.#order.tenantOnRequest()) })
+    return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, this.order.tenantOnRequest()) })
   }
 
   /** Returns the `config` of the request's current route. */
@@ -132,7 +120,7 @@ export class ParentApp implements ScopeParent {
 
   /** Writes the "incoming request" line of a request that stays with the app, if it was held back until the tenant is known. */
   logIncoming (request: FastifyRequest, reply: FastifyReply): void {
-    this.#order.logIncoming(request, reply)
+    this.order.logIncoming(request, reply)
   }
 
   /** Passes the raw request and reply to a route. The app's own request goes no further. */
@@ -140,11 +128,24 @@ export class ParentApp implements ScopeParent {
     this.#handOver.run(request, reply, isExempt(request) ? this.preflights.barred(route) : route, tenantId)
   }
 
-  /** Creates the state that all tenants share: once, when the app is ready, or earlier if an onReady hook loads a tenant. */
-  #settle (): void {
-    this.schemaControllers ??= new SchemaControllers(this.app, this.internals)
-    this.tenantRequests ??= new TenantRequests(this.app, this.internals, this)
-    this.routes ??= this.#takeRoutes()
+  get schemaControllers (): SchemaControllers {
+    return this.#shareState().schemaControllers
+  }
+
+  get tenantRequests (): TenantRequests {
+    return this.#shareState().tenantRequests
+  }
+
+  get routes (): AppRoutes {
+    this.#routes ??= this.#takeRoutes()
+    return this.#routes
+  }
+
+  /** Makes the state that all tenants share when the app is ready, or earlier if an onReady hook loads a tenant. */
+  #shareState (): SharedState {
+    const { app, internals } = this
+    this.#shared ??= { schemaControllers: new SchemaControllers(app, internals), tenantRequests: new TenantRequests(app, internals, this) }
+    return this.#shared
   }
 
   #takeRoutes (): AppRoutes {
@@ -153,6 +154,6 @@ export class ParentApp implements ScopeParent {
 
   /** Returns the routes that run the plugin's hooks. */
   #contexts (): RouteContext[] {
-    return contextsWith(this.#hooks.identify, [this.router, this.internals.get(this.app, 'fourOhFour').router], this.internals)
+    return contextsWith(hook => this.order.owns(hook), [this.router, this.internals.get(this.app, 'fourOhFour').router], this.internals)
   }
 }

@@ -13,37 +13,43 @@ import type { LogController } from './log-controller.ts'
  */
 export class RegisteredOrder implements HookOrder {
   readonly tenantLogController: LogController
-  readonly resume: OnRequestHook
   readonly isFirst = false
   readonly #app: FastifyInstance
   readonly #internals: Internals
-  readonly #hooks: PluginHooks
+  readonly #added = new Set<OnRequestHook>()
   readonly #shareState: OnRequestHook
   readonly #logController: LogController
 
-  constructor (app: FastifyInstance, internals: Internals, hooks: PluginHooks) {
+  constructor (app: FastifyInstance, internals: Internals) {
     this.#app = app
     this.#internals = internals
-    this.#hooks = hooks
     this.#shareState = shareRequestState(app, internals)
     this.#logController = internals.get(app, 'logController')
     this.tenantLogController = withCompletion(unlessHandedOver(this.#logController))
-    this.resume = inTurn(this.#shareState, hooks.resume)
   }
 
-  addHooks (): void {
-    this.#app.addHook('onRequest', this.#hooks.identify)
+  addHooks ({ identify }: PluginHooks): void {
+    this.#app.addHook('onRequest', identify)
+    this.#added.add(identify)
     this.#internals.set(this.#app, 'logController', withCompletion(this.#logController))
+  }
+
+  owns (hook: OnRequestHook): boolean {
+    return this.#added.has(hook)
+  }
+
+  beforeResume (resume: OnRequestHook): OnRequestHook {
+    return inTurn(this.#shareState, resume)
   }
 
   finding (): OnRequestHook[] {
     const { onRequest } = this.#internals.get(this.#app, 'hooks')
-    return onRequest.slice(0, onRequest.indexOf(this.#hooks.identify) + 1)
+    return onRequest.slice(0, this.#indexIn(onRequest) + 1)
   }
 
   tenantOnRequest (): OnRequestHook[] {
     const { onRequest } = this.#internals.get(this.#app, 'hooks')
-    return [this.#shareState, ...withoutRepeats(onRequest, this.#hooks.identify)]
+    return [this.#shareState, ...withoutRepeats(onRequest, this.#indexIn(onRequest))]
   }
 
   /** Nothing to do: Fastify wrote the line when the request arrived. */
@@ -51,6 +57,10 @@ export class RegisteredOrder implements HookOrder {
 
   openReroute (): void {
     this.#internals.set(this.#app, 'logController', withCompletion(unlessHandedOver(this.#logController)))
+  }
+
+  #indexIn (onRequest: OnRequestHook[]): number {
+    return onRequest.findIndex(hook => this.owns(hook))
   }
 }
 

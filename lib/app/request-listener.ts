@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ParentApp } from './parent-app.ts'
+import type { FastifyInstance } from 'fastify'
+import type { Internals } from '../fastify/internals.ts'
 
 type Listener = (raw: IncomingMessage, rawReply: ServerResponse) => void
 
@@ -11,13 +12,13 @@ const INTERCEPTING_OPTIONS = ['serverFactory', 'http2', 'rewriteUrl']
 
 /**
  * Offers the requests of the app's server to `take` before Fastify routes them. Other requests go to the app unchanged: those of
- * `inject()`, and of the second server that Fastify opens for `localhost`. Nothing is offered if anything runs before the plugin's hook.
- * Call this when the app is ready.
+ * `inject()`, and of the second server that Fastify opens for `localhost`. Nothing is offered if an option of Fastify changes requests
+ * before the router. Call this when the app is ready.
  */
-export function offerRequests ({ app, internals, isFirst }: ParentApp, take: Take): void {
+export function offerRequests (app: FastifyInstance, internals: Internals, take: Take): void {
   const listeners = app.server.listeners('request') as Listener[]
   const options = internals.get(app, 'options')
-  if (!isFirst || listeners.length !== 1 || INTERCEPTING_OPTIONS.some(name => options[name])) return
+  if (listeners.length !== 1 || INTERCEPTING_OPTIONS.some(name => options[name])) return
 
   const [listener] = listeners as [Listener]
   const state = internals.get(app, 'state')

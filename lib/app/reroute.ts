@@ -2,9 +2,9 @@ import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { withAppRequestId } from './app-reply.ts'
 import { ContextCopies } from '../fastify/context-copies.ts'
 import { findRoute } from '../fastify/router.ts'
-import type { HookOrder, PluginHooks } from './hook-order.ts'
+import type { HookOrder } from './hook-order.ts'
 import type { ScopeParent } from '../scope/scope-parent.ts'
-import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
+import type { OnRequestHook, RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 
@@ -12,15 +12,16 @@ type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 export class Reroute {
   readonly #parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>
   readonly #order: HookOrder
-  readonly #identify: PluginHooks['identify']
+  readonly #resume: OnRequestHook
   /** Copies of the app's route contexts with the remaining hooks; at most one per route. */
   readonly #contexts = new ContextCopies(context => this.#make(context))
   #started = false
 
-  constructor (parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>, order: HookOrder, { identify }: PluginHooks) {
+  /** @param resume the onRequest hook that goes on with a request that was identified under another URL */
+  constructor (parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>, order: HookOrder, resume: OnRequestHook) {
     this.#parent = parent
     this.#order = order
-    this.#identify = identify
+    this.#resume = order.beforeResume(resume)
   }
 
   /** Makes routes see `url`; `request.originalUrl` keeps the original. Returns a function that undoes this. */
@@ -55,7 +56,7 @@ export class Reroute {
 
   #make (context: RouteContext): RouteContext {
     const { onRequest } = this.#parent.internals.get(context.server, 'hooks')
-    const left = context.onRequest?.slice(onRequest.indexOf(this.#identify) + 1) ?? []
-    return Object.assign(Object.create(context), { onRequest: [this.#order.resume, ...left] })
+    const left = context.onRequest?.slice(onRequest.findIndex(hook => this.#order.owns(hook)) + 1) ?? []
+    return Object.assign(Object.create(context), { onRequest: [this.#resume, ...left] })
   }
 }

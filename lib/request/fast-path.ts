@@ -26,9 +26,10 @@ export class FastPath {
     this.#parent = parent
   }
 
-  /** Starts to take requests. Call this when the app is ready. */
+  /** Starts to take requests, unless other hooks of the app run before identification. Call this when the app is ready. */
   start (): void {
-    offerRequests(this.#parent, (raw, rawReply) => this.#take(raw, rawReply))
+    const { app, internals, order } = this.#parent
+    if (order.isFirst) offerRequests(app, internals, (raw, rawReply) => this.#take(raw, rawReply))
   }
 
   #take (raw: IncomingMessage, rawReply: ServerResponse): boolean {

@@ -11,6 +11,7 @@ import type { NamedTenant } from './named-tenant.ts'
 import type { Preceding } from './precedence.ts'
 import type { RefusalHook } from './refusal-hook.ts'
 import type { ParentApp } from '../app/parent-app.ts'
+import type { RouteChoice } from '../app/route-choice.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Identification } from '../identification/identification.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
@@ -26,6 +27,7 @@ export interface IdentifyHookContext {
   names: NamedTenant
   registry: TenantRegistry
   parent: ParentApp
+  choice: RouteChoice
   appAnswer: AppAnswer
   refusals: RefusalHook
 }
@@ -42,12 +44,12 @@ export class IdentifyHook {
 
   /** The onRequest hook. */
   readonly run = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    const { parent, identification, appAnswer } = this.#context
+    const { parent, choice, identification, appAnswer } = this.#context
     const { tenant: rule, identify: own } = parent.configOf(request)
     if (rule === 'ignore') return appAnswer.goOn(request, reply, done)
     // Keep this strategy for `tenantUrl()`, even if `setIdentificationStrategy()` replaces it while the tenant loads.
     const strategy = identification.strategyFor(own)
-    if (own !== undefined && parent.choice.mayBePreceded(request)) return this.#lookBefore(strategy, request, reply, done)
+    if (own !== undefined && choice.mayBePreceded(request)) return this.#lookBefore(strategy, request, reply, done)
     const early = own === undefined ? earlyTenantId(request.raw) : undefined
     if (early !== undefined) return this.#find(early, strategy, request, reply, done)
     this.#ask(strategy, request, reply, done)
@@ -109,12 +111,12 @@ export class IdentifyHook {
   }
 
   #enter (lease: Lease<Generation>, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    const { parent, identification } = this.#context
+    const { parent, choice, identification } = this.#context
     // The client left while the tenant was loaded. Nothing has run yet, and nobody waits for a reply.
     if (!holdUntilClose(lease, reply.raw)) return parent.logIncoming(request, reply)
     const { generation } = lease
     if (debug.enabled) debug('request %s: leased %s, generation %d', request.id, generation.id, generation.number)
-    const route = parent.choice.routeFor(generation.scope, request, identification.url(strategy, request, generation.id))
+    const route = choice.routeFor(generation.scope, request, identification.url(strategy, request, generation.id))
     if (!isPromiseLike(route)) return this.#offer(route, generation, request, reply, done)
     route.then(route => this.#offer(route, generation, request, reply, done), done)
   }

@@ -5,7 +5,7 @@ import { earlyTenantId } from './early-tenant-id.ts'
 import type { Identification } from '../identification/identification.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { NamedTenant } from './named-tenant.ts'
-import type { ParentApp } from '../app/parent-app.ts'
+import type { RouteChoice } from '../app/route-choice.ts'
 import type { Generation } from '../tenants/generation.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Holder, Lease } from '../leases/lease.ts'
@@ -19,7 +19,7 @@ export interface PrecedenceContext {
   identification: Identification
   names: NamedTenant
   registry: TenantRegistry
-  parent: ParentApp
+  choice: RouteChoice
 }
 
 /** Finds the tenant's route that comes before an app route with its own strategy: a more exact route of the tenant that the app's identification names. */
@@ -69,8 +69,8 @@ export class Precedence {
   async #routeIn (lease: Lease<Generation>, appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<RouteMatch | null> {
     try {
       const { id, scope } = lease.generation
-      const { identification, parent } = this.#context
-      return await parent.choice.precedingRouteFor(scope, request, identification.url(appWide, request, id))
+      const { identification, choice } = this.#context
+      return await choice.precedingRouteFor(scope, request, identification.url(appWide, request, id))
     } catch (error) {
       lease.release()
       throw error

@@ -1,3 +1,5 @@
+import { Reroute } from '../app/reroute.ts'
+import { RouteChoice } from '../app/route-choice.ts'
 import { AppAnswer } from './app-answer.ts'
 import { IdentifyHook } from './identify-hook.ts'
 import { NamedTenant } from './named-tenant.ts'
@@ -12,7 +14,8 @@ import type { TenantRegistry } from '../tenants/registry.ts'
 export function requestHooks (options: ResolvedOptions, identification: Identification, registry: TenantRegistry, parent: ParentApp): PluginHooks {
   const names = new NamedTenant(identification, registry, options.isId)
   const appAnswer = new AppAnswer(parent)
+  const choice = new RouteChoice(parent.internals, new Reroute(parent, parent.order, appAnswer.resume))
   const refusals = new RefusalHook(options.order, appAnswer)
-  const identify = new IdentifyHook({ options, identification, names, registry, parent, appAnswer, refusals })
-  return { identify: identify.run, refuse: refusals.run, resume: appAnswer.resume }
+  const identify = new IdentifyHook({ options, identification, names, registry, parent, choice, appAnswer, refusals })
+  return { identify: identify.run, refuse: refusals.run }
 }
