@@ -670,7 +670,7 @@ for (const [where, own] of [["the app's @fastify/websocket", false], ["the tenan
     t.teardown(() => app.close())
     if (!own) app.register(websocket)
     app.register(multitenant, {
-      drainTimeout: 20,
+      drainTimeout: own ? 30_000 : 20,
       tenants: {
         acme: {
           plugin: async scope => {
