@@ -43,7 +43,7 @@ export class FastPath {
       return false
     }
     if (!holdUntilClose(generation.leases.acquire(rawReply), rawReply)) return false
-    if (debug.enabled) debug('%s %s: fast path to %s of %s', raw.method, raw.url, route.store?.config.url, id)
+    debug?.('%s %s: fast path to %s of %s', raw.method, raw.url, route.store?.config.url, id)
     enterRoute(route, raw, rawReply, this.#parent.app.log, id)
     return true
   }

@@ -94,7 +94,7 @@ export class IdentifyHook {
   #find (named: string | null, strategy: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const { options, registry, refusals } = this.#context
     const id = named ?? options.defaultTenant
-    if (debug.enabled) debug('request %s: identified as %s', request.id, id ?? 'nobody')
+    debug?.('request %s: identified as %s', request.id, id ?? 'nobody')
     if (id === undefined) return this.#goOnWithout(request, reply, done)
     const lease = registry.claim(id, reply.raw)
     if (!isPromiseLike(lease)) return this.#enter(lease, strategy, request, reply, done)
@@ -115,7 +115,7 @@ export class IdentifyHook {
     // The client left while the tenant was loaded. Nothing has run yet, and nobody waits for a reply.
     if (!holdUntilClose(lease, reply.raw)) return parent.logIncoming(request, reply)
     const { generation } = lease
-    if (debug.enabled) debug('request %s: leased %s, generation %d', request.id, generation.id, generation.number)
+    debug?.('request %s: leased %s, generation %d', request.id, generation.id, generation.number)
     const route = choice.routeFor(generation.scope, request, identification.url(strategy, request, generation.id))
     if (!isPromiseLike(route)) return this.#offer(route, generation, request, reply, done)
     route.then(route => this.#offer(route, generation, request, reply, done), done)
@@ -138,7 +138,7 @@ export class IdentifyHook {
 
   #answer (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const { parent, appAnswer } = this.#context
-    if (debug.enabled) debug('request %s: %s', request.id, route === null ? "answered by the app's route" : `handed over to ${route.store?.config.url ?? 'the 404 handler'}`)
+    debug?.('request %s: %s', request.id, route === null ? "answered by the app's route" : `handed over to ${route.store?.config.url ?? 'the 404 handler'}`)
     if (route !== null) return parent.handOver(request, reply, route, generation.id)
     appAnswer.forTenant(generation, request, reply, done)
   }

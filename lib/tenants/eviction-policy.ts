@@ -107,7 +107,7 @@ export class EvictionPolicy {
   #evict (slot: Slot): void {
     this.#evictions++
     const { number } = slot.current!
-    if (debug.enabled) debug("tenant '%s', generation %d: evicted", slot.id, number)
+    debug?.("tenant '%s', generation %d: evicted", slot.id, number)
     publish('evict', { id: slot.id, generation: number })
     slot.clear()
   }

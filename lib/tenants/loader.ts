@@ -74,11 +74,11 @@ export class TenantLoader {
       const generation = await loads.run(id, () => this.#queue.run(id, () => this.#load(slot, build)))
       slot.lastError = undefined
       refusals.loaded(id)
-      if (debug.enabled) debug("tenant '%s', generation %d: built in %d ms", id, number, Math.round(generation.loadMs))
+      debug?.("tenant '%s', generation %d: built in %d ms", id, number, Math.round(generation.loadMs))
       boot.run(() => publish(event, { id, generation: number, ms: generation.loadMs }))
       return generation
     } catch (error) {
-      if (debug.enabled) debug("tenant '%s', generation %d: build failed: %s", id, number, error)
+      debug?.("tenant '%s', generation %d: build failed: %s", id, number, error)
       boot.run(() => publish('fail', { id, generation: number, error }))
       throw error
     }
@@ -102,7 +102,7 @@ export class TenantLoader {
     const definition = known ?? await definitions.getForLoad(id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
     return evictionPolicy.withPlace(slot, async () => {
-      if (debug.enabled) debug("tenant '%s', generation %d: build begins", id, number)
+      debug?.("tenant '%s', generation %d: build begins", id, number)
       const scope = parent.createScope({
         id,
         pluginTimeout: options.loadTimeout,

@@ -73,7 +73,7 @@ export class Lookups {
     this.#next()
     try {
       const definition = await waiter.definition
-      if (debug.enabled) debug("tenant '%s': looked up", id)
+      debug?.("tenant '%s': looked up", id)
       return definition
     } finally {
       clearTimeout(timer)

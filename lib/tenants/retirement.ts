@@ -37,12 +37,12 @@ export class Retirement {
   async close (generation: Generation): Promise<void> {
     // A load that waits for this tenant's place waits for `loadTimeout`, and needs half of it to load.
     await this.#logged(generation, generation.close(this.#timeouts.loadTimeout / 2))
-    if (debug.enabled) debug("tenant '%s', generation %d: closed", generation.id, generation.number)
+    debug?.("tenant '%s', generation %d: closed", generation.id, generation.number)
   }
 
   async #retire (generation: Generation): Promise<DrainReport> {
     const { id, number } = generation
-    if (debug.enabled) debug("tenant '%s', generation %d: drain begins, %d in flight", id, number, generation.leases.inFlight)
+    debug?.("tenant '%s', generation %d: drain begins, %d in flight", id, number, generation.leases.inFlight)
     const draining = generation.drain(this.#timeouts.drainTimeout)
     await this.preClose(generation)
     const report = await draining

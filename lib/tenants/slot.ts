@@ -137,7 +137,7 @@ export class Slot {
     }
     const old = this.current
     this.current = generation
-    if (debug.enabled) debug("tenant '%s', generation %d: swap, replaces %s", this.id, number, old === undefined ? 'none' : `generation ${old.number}`)
+    debug?.("tenant '%s', generation %d: swap, replaces %s", this.id, number, old === undefined ? 'none' : `generation ${old.number}`)
     return { generation, drain: old === undefined ? Promise.resolve(null) : this.#retire(old) }
   }
 
