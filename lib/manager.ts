@@ -56,7 +56,7 @@ export class TenantManager implements types.TenantManager {
 
   /**
    * Builds a new generation of the tenant beside the one that serves, and swaps the two. Resolves when the new one serves.
-   * Throws the errors of `init()`. After an error the old generation serves on, unless the tenant does not exist any more, is inactive or is suspended.
+   * Throws the errors of `init()`. After an error the old generation keeps serving, unless the tenant no longer exists, is inactive or is suspended.
    */
   async reload (id: string, { code = true }: ReloadOptions = {}): Promise<ReloadReport> {
     await this.#context.parent.ready()
@@ -82,13 +82,13 @@ export class TenantManager implements types.TenantManager {
     return this.#context.registry.suspend(id)
   }
 
-  /** Ends what `suspend()` began. */
+  /** Ends the suspension by `suspend()`. */
   resume (id: string): void {
     this.#context.refusals.resume(id)
   }
 
   /**
-   * Runs a job of the tenant. The tenant stays loaded until the job ends. `signal` is aborted when the tenant is closed by force.
+   * Runs a job of the tenant, which stays loaded until the job ends. `signal` is aborted when the tenant is closed by force.
    * Throws the errors of `init()` and those of the job.
    * @throws {FST_TENANT_BUSY} also when the tenant has `maxInFlight` requests and jobs
    */

@@ -37,7 +37,7 @@ export interface ResolvedOptions extends LoadingOptions {
   readonly drainTimeout: number
 }
 
-/** A validator, and the words that complete "The option must be …". */
+/** A validator, and the end of the error message "The option must be …". */
 type Rule = readonly [isValid: (value: unknown) => boolean, expected: string]
 
 const COUNT: Rule = [isCount, 'a whole number above 0']
@@ -124,7 +124,7 @@ function checkOptions (options: MultitenantOptions): void {
   for (const [name, value] of Object.entries(autoload)) check(isObject(value), `autoload.${name}`, 'an object', value)
 }
 
-/** Checks the options that hold tenant ids, whose form `validateIds` decides. */
+/** Checks the options that hold tenant ids. */
 function checkIds (defaultTenant: unknown, preload: unknown, isId: IdCheck): void {
   check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id', defaultTenant)
   check(isBoolean(preload) || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids', preload)

@@ -15,7 +15,7 @@ import { EvictionPolicy } from './tenants/eviction-policy.ts'
 import { LoadContext } from './tenants/load-context.ts'
 import { TenantLoader } from './tenants/loader.ts'
 import { preload } from './tenants/preload.ts'
-import { reachability, warnIfUnreachable } from './tenants/reachability.ts'
+import { reachability, warnOfMissingTenants } from './tenants/reachability.ts'
 import { Refusals } from './tenants/refusals.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
@@ -56,7 +56,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.addHook('onReady', async () => identification.open(parent.routeConfigs()))
   app.addHook('onReady', async () => fastPath.start())
   // Not awaited: a source that hangs must not keep the app from becoming ready.
-  app.addHook('onReady', async () => { warnIfUnreachable(options, app.log) })
+  app.addHook('onReady', async () => { warnOfMissingTenants(options, app.log) })
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
@@ -76,7 +76,7 @@ async function openSource (app: FastifyInstance, { source, strategy }: ResolvedO
   }
 }
 
-/** Looks up the hosts of requests; `undefined` when the source of tenants knows no hosts. */
+/** Returns `undefined` when the source of tenants knows no hosts. */
 function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions): HostLookup | undefined {
   if (source.resolveHost === undefined) return undefined
   return new HostLookup({ resolveHost: source.resolveHost.bind(source), timeout: loadTimeout, log: app.log })

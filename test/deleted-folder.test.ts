@@ -52,7 +52,7 @@ t.test('its requests end first', async t => {
 
 t.test('with `watch`, a tenant is unloaded when its folder is deleted, and comes back with it', async t => {
   const { app, id, dir, log, events } = await setUp(t, { watch: true })
-  const [told, drained] = [log.next('tenant unloaded: its source does not know it any more, or its config makes it inactive'), events.next('drain')]
+  const [told, drained] = [log.next('tenant unloaded: its source no longer knows it, or its config makes it inactive'), events.next('drain')]
   await rm(join(dir, 'tenants', id), { recursive: true })
   t.match(await told, { level: 30, tenantId: id })
   await drained

@@ -206,11 +206,11 @@ t.test('a config that is wrong leaves the old generation serving, and the reload
   await app.multitenant.init('acme')
   acme.config = { plan: 'wood' }
   await t.rejects(app.multitenant.reload('acme'), {
-    code: 'FST_TENANT_LOAD_FAILED', message: "Tenant 'acme' could not be loaded anew; generation 1 goes on serving", cause: { code: 'FST_TENANT_CONFIG_INVALID' }
+    code: 'FST_TENANT_LOAD_FAILED', message: "Tenant 'acme' could not be loaded again; generation 1 keeps serving", cause: { code: 'FST_TENANT_CONFIG_INVALID' }
   })
   t.same((await send(app, 'acme')).json(), { load: 1, plan: 'free' })
   t.match(events.of('fail'), [{ id: 'acme', generation: 2, error: { code: 'FST_TENANT_LOAD_FAILED' } }])
-  t.match(log.of('tenant failed to reload: the old generation serves on'), [{ tenantId: 'acme' }])
+  t.match(log.of('tenant failed to reload: the old generation keeps serving'), [{ tenantId: 'acme' }])
   t.match(await app.multitenant.stats(), { active: 1, reloads: 1 })
 
   acme.config = { plan: 'gold' }

@@ -30,7 +30,6 @@ export class AbortedRequest implements AbortedWork {
     if (this.#lease.reply !== undefined) this.onHandlerReturned(this.#lease.work)
   }
 
-  /** Call this when a handler has returned. @param work its promise, if it returned one */
   onHandlerReturned (work: Promise<unknown> | undefined): void {
     if (work === undefined) return this.#releaseIfOver()
     this.#pending++
@@ -41,7 +40,7 @@ export class AbortedRequest implements AbortedWork {
     clearTimeout(this.#timer)
   }
 
-  /** A generation that drains waits for its requests itself, and reports those that it ends by force. */
+  /** Does nothing if the generation drains: a drain waits for its requests itself, and reports those that it ends by force. */
   #giveUp (): void {
     if (this.#lease.generation.active) this.#lease.release()
   }
@@ -80,7 +79,7 @@ export class AbortedRequest implements AbortedWork {
     }
   }
 
-  /** A stream is over when it has closed: a generator behind it first finishes its step. */
+  /** Waits until the stream has closed: a generator behind it first finishes its current step. */
   #follow (source: Source): void {
     this.#hasReplied = true
     this.#pending++
@@ -88,7 +87,7 @@ export class AbortedRequest implements AbortedWork {
       this.#pending--
       this.#releaseIfOver()
     }
-    // Fastify destroys the streams that it sends. After `reply.hijack()`, a stream is the handler's own concern.
+    // Fastify destroys the streams that it sends. After `reply.hijack()`, the handler must do so.
     setImmediate(() => {
       if (source.destroyed === true && source.closed !== true) source.once('close', onClosed)
       else onClosed()
@@ -96,7 +95,7 @@ export class AbortedRequest implements AbortedWork {
   }
 
   #releaseIfOver (): void {
-    // After reply.hijack() nothing but the handler's end says that the request is over.
+    // After `reply.hijack()`, only the end of the handler shows that the request is over.
     if (this.#pending > 0 || !(this.#hasReplied || this.#lease.reply?.sent === true)) return
     afterOnResponse(this.#reply, () => this.#lease.release())
   }

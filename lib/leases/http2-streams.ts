@@ -6,9 +6,9 @@ const kHeld = Symbol('fastify-multitenant.held')
 
 interface Holding { [kHeld]?: Set<Http2ServerResponse> }
 
-/** With a `drainTimeout` of 0 the timer would do nothing else, in ms. */
-const SHORTEST = 20
-/** How the protocol sees a stream that it has forgotten. */
+/** The shortest time between two searches, in ms. A `drainTimeout` of 0 would otherwise search all the time. */
+const SHORTEST_INTERVAL = 20
+/** The protocol states of a stream that the HTTP/2 session no longer knows. */
 const FORGOTTEN = new Set<number | undefined>([constants.NGHTTP2_STREAM_STATE_IDLE, constants.NGHTTP2_STREAM_STATE_CLOSED])
 
 export function isHttp2 (reply: ServerResponse | Http2ServerResponse): reply is Http2ServerResponse {
@@ -16,9 +16,9 @@ export function isHttp2 (reply: ServerResponse | Http2ServerResponse): reply is 
 }
 
 /**
- * Sees to it that an HTTP/2 response closes. Node does not close one that the client has reset without an error code while something
- * of it was not sent, nor then the session of a client that says that it goes: both would be there for ever, and with them the lease.
- * @param interval how often is looked for such responses, in ms
+ * Closes an HTTP/2 response that Node leaves open because its client has reset the stream without an error code before all of it was
+ * sent. Otherwise the response and its lease would stay open forever, and so would the session of a client that sends GOAWAY.
+ * @param interval the time between two searches for such responses, in ms
  */
 export function closeForgotten (reply: Http2ServerResponse, interval: number): void {
   const session = reply.stream.session as Http2Session & Holding
@@ -27,10 +27,10 @@ export function closeForgotten (reply: Http2ServerResponse, interval: number): v
   reply.once('close', () => held.delete(reply))
 }
 
-/** One timer for the session: a client may send any number of requests at once. */
+/** One timer per session and not per response, because a client may send any number of requests at once. */
 function watch (session: Http2Session, interval: number): Set<Http2ServerResponse> {
   const held = new Set<Http2ServerResponse>()
-  const timer = setInterval(() => held.forEach(endForgotten), Math.max(SHORTEST, interval)).unref()
+  const timer = setInterval(() => held.forEach(endForgotten), Math.max(SHORTEST_INTERVAL, interval)).unref()
   session.once('close', () => clearInterval(timer))
   return held
 }

@@ -19,7 +19,7 @@ export interface LeaseOwner {
 
 /** A request that goes on after its client has left. */
 export interface AbortedWork {
-  /** Call this when a handler has returned. */
+  /** Call this when a handler has returned, with its promise if it returned one. */
   onHandlerReturned (work: Promise<unknown> | undefined): void
   dispose (): void
 }

@@ -13,7 +13,7 @@ interface Queueing { [kQueued]: Set<ServerResponse> }
 
 /**
  * Releases the lease when the response has closed and the tenant's onResponse hooks have ended. The 'finish' event would be too early, because
- * a stream may go on after it. If the client leaves first, the lease also waits for the handler. Returns `false` and releases the lease at once
+ * a stream may go on after it. If the client leaves early, the lease also waits for the handler. Returns `false` and releases the lease at once
  * if the client has left already, because then no 'close' event follows.
  */
 export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
@@ -41,7 +41,7 @@ function onClose (this: ServerResponse): void {
   else afterOnResponse(this, release)
 }
 
-/** An HTTP/2 response finishes before it closes, even when its client leaves. Node detaches the stream that is piped into it then. */
+/** An HTTP/2 response finishes before it closes, even when its client leaves. Node then detaches the stream that is piped into it. */
 function onFinish (this: ServerResponse): void {
   if (!this.writableEnded) onAborted(this)
 }
@@ -58,7 +58,7 @@ function release (this: ServerResponse): void {
   leaseOf(this)?.release()
 }
 
-/** Whether the response is sent or its client has left. HTTP/2 responses show this by their stream, queued responses by their connection. */
+/** Whether the response is sent or its client has left. An HTTP/2 response shows this on its stream, a queued response on its connection. */
 export function isClosed (reply: ServerResponse): boolean {
   if (reply.destroyed || (reply as { stream?: { destroyed: boolean } }).stream?.destroyed === true) return true
   return isQueued(reply) && reply.req.socket.destroyed

@@ -1,4 +1,4 @@
-/** Counts the uses of all tenants together. Unlike times, two counts are never equal, so the least recently used tenant is always certain. */
+/** Counts the uses of all tenants together. Unlike two times, two counts are never equal, so exactly one tenant is the least recently used. */
 export class UseCounter {
   #uses = 0
 

@@ -3,7 +3,7 @@ import type { TenantSource } from '../../types/index.ts'
 
 /**
  * The async context in which the plugin was registered. Work that outlives a request runs here. Otherwise it would keep the
- * AsyncLocalStorage stores of the request that started it: a tenant's timers would see the request that loaded the tenant.
+ * AsyncLocalStorage stores of the request that started it. A tenant's timers, for example, would see the request that loaded the tenant.
  */
 export class BootContext {
   readonly #snapshot = AsyncLocalStorage.snapshot()
@@ -12,7 +12,7 @@ export class BootContext {
     return this.#snapshot(work)
   }
 
-  /** The same source with methods that run in this context: a connection that the first call opens serves all later calls too. */
+  /** Returns a source whose methods run in this context. A connection that the first call opens also serves all later calls. */
   wrap (source: TenantSource): TenantSource {
     // The target is a new object, because a proxy of a frozen source would have to return the source's own functions.
     return new Proxy(Object.create(source) as TenantSource, {

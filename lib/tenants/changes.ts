@@ -1,23 +1,15 @@
-import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { FolderChanges } from './folder-changes.ts'
 import { SourceChanges } from './source-changes.ts'
 import { withoutRepeats } from './without-repeats.ts'
-import type { HostLookup } from '../hosts/host-lookup.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { TenantLoader } from './loader.ts'
-import type { Refusals } from './refusals.ts'
-import type { TenantRegistry } from './registry.ts'
+import type { SourceChangesContext } from './source-changes.ts'
 
 /** The objects that changes are read from and applied to. */
-export interface ChangesContext {
+export interface ChangesContext extends SourceChangesContext {
   options: Pick<ResolvedOptions, 'source' | 'watch'>
-  refusals: Refusals
   loader: TenantLoader
-  registry: TenantRegistry
-  /** `undefined` when the source knows no hosts. */
-  hosts: HostLookup | undefined
-  log: FastifyBaseLogger
 }
 
 /** Reloads the tenants in memory when their source announces a change or, with `watch`, when their folders change. */
@@ -50,7 +42,7 @@ export class Changes {
       log.info({ tenantId: id, version: registry.active(id)?.version }, 'tenant reloaded')
     } catch (err) {
       onFailure?.(err)
-      if (err instanceof FST_TENANT_NOT_FOUND) log.info({ tenantId: id }, 'tenant unloaded: its source does not know it any more, or its config makes it inactive')
+      if (err instanceof FST_TENANT_NOT_FOUND) log.info({ tenantId: id }, 'tenant unloaded: its source no longer knows it, or its config makes it inactive')
       else log.warn({ err: withoutRepeats(err), tenantId: id }, 'tenant not reloaded')
     }
   }

@@ -10,9 +10,9 @@ const channels = {
   load: channel('fastify-multitenant:load'),
   /** A new generation serves; `ms` is the duration of its load. */
   reload: channel('fastify-multitenant:reload'),
-  /** An idle tenant is being unloaded: another needed its place, or `idleTimeout` was over. */
+  /** An idle tenant is being unloaded: another needed its place, or `idleTimeout` has passed. */
   evict: channel('fastify-multitenant:evict'),
-  /** A generation is closed; `drained` and `forced` are those of its drain report. */
+  /** A generation is closed; `drained` and `forced` come from its drain report. */
   drain: channel('fastify-multitenant:drain'),
   /** A load or a reload failed with `error`. */
   fail: channel('fastify-multitenant:fail')
@@ -26,7 +26,7 @@ export interface TenantMessage extends Partial<DrainReport> {
   error?: unknown
 }
 
-/** Publishes to `fastify-multitenant:<event>`, if anybody subscribes. */
+/** Publishes to `fastify-multitenant:<event>`, if it has subscribers. */
 export function publish (event: keyof typeof channels, message: TenantMessage): void {
   if (channels[event].hasSubscribers) channels[event].publish(message)
 }

@@ -1,18 +1,18 @@
 /** The bounds of a `ConcurrencyLimit`. */
 export interface ConcurrencyOptions {
   /** How many tasks run at a time, not counting those that have run for longer than `patience`. */
-  readonly size: number
+  readonly limit: number
   /** How many tasks run at a time, counting all. */
-  readonly most: number
-  /** ms */
+  readonly hardLimit: number
+  /** How long a task counts against `limit`, in ms. */
   readonly patience: number
   /** Called when the next task may begin. */
   readonly onFree: () => void
 }
 
 /**
- * Limits how many tasks run at a time. A task that takes long no longer counts against `size`: the next one begins beside it, so that tasks
- * that hang delay the others only a little.
+ * Limits how many tasks run at a time. A task that takes long no longer counts against `limit`. The next one begins beside it, so that
+ * tasks that hang delay the others only a little.
  */
 export class ConcurrencyLimit {
   readonly #options: ConcurrencyOptions
@@ -29,7 +29,7 @@ export class ConcurrencyLimit {
   /** Whether a task may begin. */
   get free (): boolean {
     const running = this.#running - this.#paused
-    return running < this.#options.most && running - this.#overdue < this.#options.size
+    return running < this.#options.hardLimit && running - this.#overdue < this.#options.limit
   }
 
   /** Begins a task. Call this only if `free`. Returns the function that ends the task; call it once. */
@@ -50,7 +50,7 @@ export class ConcurrencyLimit {
     }
   }
 
-  /** Stops counting a running task while it waits for another one, which may need its place. */
+  /** Stops counting a running task while it waits for another task, which may need its place. */
   async pauseWhile<Result> (wait: () => Promise<Result>): Promise<Result> {
     this.#paused++
     this.#options.onFree()

@@ -9,12 +9,12 @@ import type { TenantDefinition } from '../../types/index.ts'
 
 type SourceOptions = Pick<ResolvedOptions, 'source' | 'loadTimeout'>
 
-/** Asks the source for the definitions of tenants, and notes in `refusals` which tenants it does not know or has suspended. */
+/** Asks the source for the definitions of tenants, and records in `refusals` which tenants it does not know or has suspended. */
 export class Definitions {
   readonly #options: SourceOptions
   readonly #refusals: Refusals
   readonly #log: FastifyBaseLogger
-  /** Clients choose the ids, so the warning about a wrong id is logged only once. */
+  /** The warning about a wrong id is logged only once, because clients choose the ids. */
   #warned = false
 
   constructor (options: SourceOptions, refusals: Refusals, log: FastifyBaseLogger) {
@@ -34,10 +34,10 @@ export class Definitions {
    * @throws {FST_TENANT_LOAD_FAILED} when the source fails
    */
   async get (id: string): Promise<TenantDefinition> {
-    const { age } = this.#refusals.unknown
+    const { changes } = this.#refusals.unknown
     const definition = await this.#ask(id)
     if (definition !== null && definition !== undefined && this.#isOf(id, definition)) return definition
-    throw this.#notFound(id, age)
+    throw this.#notFound(id, changes)
   }
 
   /**
@@ -47,9 +47,9 @@ export class Definitions {
    * @throws {FST_TENANT_LOAD_FAILED} when the source fails
    */
   async getForLoad (id: string): Promise<TenantDefinition> {
-    const { age } = this.#refusals.suspendedBySource
+    const { changes } = this.#refusals.suspendedBySource
     const definition = await this.get(id)
-    if (definition.suspended === true) throw this.#suspended(id, age)
+    if (definition.suspended === true) throw this.#suspended(id, changes)
     return definition
   }
 
@@ -64,30 +64,30 @@ export class Definitions {
 
   /** Like `outcome()` for several tenants, in one call of the source. Returns `undefined` when that call fails. */
   async outcomes (ids: readonly string[]): Promise<ReadonlyMap<string, Outcome> | undefined> {
-    const { unknown: { age: unknownAge }, suspendedBySource: { age: suspendedAge } } = this.#refusals
+    const { unknown: { changes: unknownChanges }, suspendedBySource: { changes: suspendedChanges } } = this.#refusals
     const found = await this.#askForMany(ids)
     return found && new Map(ids.map(id => {
       const definition = found.get(id)
-      if (definition === undefined || !this.#isOf(id, definition)) return [id, this.#notFound(id, unknownAge)]
-      return [id, definition.suspended === true ? this.#suspended(id, suspendedAge) : definition]
+      if (definition === undefined || !this.#isOf(id, definition)) return [id, this.#notFound(id, unknownChanges)]
+      return [id, definition.suspended === true ? this.#suspended(id, suspendedChanges) : definition]
     }))
   }
 
-  /** @param age the age of `unknown` when the source was asked. If it has grown, the tenant may have been added meanwhile. */
-  #notFound (id: string, age: number): Error {
+  /** @param changes `unknown.changes` when the source was asked. If it has grown, the tenant may have been added meanwhile. */
+  #notFound (id: string, changes: number): Error {
     const { unknown } = this.#refusals
-    if (age === unknown.age) unknown.add(id)
+    if (changes === unknown.changes) unknown.add(id)
     return new FST_TENANT_NOT_FOUND(id)
   }
 
-  /** @param age the age of `suspendedBySource` when the source was asked. If it has grown, the tenant may have been resumed meanwhile. */
-  #suspended (id: string, age: number): Error {
+  /** @param changes `suspendedBySource.changes` when the source was asked. If it has grown, the tenant may have been resumed meanwhile. */
+  #suspended (id: string, changes: number): Error {
     const { suspendedBySource } = this.#refusals
-    if (age === suspendedBySource.age) suspendedBySource.add(id)
+    if (changes === suspendedBySource.changes) suspendedBySource.add(id)
     return new FST_TENANT_SUSPENDED(id)
   }
 
-  /** A source that ignores case would otherwise make one tenant of each spelling. */
+  /** Checks the id, because a source that ignores case would otherwise make one tenant of each spelling. */
   #isOf (asked: string, { id }: TenantDefinition): boolean {
     if (id === asked) return true
     if (!this.#warned) this.#log.warn({ asked, answered: id }, 'the source of tenants returned another id than it was asked for: the tenant is treated as unknown')

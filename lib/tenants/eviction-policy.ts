@@ -3,16 +3,10 @@ import { publish } from './channels.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { debug } from '../utils/debug.ts'
 import { overloaded } from './refusals.ts'
+import type { ResolvedOptions } from '../options.ts'
 import type { Slot } from './slot.ts'
 
-/** The limits on tenants in memory. */
-export interface EvictionOptions {
-  readonly maxActive: number
-  /** ms; 0 = never */
-  readonly idleTimeout: number
-  /** ms */
-  readonly loadTimeout: number
-}
+type Limits = Pick<ResolvedOptions, 'maxActive' | 'idleTimeout' | 'loadTimeout'>
 
 /** A tenant that waits for a place. */
 interface Waiting {
@@ -21,19 +15,19 @@ interface Waiting {
   reject (error: Error): void
 }
 
-/** Decides which tenants stay loaded. At most `maxActive` have a place, those that drain included. A tenant that is idle for longer than `idleTimeout` is unloaded. */
+/** Decides which tenants stay loaded. At most `maxActive` have a place, including those that drain. A tenant that is idle for longer than `idleTimeout` is unloaded. */
 export class EvictionPolicy {
-  readonly #options: EvictionOptions
+  readonly #options: Limits
   readonly #slots: ReadonlyMap<string, Slot>
-  readonly #sweeper: NodeJS.Timeout | undefined
+  readonly #timer: NodeJS.Timeout | undefined
   /** No longer than the number of loads that run at a time. */
   #waiting: Waiting[] = []
   #evictions = 0
 
-  constructor (options: EvictionOptions, slots: ReadonlyMap<string, Slot>) {
+  constructor (options: Limits, slots: ReadonlyMap<string, Slot>) {
     this.#options = options
     this.#slots = slots
-    if (options.idleTimeout > 0) this.#sweeper = setInterval(() => this.#sweep(), options.idleTimeout / 2).unref()
+    if (options.idleTimeout > 0) this.#timer = setInterval(() => this.#evictIdle(), options.idleTimeout / 2).unref()
   }
 
   /** How many tenants have been evicted since the start. */
@@ -42,9 +36,9 @@ export class EvictionPolicy {
   }
 
   /**
-   * Keeps a place for the tenant and runs `load`. If all places are taken, the least recently used idle tenant is evicted, and `load` waits until it has closed.
+   * Keeps a place for the tenant and runs `load`. If all places are taken, it evicts the least recently used idle tenant, and waits until that tenant has closed.
    * A busy tenant is never evicted.
-   * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place comes free within `loadTimeout`
+   * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place becomes free within `loadTimeout`
    * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
   async withPlace<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
@@ -61,7 +55,7 @@ export class EvictionPolicy {
     }
   }
 
-  /** Gives free places to those that wait. Call this when a place may have come free. */
+  /** Gives free places to the tenants that wait. Call this when a place may have become free. */
   assignPlaces (): void {
     while (this.#waiting.length > 0 && this.#isRoom()) {
       for (const { slot, resolve } of this.#waiting.splice(0, 1)) {
@@ -73,7 +67,7 @@ export class EvictionPolicy {
 
   /** Refuses the tenants that wait. */
   close (): void {
-    clearInterval(this.#sweeper)
+    clearInterval(this.#timer)
     for (const { slot, reject } of this.#waiting.splice(0)) reject(new FST_TENANT_CLOSED(slot.id))
   }
 
@@ -84,7 +78,7 @@ export class EvictionPolicy {
   }
 
   /**
-   * Evicts a tenant unless enough tenants drain already, for this one and for all that wait.
+   * Evicts a tenant, unless enough tenants drain already for this one and all that wait.
    * @throws {FST_TENANT_OVERLOADED} when no tenant is idle
    */
   #makeRoom (id: string): void {
@@ -112,7 +106,7 @@ export class EvictionPolicy {
     slot.clear()
   }
 
-  #sweep (): void {
+  #evictIdle (): void {
     const before = performance.now() - this.#options.idleTimeout
     for (const slot of this.#slots.values()) {
       if (isIdle(slot) && slot.current!.leases.lastUsedAt <= before) this.#evict(slot)

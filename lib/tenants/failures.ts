@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 
-/** The failed loads of one tenant in a row. */
+/** The consecutive failed loads of one tenant. */
 interface Failure {
   error: unknown
   count: number
@@ -10,11 +10,11 @@ interface Failure {
 
 /** The pause after the first failed load, in ms. Each further pause is twice as long. */
 const FIRST_PAUSE = 1_000
-/** ms */
+/** In ms. */
 const LONGEST_PAUSE = 60_000
 const MAX_TENANTS = 10_000
 
-/** Remembers failed loads and pauses that grow, so that a broken tenant is tried once per pause and not once per request. */
+/** Remembers failed loads. A broken tenant is tried once per pause and not once per request, and its pauses grow. */
 export class Failures {
   readonly #failures = new LRUCache<string, Failure>({ max: MAX_TENANTS })
 
@@ -23,7 +23,7 @@ export class Failures {
     return this.#failures.size
   }
 
-  /** The error of the tenant's last load; `undefined` when it did not fail. */
+  /** The error of the tenant's last load; `undefined` if it did not fail. */
   errorOf (id: string): unknown {
     return this.#failures.get(id)?.error
   }

@@ -11,7 +11,7 @@ export interface FairQueueOptions<Item> {
 /** A queue that serves its clients in turn, so that a client with many items delays only itself. */
 export class FairQueue<Item> {
   readonly #options: FairQueueOptions<Item>
-  /** The items of each client, starting with the client whose turn it is. No line is empty. */
+  /** The waiting items of each client, starting with the client whose turn it is. No line is empty. */
   readonly #lines = new Map<unknown, Item[]>()
   #size = 0
 
@@ -27,7 +27,7 @@ export class FairQueue<Item> {
   makeRoom (client: unknown): boolean {
     if (this.#size < this.#options.max) return true
     const own = this.#lines.get(client)?.length ?? 0
-    // A client with at least its share is refused at once: looking through all lines takes time.
+    // Refuse a client with at least its share before the slow search through all lines.
     if (own >= this.#options.max / this.#lines.size) return false
     const longest = this.#sweep()
     if (this.#size < this.#options.max) return true

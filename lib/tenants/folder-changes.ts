@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { WatchedFolder } from './watched-folder.ts'
 
-/** How long a folder must be quiet before its tenants are reloaded, in ms: editors and deployments write more than one file. */
+/** How long a folder must be quiet before its tenants are reloaded, in ms: editors and deployments write several files. */
 const QUIET_TIME = 100
 
 /** A folder, and the tenants that were loaded from it: several may share one. */
@@ -57,7 +57,7 @@ export class FolderChanges {
     return watched
   }
 
-  /** Stops watching the deleted folders of tenants that are not in memory any more. */
+  /** Stops watching the deleted folders of tenants that are no longer in memory. */
   #forgetDeleted (): void {
     for (const [dir, { folder, tenants }] of this.#watched) {
       if (!folder.isDeleted || [...tenants].some(id => this.#isKnown(id))) continue

@@ -62,7 +62,7 @@ export class Generation {
     this.#version = definition.version
     const progress = new LoadProgress()
     const boot = this.scope.boot(`tenant ${this.id}`, instance => {
-      return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents), progress)
+      return loadTenant(instance, definition, options, contents => this.#createTenant(instance, contents), progress)
     })
     await boot.catch(error => { throw progress.explain(error) })
     this.#state = 'active'
@@ -70,7 +70,7 @@ export class Generation {
     this.#loadMs = performance.now() - started
   }
 
-  /** Stops taking requests, waits for those that run for at most `timeout` ms, and then ends the rest by force. */
+  /** Stops taking requests, waits at most `timeout` ms for those that run, and then ends the rest by force. */
   async drain (timeout: number): Promise<DrainReport> {
     this.#state = 'draining'
     await this.leases.idle(timeout)
@@ -103,7 +103,7 @@ export class Generation {
     }
   }
 
-  #introduce (app: FastifyInstance, contents: TenantContents): Tenant {
+  #createTenant (app: FastifyInstance, contents: TenantContents): Tenant {
     this.#tenant = new Tenant({ id: this.id, app, generation: this, ...contents })
     this.scope.bind(app, this.#tenant)
     return this.#tenant

@@ -10,7 +10,7 @@ interface Load {
   readonly waitsFor: Set<string>
 }
 
-/** Knows which tenant's load the caller belongs to, so that loads that wait for each other fail at once and not after their timeout. */
+/** Tracks which tenant's load the caller belongs to. Loads that wait for each other then fail at once, and not after their timeout. */
 export class LoadContext {
   readonly #boot: BootContext
   readonly #storage = new AsyncLocalStorage<Load>()
@@ -22,7 +22,7 @@ export class LoadContext {
   }
 
   /** Whether the caller is part of a load. */
-  get nested (): boolean {
+  get isInLoad (): boolean {
     return this.#storage.getStore()?.running === true
   }
 

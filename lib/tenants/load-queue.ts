@@ -1,42 +1,37 @@
 import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { overloaded } from './refusals.ts'
+import type { ResolvedOptions } from '../options.ts'
 
 /** How long a load may delay others, in ms. */
 const PATIENCE = 250
-/** When loads hang, at most this many times `maxLoading` run at a time. */
-const MOST_TIMES = 5
+/** While loads hang, up to `maxLoading` times this number run at a time. */
+const HANGING_FACTOR = 5
 /** How many loads may wait. */
 const MAX_WAITING = 1_000
 
-/** The limits on loads. */
-export interface LoadQueueOptions {
-  readonly maxLoading: number
-  readonly maxActive: number
-  /** ms */
-  readonly loadTimeout: number
-}
+type Limits = Pick<ResolvedOptions, 'maxLoading' | 'maxActive' | 'loadTimeout'>
 
 /**
  * Loads a few tenants at a time. A load that takes long lets the next one begin beside it: with the defaults, 40 hanging loads delay a
- * healthy one by at most a second. At most five times `maxLoading` run at a time. Each load has a place in memory, so at most half of
- * `maxActive` run, unless `maxLoading` is more than that.
+ * healthy one by at most a second. At most five times `maxLoading` run at a time. Each load takes a place in memory, so loads take at most
+ * half of `maxActive`, unless `maxLoading` is more than that.
  */
 export class LoadQueue {
   readonly #limit: ConcurrencyLimit
   readonly #waiting: Array<(end: () => void) => void> = []
 
-  constructor ({ maxLoading, maxActive, loadTimeout }: LoadQueueOptions) {
+  constructor ({ maxLoading, maxActive, loadTimeout }: Limits) {
     this.#limit = new ConcurrencyLimit({
-      size: maxLoading,
-      most: Math.max(maxLoading, Math.min(maxLoading * MOST_TIMES, Math.floor(maxActive / 2))),
+      limit: maxLoading,
+      hardLimit: Math.max(maxLoading, Math.min(maxLoading * HANGING_FACTOR, Math.floor(maxActive / 2))),
       patience: Math.min(PATIENCE, loadTimeout / 4),
       onFree: () => this.#next()
     })
   }
 
   /**
-   * Runs a load when it may begin.
-   * @throws {FST_TENANT_OVERLOADED} when too many wait
+   * Runs a load as soon as it may begin.
+   * @throws {FST_TENANT_OVERLOADED} when too many loads wait
    */
   async run<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
     const end = await this.#begin(id)

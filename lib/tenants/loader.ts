@@ -1,7 +1,7 @@
 import { asError } from '../utils/as-error.ts'
 import { debug } from '../utils/debug.ts'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
-import { processCode } from '../loading/modules/module-reloader.ts'
+import { processReloader } from '../loading/modules/module-reloader.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
@@ -37,13 +37,13 @@ export interface TenantLoaderContext {
 /** Called before a tenant is loaded from a folder. */
 export type FolderListener = (id: string, dir: string) => void
 
-/** Loads generations, and notes in `refusals` which tenants failed. */
+/** Loads generations, and records in `refusals` which tenants failed. */
 export class TenantLoader {
   /** The loads and reloads since the start, including those that failed. */
   readonly counts = { loads: 0, reloads: 0 }
   readonly #context: TenantLoaderContext
   readonly #uses = new UseCounter()
-  readonly #modules = processCode.open()
+  readonly #reloader = processReloader.open()
   readonly #queue: LoadQueue
   readonly #folderListeners: FolderListener[] = []
 
@@ -84,16 +84,15 @@ export class TenantLoader {
     }
   }
 
-  /** Waits for the load of a tenant. If the caller is a load itself, another load may begin meanwhile: it may be the one that is waited for. */
+  /** Waits for the load of a tenant. If the caller is a load itself, another load may begin meanwhile, because the caller may wait for it. */
   async waitFor<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
     const { loads } = this.#context
-    if (!loads.nested) return load()
+    if (!loads.isInLoad) return load()
     return this.#queue.pauseWhile(() => loads.wait(id, load))
   }
 
-  /** Stops reading modules again. */
   close (): void {
-    this.#modules.close()
+    this.#reloader.close()
   }
 
   async #load (slot: Slot, { number, freshCode, definition: known }: Build): Promise<Generation> {
@@ -112,11 +111,11 @@ export class TenantLoader {
       const generation = new Generation(id, number, scope, this.#uses, options.drainTimeout)
       try {
         await this.#prepareCode(slot, definition, freshCode)
-        await this.#modules.reading(definition.dir ?? '', () => generation.load(definition, options))
+        await this.#reloader.runLoad(definition.dir ?? '', () => generation.load(definition, options))
         if (parent.app.server.listening) scope.onListen()
         return generation
       } catch (cause) {
-        if (definition.dir !== undefined) this.#modules.distrust(definition.dir, id)
+        if (definition.dir !== undefined) this.#reloader.noteFailedLoad(definition.dir, id)
         await retirement.close(generation)
         throw this.#failed(slot, cause)
       }
@@ -126,11 +125,11 @@ export class TenantLoader {
   async #prepareCode (slot: Slot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
     if (dir === undefined) return
     for (const listener of this.#folderListeners) listener(slot.id, dir)
-    if (freshCode) return this.#modules.refresh(dir)
-    if (slot.current === undefined) await this.#modules.refreshChanged(dir, slot.id)
+    if (freshCode) return this.#reloader.refresh(dir)
+    if (slot.current === undefined) await this.#reloader.refreshIfChanged(dir, slot.id)
   }
 
-  /** Logs and remembers the failure. After a failed reload the tenant serves on, so no pause is noted. */
+  /** Logs and remembers the failure. After a failed reload the old generation keeps serving, so there is no pause. */
   #failed (slot: Slot, thrown: unknown): Error {
     const { id, current } = slot
     const { parent, refusals: { failures, unknown } } = this.#context
@@ -140,15 +139,15 @@ export class TenantLoader {
       return new FST_TENANT_NOT_FOUND(id, { cause })
     }
     if (current === undefined) failures.add(id, cause)
-    logFailure(parent.app.log, id, withoutRepeats(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload: the old generation serves on')
+    logFailure(parent.app.log, id, withoutRepeats(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload: the old generation keeps serving')
     slot.lastError = cause
     const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
-    const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `anew; generation ${current.number} goes on serving`, { cause })
+    const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `again; generation ${current.number} keeps serving`, { cause })
     return retryAfter(error, Math.max(1, failures.pauseOf(id)))
   }
 }
 
-/** Whether Fastify's timeout for a plugin or a hook was over. */
+/** Whether the error is Fastify's timeout for a plugin or a hook. */
 function isTimeout (error: Error): boolean {
   const { code } = error as { code?: unknown }
   return code === 'FST_ERR_PLUGIN_TIMEOUT' || code === 'FST_ERR_HOOK_TIMEOUT'

@@ -13,11 +13,11 @@ export interface Waiter {
   /** `undefined` when the app itself waits. */
   readonly holder: Holder | undefined
   readonly definition: Promise<TenantDefinition>
-  /** Ends the wait of this one. Later calls change nothing. */
+  /** Settles `definition`. Later calls do nothing. */
   finish (outcome: Outcome): void
 }
 
-/** One look-up of an id. The source is asked once, however many wait for it. */
+/** One look-up of an id, which many may wait for. */
 export class Lookup {
   readonly id: string
   /** Whether the source has been asked. */
@@ -33,7 +33,7 @@ export class Lookup {
     this.#onEnd = onEnd
   }
 
-  /** How many wait. */
+  /** How many requests and jobs wait. */
   get waiting (): number {
     return this.#waiters.size
   }
@@ -75,13 +75,13 @@ export class Lookup {
   }
 }
 
-/** Whether it waits no longer, or its client has left. */
+/** Whether the waiter has its outcome, or its client has left. */
 export function isGone (waiter: Waiter): boolean {
   const { lookup, holder } = waiter
   return !lookup.has(waiter) || (holder !== undefined && isClosed(holder as ServerResponse))
 }
 
-/** The queue treats each connection as one client, over HTTP/2 too. Jobs and the app itself have no connection, and share one line. */
+/** The connection counts as one client of the queue, over HTTP/2 too. Jobs and the app itself have none: together they count as one client. */
 export function connectionOf (holder: Holder | undefined): unknown {
   const request = holder?.req as { socket?: object, stream?: { session?: object } } | undefined
   return request?.stream?.session ?? request?.socket

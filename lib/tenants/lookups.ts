@@ -9,40 +9,35 @@ import { retryAfter } from '../utils/retry-after.ts'
 import type { Definitions } from './definitions.ts'
 import type { Holder } from '../leases/lease.ts'
 import type { Waiter } from './lookup.ts'
+import type { ResolvedOptions } from '../options.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
-/** How many may wait until the source is asked for them. */
+/** How many requests and jobs may wait until the source is asked. */
 const MAX_WAITING = 1_000
-/** `batch` ids per call and `size` calls at a time, at `most` when calls hang: for a source that takes many ids per call, and for one that takes one. */
-const CALLS = { many: { batch: 100, size: 2, most: 10 }, one: { batch: 1, size: 10, most: 50 } }
+/** The limits for a source with `getMany`, and for one without: ids per call, calls at a time, and calls at a time while some hang. */
+const CALLS = { many: { batch: 100, limit: 2, hardLimit: 10 }, one: { batch: 1, limit: 10, hardLimit: 50 } }
 /** How long a call may delay others, in ms. */
 const PATIENCE = 250
 
-/** The limits on waiting for a look-up. */
-export interface LookupOptions {
-  /** ms */
-  readonly loadTimeout: number
-  /** How many may wait for one tenant. */
-  readonly maxWaiting: number
-}
+type Limits = Pick<ResolvedOptions, 'loadTimeout' | 'maxWaiting'>
 
 /**
- * Looks tenants up in the source, a few calls at a time. However many wait for an id, the source is asked once. A client that floods it
- * with ids delays only itself. Nothing is remembered here after a look-up.
+ * Looks tenants up in the source, a few calls at a time. All that wait for one id share a look-up. A client that asks for many
+ * ids delays only itself.
  */
 export class Lookups {
   readonly #definitions: Definitions
-  readonly #options: LookupOptions
+  readonly #options: Limits
   readonly #batch: number
   readonly #limit: ConcurrencyLimit
   readonly #queue = new FairQueue<Waiter>({ max: MAX_WAITING, isGone, onDrop: waiter => waiter.finish(overloaded(waiter.lookup.id)) })
   /** The look-ups that are not over, by id. */
   readonly #lookups = new Map<string, Lookup>()
   readonly #calls = new Set<Promise<void>>()
-  /** A call serves many requests, so it does not run in the async context of one of them. */
+  /** A call serves many requests, so it must not run in the async context of one of them. */
   readonly #boot = new BootContext()
 
-  constructor (definitions: Definitions, options: LookupOptions) {
+  constructor (definitions: Definitions, options: Limits) {
     const { batch, ...calls } = CALLS[definitions.takesMany ? 'many' : 'one']
     this.#definitions = definitions
     this.#options = options
@@ -63,7 +58,7 @@ export class Lookups {
    */
   async find (id: string, holder?: Holder): Promise<TenantDefinition> {
     const connection = connectionOf(holder)
-    // Refuse a flood before anything is made for it.
+    // Refuse a flood before creating anything for it.
     if (this.#lookups.get(id)?.sent !== true && !this.#queue.makeRoom(connection)) throw overloaded(id)
     const lookup = this.#lookups.get(id) ?? this.#create(id)
     if (lookup.waiting >= this.#options.maxWaiting) throw busy(id)
@@ -86,7 +81,7 @@ export class Lookups {
     if (lookup !== undefined) lookup.stale = true
   }
 
-  /** Refuses all that wait. Resolves when no call runs any more. */
+  /** Refuses all that wait. Resolves when all calls have ended. */
   async close (): Promise<void> {
     for (const [id, lookup] of this.#lookups) lookup.finish(new FST_TENANT_CLOSED(id))
     await Promise.all(this.#calls)

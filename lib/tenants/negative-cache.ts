@@ -1,17 +1,17 @@
 import { LRUCache } from 'lru-cache'
 
 const MAX_IDS = 10_000
-/** ms */
+/** In ms. */
 const TTL = 5_000
 
 /** Remembers refused ids for 5 seconds, so that a flood of requests for them does not reach the source. */
 export class NegativeCache {
-  /** Grows with every change that a source announces. An answer that was asked for at a lower age may be outdated. */
-  #age = 0
+  #changes = 0
   readonly #ids = new LRUCache<string, true>({ max: MAX_IDS, ttl: TTL })
 
-  get age (): number {
-    return this.#age
+  /** The number of changes that the source has announced. If it has grown since the source was asked, the answer may be outdated. */
+  get changes (): number {
+    return this.#changes
   }
 
   get size (): number {
@@ -32,13 +32,13 @@ export class NegativeCache {
 
   /** Call this when the tenant may have changed. */
   changed (id: string): void {
-    this.#age++
+    this.#changes++
     this.forget(id)
   }
 
   /** Call this when any tenant may have changed. */
   clear (): void {
-    this.#age++
+    this.#changes++
     this.#ids.clear()
   }
 }

@@ -5,12 +5,12 @@ import { withDeadline } from '../utils/deadline.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { TenantManager } from '../../types/index.ts'
 
-/** How many progress lines a preload logs at most. */
+/** A preload logs at most this many progress lines. */
 const PROGRESS_LINES = 10
 
 /**
  * Loads the tenants of the `preload` option. A tenant that fails does not stop the others. Fastify limits the duration of the
- * onReady hook, so a long preload goes on while the app serves. A request of a tenant that is not loaded yet waits for its load, as always.
+ * onReady hook, so a long preload goes on while the app serves. A request for a tenant that is not loaded yet waits for its load, as always.
  */
 export async function preload (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions): Promise<void> {
   if (options.preload === false) return

@@ -4,13 +4,13 @@ import { SubdomainStrategy } from '../identification/strategies/subdomain.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { ResolvedOptions } from '../options.ts'
 
-/** Tells the source which ids requests can name. Empty if the strategy does not restrict them. */
+/** The part of the source's context that says which ids requests can name. Empty if the strategy does not restrict them. */
 export function reachability (strategy: TenantIdentificationStrategy): { isReachable?: (id: string) => boolean } {
   return strategy instanceof SubdomainStrategy ? { isReachable: id => id === id.toLowerCase() } : {}
 }
 
-/** Logs a warning if `defaultTenant` does not exist, and if `identify: 'host'` is used although no tenant has a host. Never rejects: a source that fails must not end the boot. */
-export async function warnIfUnreachable ({ source, strategy, defaultTenant }: ResolvedOptions, log: FastifyBaseLogger): Promise<void> {
+/** Logs a warning if `defaultTenant` does not exist, or if `identify` is `'host'` and no tenant has a host. Never rejects: a failing source must not end the boot. */
+export async function warnOfMissingTenants ({ source, strategy, defaultTenant }: ResolvedOptions, log: FastifyBaseLogger): Promise<void> {
   try {
     if (strategy instanceof HostStrategy && await source.hasHosts?.() === false) {
       log.warn("no tenant has a host, so identify: 'host' finds no tenant: add hosts.json to the folders, or `hosts` to tenants in code")

@@ -29,12 +29,12 @@ export class Refusals {
     return this.#suspended
   }
 
-  /** Refuses the tenant at every entry. */
+  /** Refuses all requests and jobs of the tenant, and its loads. */
   suspend (id: string): void {
     this.#suspended.add(id)
   }
 
-  /** Ends what `suspend()` began. The tenant may be loaded again at once. */
+  /** Ends the suspension by `suspend()`, and the pause after a failed load. */
   resume (id: string): void {
     this.#suspended.delete(id)
     this.failures.forget(id)
@@ -46,7 +46,7 @@ export class Refusals {
   }
 
   /**
-   * Call this before the tenant's code is entered without a lease.
+   * Call this before the tenant's code runs without a lease.
    * @throws {FST_TENANT_SUSPENDED} when the app has suspended the tenant
    */
   admit (id: string): void {

@@ -66,12 +66,12 @@ export class TenantRegistry {
   /** The tenant's generation, loaded if necessary, even if the tenant was unknown or failed a moment ago. Throws the errors of `claim()`. */
   async load (id: string): Promise<Generation> {
     this.refusals.admitLoad(id)
-    return this.#find(id, undefined, generation => generation)
+    return this.#lookUpAndLoad(id, undefined, generation => generation)
   }
 
   /**
-   * Builds a new generation beside the current one and swaps the two. Throws the errors of `claim()`. After an error the current one serves on,
-   * unless the source does not know the tenant any more or has suspended it, or the new config makes it inactive.
+   * Builds a new generation beside the current one and swaps the two. Throws the errors of `claim()`. After an error the current one keeps
+   * serving, unless the source no longer knows the tenant or has suspended it, or the new config makes it inactive.
    */
   async reload (id: string, freshCode: boolean): Promise<Swap> {
     this.refusals.admitLoad(id)
@@ -92,7 +92,7 @@ export class TenantRegistry {
   }
 
   /**
-   * Refuses the tenant at every entry, and unloads it.
+   * Refuses the tenant's requests, jobs and loads, and unloads it.
    * @throws {FST_TENANT_NOT_FOUND}
    * @throws {FST_TENANT_LOAD_FAILED} when the source fails, or the tenant's own load calls this
    */
@@ -108,7 +108,7 @@ export class TenantRegistry {
     for (const generation of this.slots.generations()) generation.scope.onListen()
   }
 
-  /** Runs the preClose hooks of all tenants, which end connections that would keep the app's server open. */
+  /** Runs the preClose hooks of all tenants. They end connections that would keep the app's server open. */
   async preClose (): Promise<void> {
     await Promise.all(this.slots.generations().map(generation => this.#context.retirement.preClose(generation)))
   }
@@ -118,34 +118,35 @@ export class TenantRegistry {
     this.refusals.close()
     this.evictionPolicy.close()
     await Promise.all([this.lookups.close(), this.slots.clear()])
-    await this.#context.loader.close()
+    this.#context.loader.close()
     await this.#context.options.source.close?.()
   }
 
   async #loadAndAcquire (id: string, holder: Holder): Promise<Lease<Generation>> {
     this.refusals.admitRequest(id)
-    // Acquired in the same tick in which the tenant is found, so that it cannot be evicted in between and loaded over and over.
-    return this.#find(id, holder, generation => {
+    // Acquire in the tick in which the tenant is found. Otherwise it could be evicted in between, again and again.
+    return this.#lookUpAndLoad(id, holder, generation => {
       if (this.refusals.isFull(generation)) throw busy(id)
       return generation.leases.acquire(holder)
     })
   }
 
-  /** Looks the tenant up first unless it is in memory, so that requests for unknown ids take no place among the loads. */
-  async #find<Claim> (id: string, holder: Holder | undefined, claim: (generation: Generation) => Claim): Promise<Claim> {
+  /** Looks the tenant up first unless it is in memory, so that requests for unknown ids never reach the load queue. */
+  async #lookUpAndLoad<Claim> (id: string, holder: Holder | undefined, claim: (generation: Generation) => Claim): Promise<Claim> {
     const end = performance.now() + this.#context.options.loadTimeout
-    const definition = this.slots.get(id)?.wanted === true ? undefined : await this.lookups.find(id, holder)
+    const definition = this.slots.get(id)?.loadedOrLoading === true ? undefined : await this.lookups.find(id, holder)
     this.refusals.admitLoad(id)
-    return this.#join(id, claim, end, definition)
+    return this.#loadInSlot(id, claim, end, definition)
   }
 
-  async #join<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
+  async #loadInSlot<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
     const { loader, options: { maxWaiting } } = this.#context
     return this.slots.hold(id, maxWaiting, async slot => {
       const loaded = loader.waitFor(id, () => slot.load(definition))
       const generation = await withDeadline(loaded, end - performance.now(), () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
       this.refusals.admitLoad(id)
-      return generation.active ? claim(generation) : await this.#join(id, claim, end)
+      // Load again if the generation was taken out of service meanwhile.
+      return generation.active ? claim(generation) : await this.#loadInSlot(id, claim, end)
     })
   }
 }

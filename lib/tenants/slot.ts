@@ -7,7 +7,7 @@ export interface Build {
   number: number
   /** Whether modules are read from disk again. */
   freshCode: boolean
-  /** `undefined` when the source is yet to be asked. */
+  /** `undefined` if the source has not been asked yet. */
   definition: TenantDefinition | undefined
 }
 
@@ -35,7 +35,7 @@ export class Slot {
   current: Generation | undefined
   /** Whether the tenant has one of the `maxActive` places: from the start of its load until it is taken out of service. */
   hasPlace = false
-  /** How many places generations out of service still have: one each until it is closed. A generation replaced by a reload leaves its place to the new one. */
+  /** How many places are held by generations out of service, until they are closed. A generation replaced by a reload passes its place on. */
   drainingPlaces = 0
   /** The error of the last load or reload; `undefined` when it succeeded. */
   lastError: unknown
@@ -46,8 +46,8 @@ export class Slot {
   #building: Promise<Swap> | undefined
   #next: Promise<Swap> | undefined
   #builds = 0
-  /** When the tenant was last taken out of service, builds up to this number had been started or asked for. They never serve. */
-  #lastUnwanted = 0
+  /** The last build that had been started or asked for when the tenant was last taken out of service. It and those before it never serve. */
+  #lastDiscarded = 0
   /** Whether the next build reads modules from disk again. */
   #freshCode = false
 
@@ -62,7 +62,7 @@ export class Slot {
   }
 
   /** Whether the tenant is loaded or being loaded. */
-  get wanted (): boolean {
+  get loadedOrLoading (): boolean {
     return this.current !== undefined || this.building
   }
 
@@ -73,7 +73,7 @@ export class Slot {
 
   /** Whether nothing of the tenant is in memory, and nobody waits for it. */
   get isEmpty (): boolean {
-    return !this.wanted && this.#next === undefined && this.draining === 0 && this.waiting === 0
+    return !this.loadedOrLoading && this.#next === undefined && this.draining === 0 && this.waiting === 0
   }
 
   /** The current generation. Builds it if there is none, once for all callers. */
@@ -84,8 +84,8 @@ export class Slot {
   }
 
   /**
-   * Builds a generation beside the current one and swaps the two. If the build fails, the current one serves on. All calls during a build
-   * share one more build, which starts later and sees all changes until then.
+   * Builds a generation beside the current one and swaps the two. If the build fails, the current one keeps serving. All calls during a
+   * build share one more build, which starts later and sees all changes until then.
    */
   reload (freshCode: boolean): Promise<Swap> {
     this.#freshCode ||= freshCode
@@ -102,7 +102,7 @@ export class Slot {
     const ending = this.#take()
     const last = this.#next ?? this.#building
     if (last === undefined) return ending ?? null
-    this.#lastUnwanted = this.#builds + (this.#next === undefined ? 0 : 1)
+    this.#lastDiscarded = this.#builds + (this.#next === undefined ? 0 : 1)
     // The callers of load() and reload() handle a failure.
     const [built] = await Promise.allSettled([last])
     return built.status === 'fulfilled' ? built.value.drain : ending ?? null
@@ -131,7 +131,7 @@ export class Slot {
     this.#freshCode = false
     const number = ++this.#builds
     const generation = await this.#functions.build(this, { number, freshCode, definition })
-    if (number <= this.#lastUnwanted) {
+    if (number <= this.#lastDiscarded) {
       this.hasPlace = false
       return { generation, drain: this.#retire(generation, 1) }
     }
@@ -146,7 +146,7 @@ export class Slot {
     await Promise.allSettled([this.#building])
   }
 
-  /** @param places how many places come free when the generation is closed */
+  /** @param places how many places become free when the generation is closed */
   async #retire (generation: Generation, places = 0): Promise<DrainReport> {
     this.drainingPlaces += places
     const retiring = this.#functions.retire(generation)

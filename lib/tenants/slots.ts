@@ -51,11 +51,11 @@ export class Slots implements Iterable<Slot> {
 
   /**
    * Keeps the tenant's slot while `work` waits for the tenant.
-   * @throws {FST_TENANT_BUSY} when `most` wait already
+   * @throws {FST_TENANT_BUSY} when `max` calls wait already
    */
-  async hold<Result> (id: string, most: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
+  async hold<Result> (id: string, max: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
     const slot = this.getOrCreate(id)
-    if (slot.waiting >= most) throw busy(id)
+    if (slot.waiting >= max) throw busy(id)
     slot.waiting++
     try {
       return await work(slot)

@@ -6,7 +6,7 @@ import type { Refusals } from './refusals.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { LoadedTenant, TenantChange, TenantSource } from '../../types/index.ts'
 
-/** The source that is watched, and the objects that its changes concern. */
+/** The source that is watched, and the objects that its changes are applied to. */
 export interface SourceChangesContext {
   options: { source: TenantSource }
   refusals: Refusals
@@ -62,10 +62,10 @@ export class SourceChanges {
     if (change.hosts === undefined) hosts?.doubt()
     if (!active) return this.#unload(id)
     // A generation that is being built may have been read before the change, so it is reloaded too.
-    if (this.#isWanted(id)) this.#jitter.add(id, () => this.#reload(id, version))
+    if (this.#isLoadedOrLoading(id)) this.#jitter.add(id, () => this.#reload(id, version))
   }
 
-  /** Does not wait for the tenant's requests, which may take long to end. */
+  /** Does not wait until the tenant's requests have ended, which may take long. */
   #unload (id: string): void {
     this.#jitter.drop(id)
     this.#context.registry.unload(id)
@@ -83,16 +83,15 @@ export class SourceChanges {
   }
 
   #reload (id: string, version: string | undefined): void {
-    if (!this.#isWanted(id)) return
+    if (!this.#isLoadedOrLoading(id)) return
     this.#reloadTenant(id, error => {
-      // Only an error of the tenant itself counts against this version. A source that failed may answer again at any moment.
+      // Only an error of the tenant itself counts against this version. A source that failed may work again at any moment.
       if ((error as Error).cause === this.#context.registry.slots.get(id)?.lastError) this.#failures.add(keyOf(id, version), error)
     })
   }
 
-  /** Whether the tenant is loaded or being loaded. */
-  #isWanted (id: string): boolean {
-    return this.#context.registry.slots.get(id)?.wanted === true
+  #isLoadedOrLoading (id: string): boolean {
+    return this.#context.registry.slots.get(id)?.loadedOrLoading === true
   }
 
   #loaded (): LoadedTenant[] {

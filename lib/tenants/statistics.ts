@@ -4,7 +4,7 @@ import type { Refusals } from './refusals.ts'
 import type { TenantRegistry } from './registry.ts'
 import type { MultitenantStatistics, StatsOptions, TenantStatistics } from '../../types/index.ts'
 
-/** The objects that count. */
+/** The objects that are counted. */
 export interface StatisticsContext {
   loader: TenantLoader
   refusals: Refusals
@@ -33,15 +33,10 @@ export function statistics (context: StatisticsContext, { limit = 100, after }: 
 
 function statisticsOf (id: string, { refusals, registry }: StatisticsContext): TenantStatistics {
   const error = registry.slots.get(id)?.lastError ?? refusals.failures.errorOf(id)
-  const lastError = error === undefined ? null : messageOf(error)
+  const lastError = error === undefined ? null : asError(error).message
   const loaded = registry.active(id)?.statistics()
   if (loaded !== undefined) return { ...loaded, lastError }
   return { id, state: stateOf(id, error, refusals, registry), generation: 0, inFlight: 0, requests: 0, errors: 0, loadedAt: null, lastUsedAt: null, loadMs: null, lastError }
-}
-
-/** Plugins may throw values that are not errors. */
-function messageOf (error: unknown): string {
-  return asError(error).message
 }
 
 function stateOf (id: string, error: unknown, refusals: Refusals, registry: TenantRegistry): TenantStatistics['state'] {

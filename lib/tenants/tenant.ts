@@ -17,7 +17,7 @@ export interface TenantParts {
 export class Tenant implements types.Tenant {
   /** The id that requests name. */
   readonly id: string
-  /** The name from the tenant's folder; default: the id. */
+  /** The display name. Default: the id. */
   readonly name: string
   /** The tenant's config, checked against `configSchema`. */
   readonly config: TenantConfig

@@ -3,7 +3,7 @@ import { basename, dirname, sep } from 'node:path'
 import { watch } from 'chokidar'
 import type { FSWatcher } from 'node:fs'
 
-/** Watches one folder, also while it is deleted and made again. */
+/** Watches one folder, even if it is deleted and created again. */
 export class WatchedFolder {
   readonly #dir: string
   readonly #onChange: () => void
@@ -16,7 +16,7 @@ export class WatchedFolder {
     this.#dir = dir
     this.#onChange = onChange
     this.#onError = onError
-    // The parent comes first, so that no change between the two calls is missed.
+    // Watch the parent first, so that no change between the two calls is missed.
     this.#above = this.#watchAbove()
     this.#inside = this.#watchInside()
   }

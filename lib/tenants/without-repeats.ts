@@ -1,7 +1,7 @@
 /**
  * A copy of the error for the log, without repeated messages. Loggers join the messages of an error and its causes. If a message
- * already contains that of its cause, as in "services/Mail.js: no smtp", the log would show it twice. This moves the stack of such a cause to
- * the end of the error's stack.
+ * contains that of its cause, as in "services/Mail.js: no smtp", the log would show it twice. The stack of such a cause is moved to the end
+ * of the error's stack.
  */
 export function withoutRepeats (error: unknown): unknown {
   if (!(error instanceof Error) || !(error.cause instanceof Error)) return error

@@ -18,7 +18,7 @@ const MAX_FOLDERS = 10_000
 export class ModuleReloader {
   readonly #versions: Versions = new Map()
   readonly #registerHooks: RegisterHooks | undefined
-  /** The fingerprint of each folder at its last load. */
+  /** The fingerprint of each folder when it was last read. */
   readonly #states = new LRUCache<string, string>({ max: MAX_FOLDERS })
   /** The folders and tenants whose last load failed. Their next load reads the code again. */
   readonly #failedLoads = new LRUCache<string, true>({ max: MAX_FOLDERS })
@@ -36,7 +36,7 @@ export class ModuleReloader {
    * Refreshes the folder if it has changed since its last load, so that a tenant that is loaded again runs the code on disk. An
    * unchanged folder costs no memory. If the tenant's last load failed, the folder is always refreshed.
    */
-  async refreshChanged (dir: string, id: string): Promise<void> {
+  async refreshIfChanged (dir: string, id: string): Promise<void> {
     if (this.#failedLoads.delete(keyOf(dir, id))) return this.refresh(dir)
     const state = this.#states.get(dir)
     if (state !== undefined && state !== await folderState(dir)) return this.refresh(dir)
@@ -44,10 +44,10 @@ export class ModuleReloader {
   }
 
   /**
-   * Remembers that a load of this tenant failed. Node keeps modules that failed, so the tenant's next load reads the folder again.
-   * Other tenants of the folder do not refresh it: they would wait for a load that hangs.
+   * Call this when a load of the tenant has failed. Node keeps modules that failed, so the tenant's next load reads the folder again.
+   * Other tenants of the folder do not refresh it, because they would wait for a load that hangs.
    */
-  distrust (dir: string, id: string): void {
+  noteFailedLoad (dir: string, id: string): void {
     this.#failedLoads.set(keyOf(dir, id), true)
   }
 
@@ -66,7 +66,7 @@ export class ModuleReloader {
   }
 
   /** Runs a load of the folder. A refresh waits for it, so that all its modules have one version. */
-  async reading<Result> (dir: string, load: () => Promise<Result>): Promise<Result> {
+  async runLoad<Result> (dir: string, load: () => Promise<Result>): Promise<Result> {
     const running = load()
     const loads = this.#runningLoads.get(dir) ?? new Set()
     this.#runningLoads.set(dir, loads.add(running))
@@ -101,7 +101,7 @@ export class ModuleReloader {
  * The reloader of the process. All apps of the process share Node's module cache, so they must share the folder versions too.
  * Otherwise a second app would run outdated modules that the first app has loaded.
  */
-export const processCode = new ModuleReloader()
+export const processReloader = new ModuleReloader()
 
 /** A path cannot contain NUL, so the key is unambiguous. */
 function keyOf (dir: string, id: string): string {
