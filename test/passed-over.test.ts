@@ -88,9 +88,9 @@ t.test('a file beside an index file is said, unless that imports it', async t =>
     },
     plugins: { db: { 'index.mjs': module, 'pool.mjs': module } }
   }), {
-    'routes/users/admins.mjs': 'this file is not loaded: no other file beside index.mjs is. Import it there, or move it to its own folder',
+    'routes/users/admins.mjs': 'this file is not loaded: only index.mjs is loaded from its folder. Import the file there, or move it to its own folder',
     'routes/page.tsx': 'this file is not loaded: only modules are loaded (.js, .mjs, .cjs)',
-    'plugins/db/pool.mjs': 'this file is not loaded: no other file beside index.mjs is. Import it there, or move it to its own folder'
+    'plugins/db/pool.mjs': 'this file is not loaded: only index.mjs is loaded from its folder. Import the file there, or move it to its own folder'
   })
   t.same(Object.keys(await warnings(t, { plugins: { 'only.jsx': '' } })), ['plugins/only.jsx'], 'also where there is no other')
 })

@@ -15,8 +15,8 @@ const kAutoConfigs = Symbol('fastify-multitenant.auto-configs')
 type Plugin = Function & { autoConfig?: AutoConfig, prefixOverride?: string, [kAutoConfigs]?: WeakMap<object, AutoConfig | undefined> }
 
 /**
- * Removes `autoConfig` from a plugin and remembers it. autoload would remove it for good, but Node evaluates the module only once.
- * The next load, and other tenants of the folder, would get no options. The value is stored per module, because the files of several
+ * Removes `autoConfig` from a plugin and remembers it. autoload would remove it for good, and Node evaluates the module only once, so
+ * later loads and other tenants of the folder would get no options. The value is stored per module, because the files of several
  * tenants may set it on the same library function.
  */
 export function takeSettings (module: Readonly<Record<string, unknown>>, exported: unknown): PluginSettings {
@@ -36,14 +36,14 @@ function autoConfigsOf (plugin: Plugin): WeakMap<object, AutoConfig | undefined>
   return known
 }
 
-/** Merges `autoConfig` into the options that autoload made, as autoload does. The options of autoload win. */
-export function withAutoConfig ({ autoConfig, prefixIsFinal }: PluginSettings, made: AutoConfig): AutoConfig {
+/** Merges `autoConfig` into the options from autoload, as autoload does. The latter win. */
+export function withAutoConfig ({ autoConfig, prefixIsFinal }: PluginSettings, options: AutoConfig): AutoConfig {
   // Options that are a function come from a named export `autoConfig`, which was not removed.
-  if (autoConfig === undefined || typeof made === 'function') return made
-  const prefix = prefixIsFinal ? made['prefix'] : joinPrefix(Reflect.get(autoConfig, 'prefix'), made['prefix'])
-  if (typeof autoConfig !== 'function') return { ...autoConfig, ...made, prefix }
+  if (autoConfig === undefined || typeof options === 'function') return options
+  const prefix = prefixIsFinal ? options['prefix'] : joinPrefix(Reflect.get(autoConfig, 'prefix'), options['prefix'])
+  if (typeof autoConfig !== 'function') return { ...autoConfig, ...options, prefix }
   // Fastify reads the prefix from the function before it calls it.
-  return Object.assign((parent: FastifyInstance) => ({ ...autoConfig(parent), ...made, prefix }), { prefix })
+  return Object.assign((parent: FastifyInstance) => ({ ...autoConfig(parent), ...options, prefix }), { prefix })
 }
 
 function joinPrefix (own: string | undefined, folder: string | undefined): string {

@@ -4,7 +4,7 @@ import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { TenantFolder } from './folder.ts'
 
 /** The default of @fastify/autoload. */
-const AUTO_HOOKS = /^[_.]?auto_?hooks(?:\.ts|\.js|\.cjs|\.mjs|\.cts|\.mts)$/iu
+export const AUTO_HOOKS = /^[_.]?auto_?hooks(?:\.ts|\.js|\.cjs|\.mjs|\.cts|\.mts)$/iu
 
 /** An autohooks file and its exports. */
 export interface HookFile { file: string, exports: unknown[] }

@@ -14,7 +14,7 @@ export const CONFIG_FILES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map
 /**
  * Reads a tenant's config. The keys of the definition's config win over those of the folder's config file. With a `configSchema`, the
  * merged config is checked and the folder's `.env` is read. The tenant gets a copy, because several tenants may share a file or
- * a definition. Class instances, such as pools, are not copied. A config file may not export one, but its function may return one.
+ * a definition. Class instances, such as pools, are not copied. A config file may not export one, but an exported function may return one.
  * @throws {FST_TENANT_CONFIG_INVALID} when the config is not an object or does not match the schema
  */
 export async function readConfig (
@@ -31,7 +31,7 @@ export async function readConfig (
 }
 
 async function readFolderConfig (folder: TenantFolder, context: ConfigContext): Promise<object> {
-  const file = folder.one(CONFIG_FILES)
+  const file = folder.findOne(CONFIG_FILES)
   if (file === undefined) return {}
   const config = await folder.inFile(file, async () => {
     const exported = (await importChanged(file))['default']

@@ -7,7 +7,7 @@ import { placeOf } from './place.ts'
 import { warnOfUnloadableFiles } from './unloadable-files.ts'
 import type { FastifyBaseLogger } from 'fastify'
 
-/** Declarations and tests lie beside the code and are not loaded. */
+/** Declarations and tests, which are not loaded. */
 const NO_CODE = /\.d\.[cm]?ts$|\.(?:test|spec)\.[^.]+$/
 const CODE_OR_JSON = /\.(?:[cm]?[jt]s|json)$/
 
@@ -51,11 +51,11 @@ export class TenantFolder {
 
   /** Runs the work of one file and tracks its progress. An error names the file. */
   async inFile<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
-    return this.progress.track(this.nameOf(file), () => this.naming(file, work))
+    return this.progress.track(this.nameOf(file), () => this.wrapErrors(file, work))
   }
 
-  /** Runs work that spans several files. The work tracks each file itself, so only the error is wrapped here. */
-  async naming<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
+  /** Runs work and wraps its error so that it names `file`. Unlike `inFile()`, does not track progress. */
+  async wrapErrors<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
     try {
       return await work()
     } catch (error) {
@@ -81,7 +81,7 @@ export class TenantFolder {
    * The path of the file that has one of these names; `undefined` when there is none.
    * @throws {Error} naming the files when there are several
    */
-  one (names: readonly string[]): string | undefined {
+  findOne (names: readonly string[]): string | undefined {
     const found = names.filter(name => this.has(name))
     if (found.length > 1) throw new Error(`Only one of ${found.join(' and ')} may exist`)
     return found[0] === undefined ? undefined : this.path(found[0])

@@ -21,7 +21,7 @@ export const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extensio
  * @throws {Error} naming the file when its default export is not a plugin
  */
 export async function readIndex (folder: TenantFolder, main?: string): Promise<IndexModule | null> {
-  const file = main ?? folder.one(INDEX_FILES)
+  const file = main ?? folder.findOne(INDEX_FILES)
   if (file === undefined) return null
   return folder.inFile(file, async () => {
     const module = await importModule(file)

@@ -2,7 +2,7 @@ import { isTimeout, TenantFileError } from './file-error.ts'
 
 /** Tracks the files that a load is working on, so that a timeout can name the file that hangs. */
 export class LoadProgress {
-  /** In the order of their start. */
+  /** The names of the files, in the order in which they were started. */
   readonly #pending = new Set<string>()
 
   /** Marks a file as started. Call the returned function when the file has finished. */

@@ -21,7 +21,7 @@ export interface LoadingOptions {
   readonly loaders: PluginManager
 }
 
-/** The tenant's routes see the decorators of its plugins. A plugin without encapsulation cannot have a prefix. */
+/** Without encapsulation, the tenant's routes see the decorators of its plugins. Such a plugin cannot have a prefix. */
 const NOT_ENCAPSULATED = { encapsulate: false, dirNameRoutePrefix: false }
 
 /** The name, config and services of a tenant, known before its own code runs. */
@@ -59,14 +59,14 @@ export async function loadTenant (
   const name = definition.name ?? displayName(id, index, config)
   addDefaults(config, { id, name })
   const tenant = makeTenant({ name, config, services })
-  const given: TenantPluginOptions = { tenant, config }
+  const pluginOptions: TenantPluginOptions = { tenant, config }
 
   if (folder !== null) warnOfMisnamedEntries(scope.log, folder, index !== null)
   if (folder !== null) await addSchemas(scope, folder)
-  if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, given))
-  await progress.track("the tenant's own plugin", () => register(scope, definition.plugin as PluginFunction | undefined, given))
-  for (const plugin of plugins) await progress.track(plugin, () => options.loaders.load(scope, plugin, given, { dir }))
-  if (folder !== null) await loadFolders(scope, folder, found, options, given, services)
+  if (folder !== null && index !== null) await folder.inFile(index.file, () => register(scope, index.plugin, pluginOptions))
+  await progress.track("the tenant's own plugin", () => register(scope, definition.plugin as PluginFunction | undefined, pluginOptions))
+  for (const plugin of plugins) await progress.track(plugin, () => options.loaders.load(scope, plugin, pluginOptions, { dir }))
+  if (folder !== null) await loadFolders(scope, folder, found, options, pluginOptions, services)
 }
 
 /** The files in the autoloaded folders. */
@@ -85,13 +85,13 @@ async function loadFolders (
   folder: TenantFolder,
   found: Found,
   { autoload, services: makeArgs }: LoadingOptions,
-  given: TenantPluginOptions,
+  pluginOptions: TenantPluginOptions,
   services: Map<string, unknown>
 ): Promise<void> {
   const { plugins, routes } = autoload
-  await autoloadFolder(scope, folder, 'plugins', found.plugins, { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...given } })
-  await loadServices(scope.log, folder, services, () => makeArgs({ app: scope, tenant: given.tenant }))
-  await autoloadFolder(scope, folder, 'routes', found.routes, { autoHooks: true, ...routes, options: { ...routes.options, ...given } })
+  await autoloadFolder(scope, folder, 'plugins', found.plugins, { ...NOT_ENCAPSULATED, ...plugins, options: { ...plugins.options, ...pluginOptions } })
+  await loadServices(scope.log, folder, services, () => makeArgs({ app: scope, tenant: pluginOptions.tenant }))
+  await autoloadFolder(scope, folder, 'routes', found.routes, { autoHooks: true, ...routes, options: { ...routes.options, ...pluginOptions } })
 }
 
 async function register (scope: FastifyInstance, plugin: PluginFunction | undefined, options: TenantPluginOptions): Promise<void> {

@@ -8,7 +8,7 @@ import type { TenantFolder } from './folder.ts'
 
 const PARTS = ['plugins', 'routes', 'schemas', 'services']
 const MEANT = [...PARTS, 'config', 'index']
-/** The extensions of folders (none), modules and data that may be meant as a config. */
+/** The extensions of folders (none), of modules, and of data files that may be meant as a config. */
 const LOADABLE = /^(?:|\.(?:[cm]?[jt]sx?|json[5c]?|ya?ml|toml|ini))$/i
 
 /**

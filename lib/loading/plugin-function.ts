@@ -25,35 +25,35 @@ export function unencapsulated (plugin: PluginFunction): PluginFunction {
 /** The metadata that `fastify-plugin` stores on a plugin. */
 export interface PluginMeta { name?: string, dependencies?: readonly string[] }
 
-/** Returns `undefined` for values that are not a plugin wrapped by `fastify-plugin`. */
+/** Returns the metadata of a plugin; `undefined` if `fastify-plugin` has not wrapped it. */
 export function pluginMeta (plugin: unknown): PluginMeta | undefined {
   return typeof plugin === 'function' ? Reflect.get(plugin, Symbol.for('plugin-meta')) as PluginMeta | undefined : undefined
 }
 
 /**
  * Replaces `scope.register()` so that a plugin that throws synchronously, or whose options function throws, fails to load. Fastify
- * would let the error end the process and all other tenants with it. Child instances inherit the replacement.
+ * would let the error end the process, and with it all other tenants. Child instances inherit the replacement.
  * @param report called with the errors that a plugin throws after it has called `done`
  */
 export function guardRegister (scope: FastifyInstance, report: Report): void {
   const { register } = scope
   scope.register = function (this: FastifyInstance, plugin: unknown, options: unknown) {
-    const made = new GuardedOptions(options)
-    return Reflect.apply(register, this, [guarded(plugin, made, report), made.options])
+    const guardedOptions = new GuardedOptions(options)
+    return Reflect.apply(register, this, [guarded(plugin, guardedOptions, report), guardedOptions.options])
   } as typeof register
 }
 
-function guarded (plugin: unknown, made: GuardedOptions, report: Report): unknown {
-  if (isPromiseLike(plugin)) return guardedPromise(plugin, made, report)
-  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, made, report)
+function guarded (plugin: unknown, guardedOptions: GuardedOptions, report: Report): unknown {
+  if (isPromiseLike(plugin)) return guardedPromise(plugin, guardedOptions, report)
+  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, guardedOptions, report)
   // A module, as `import()` returns it.
   const exported = typeof plugin === 'object' && plugin !== null ? Reflect.get(plugin, 'default') : undefined
-  return typeof exported === 'function' ? guardedFunction(exported, made, report) : plugin
+  return typeof exported === 'function' ? guardedFunction(exported, guardedOptions, report) : plugin
 }
 
-function guardedPromise (promise: PromiseLike<unknown>, made: GuardedOptions, report: Report): Promise<unknown> {
+function guardedPromise (promise: PromiseLike<unknown>, guardedOptions: GuardedOptions, report: Report): Promise<unknown> {
   const plugin = Promise.resolve(promise).then(plugin => {
-    const function_ = guarded(plugin, made, report)
+    const function_ = guarded(plugin, guardedOptions, report)
     if (typeof function_ !== 'function') throw new Error('A promise of a plugin must resolve to a function, or to a module whose default export is one')
     return function_
   }, thrown => { throw asError(thrown) })
@@ -62,12 +62,12 @@ function guardedPromise (promise: PromiseLike<unknown>, made: GuardedOptions, re
   return plugin
 }
 
-function guardedFunction (plugin: PluginFunction, made: GuardedOptions, report: Report): PluginFunction {
-  // Fastify refuses an async function that takes `done`. It must see the function itself to do so.
+function guardedFunction (plugin: PluginFunction, guardedOptions: GuardedOptions, report: Report): PluginFunction {
+  // Fastify refuses an async function that takes `done`. It would not recognize a wrapper.
   if (plugin.constructor.name === 'AsyncFunction' && plugin.length > 2) return plugin
   return imitate(function (instance, options, done) {
     const run = (done: End): unknown => {
-      made.throwFailure()
+      guardedOptions.throwFailure()
       const result = plugin.call(this, instance, options, done)
       // Unlike other callbacks, a plugin that takes `done` may return a promise instead.
       return isPromiseLike(result) ? result.then(() => process.nextTick(done)) : result

@@ -20,7 +20,7 @@ interface PluginFile extends PluginSettings {
   registered: boolean
 }
 
-/** Called directly, not registered, so that its registrations can be traced to files. Its type declares a callback, but it is async. */
+/** Called directly and not registered, so that each registration can be traced to a file. Its type declares a callback, but it is async. */
 const autoload = fastifyAutoload as unknown as FastifyPluginAsync<AutoloadPluginOptions>
 
 export type AutoloadSettings = Omit<Partial<AutoloadPluginOptions>, 'dir'>
@@ -29,7 +29,7 @@ export type AutoloadSettings = Omit<Partial<AutoloadPluginOptions>, 'dir'>
 export async function findPlugins (scope: FastifyInstance, folder: TenantFolder, name: string, settings: AutoloadSettings): Promise<string[]> {
   if (!folder.has(name)) return []
   const dir = folder.path(name)
-  return folder.naming(dir, () => scan(scope, { ...settings, dir }))
+  return folder.wrapErrors(dir, () => scan(scope, { ...settings, dir }))
 }
 
 /**
@@ -39,7 +39,7 @@ export async function findPlugins (scope: FastifyInstance, folder: TenantFolder,
 export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, found: string[], settings: AutoloadSettings): Promise<void> {
   if (!folder.has(name)) return
   const options = { ...settings, dir: folder.path(name) }
-  await folder.naming(options.dir, async () => {
+  await folder.wrapErrors(options.dir, async () => {
     const below = await filesBelow(options.dir)
     await warnOfSkippedFiles(scope.log, folder, below, found, options)
     if (found.length === 0) return
@@ -76,11 +76,11 @@ async function readFiles (folder: TenantFolder, paths: string[], { options }: Au
   for (const file of paths) {
     const module = await folder.inFile(file, () => importModule(file))
     const exports = [module['default'], (module['default'] as { default?: unknown } | undefined)?.default]
-    const off = [module, ...exports].some(exported => (exported as { autoload?: unknown } | undefined)?.autoload === false)
+    const optsOut = [module, ...exports].some(exported => (exported as { autoload?: unknown } | undefined)?.autoload === false)
     const { autoConfig, prefixIsFinal } = takeSettings(module, exports.find(exported => typeof exported === 'function'))
     // As in autoload, a prefix in the options wins over the prefix of `autoConfig`.
     const settings = { autoConfig, prefixIsFinal: prefixIsFinal || options?.['prefix'] !== undefined }
-    if (!off) files.push({ file, exports, registered: false, ...settings })
+    if (!optsOut) files.push({ file, exports, registered: false, ...settings })
   }
   return files
 }
@@ -142,7 +142,7 @@ function viewForAutoload (instance: FastifyInstance, folder: TenantFolder, files
   return Object.create(instance, { register: { value: register }, route: { value: route } })
 }
 
-/** The file with this export. When several files export one function, autoload registers them in order. */
+/** The file with this export. If several files export the same function, autoload registers them in order. */
 function fileOf (files: PluginFile[], exported: unknown): PluginFile | undefined {
   const found = files.filter(({ exports }) => exports.includes(exported))
   return found.find(({ registered }) => !registered) ?? found[0]

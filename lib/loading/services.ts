@@ -80,7 +80,7 @@ function pickExport (module: ModuleExports, name: string): unknown {
   throw new Error(`No export is the service '${name}': export it as default or by that name; the exports are ${Object.keys(module).join(', ') || 'none'}`)
 }
 
-/** The export with this name. Ignores case and hyphens if there is no exact match: `MailService` matches `mail-service`. */
+/** The service with this name. Ignores case, hyphens, underscores and dots if there is no exact match: `MailService` matches `mail-service`. */
 function namedAs (exports: Array<[name: string, value: unknown]>, name: string): unknown {
   const services = exports.filter(([, value]) => isService(value))
   const [, found] = services.find(([key]) => key === name) ?? services.find(([key]) => normalize(key) === normalize(name)) ?? []

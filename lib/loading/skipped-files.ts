@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, parse } from 'node:path'
 import { isUnimportant } from '../utils/unimportant.ts'
+import { AUTO_HOOKS } from './auto-hooks.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { AutoloadOptions } from '../../types/index.ts'
 import type { TenantFolder } from './folder.ts'
 
 const MODULE = /\.[cm]?[jt]s$/i
 const INDEX = /^index\.[cm]?[jt]s$/i
-const AUTO_HOOKS = /^[_.]?auto_?hooks\.[cm]?[jt]s$/i
 /** Source code that Node cannot load without a compiler. */
 const NEEDS_COMPILER = /\.(?:[cm]?[jt]sx|coffee|es6?)$/i
 
@@ -22,7 +22,7 @@ export async function warnOfSkippedFiles (log: FastifyBaseLogger, folder: Tenant
     if (NEEDS_COMPILER.test(file)) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: only modules are loaded (.js, .mjs, .cjs)')
     const index = found.find(other => INDEX.test(basename(other)) && dirname(other) === dirname(file))
     if (index === undefined || !MODULE.test(file) || await imports(index, file)) continue
-    log.warn({ file: folder.nameOf(file) }, `this file is not loaded: no other file beside ${basename(index)} is. Import it there, or move it to its own folder`)
+    log.warn({ file: folder.nameOf(file) }, `this file is not loaded: only ${basename(index)} is loaded from its folder. Import the file there, or move it to its own folder`)
   }
 }
 

@@ -4,7 +4,7 @@ import { isInstalled } from '../is-installed.ts'
 
 const { cache } = createRequire(import.meta.url)
 
-/** Removes the CommonJS modules at or below a path from Node's cache, and from the `children` of their parents, which keep them alive. */
+/** Removes the CommonJS modules at or below a path from Node's cache, and from the `children` of their parents, which would keep them alive. */
 export function dropCommonJs (path: string): void {
   const dropped = new Set<NodeJS.Module>()
   for (const [file, module] of Object.entries(cache)) {

@@ -6,7 +6,7 @@ import type { Versions } from './versions.ts'
 // Runs in the thread that Node before 22.15 uses for module hooks: https://nodejs.org/docs/latest-v20.x/api/module.html#customization-hooks
 const versions: Versions = new Map()
 
-/** `module.register()` calls this once. Every version that arrives is stored and then acknowledged. */
+/** `module.register()` calls this once. Stores and then acknowledges every version that arrives. */
 export function initialize ({ port }: { port: MessagePort }): void {
   port.on('message', ({ folder, version }: { folder: string, version: number }) => {
     versions.set(folder, version)

@@ -38,7 +38,7 @@ export async function importChanged (file: string): Promise<ModuleExports> {
 }
 
 /**
- * Whether a file is CommonJS. Such a file is required, as in @fastify/autoload: Node would never free it if it were imported.
+ * Whether a file is CommonJS. As in @fastify/autoload, such a file is required: Node would never free an imported one.
  * The nearest package.json decides for `.js`.
  */
 function isCommonJs (file: string): boolean {
