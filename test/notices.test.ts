@@ -25,9 +25,9 @@ function setUp (t: Test, table: Record<string, string> = {}) {
       await control.before?.()
       return states
     },
-    tell: change => told.push(change),
-    tellAny: async () => { anyTold++ },
-    onStrange: count => strange.push(count)
+    announce: change => told.push(change),
+    announceAny: async () => { anyTold++ },
+    onForeign: count => strange.push(count)
   })
   t.teardown(() => notices.close())
   const add = (message: object): void => notices.add(JSON.stringify(message))

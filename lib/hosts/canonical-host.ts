@@ -64,7 +64,7 @@ export function canonicalDomain (domain: string): string | null {
   return host === null || host.startsWith('[') || NUMERIC_END.test(host) ? null : host
 }
 
-/** Returns the entries of `hosts` that match a host: the host itself, then its wildcards, the longest first. `host` must be in canonical form. */
+/** Returns the hosts and wildcards that match a host: the host itself, then its wildcards, the longest first. `host` must be in canonical form. */
 export function hostPatterns (host: string): string[] {
   const patterns = [host]
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) patterns.push(`*${host.slice(dot)}`)

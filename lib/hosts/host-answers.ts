@@ -96,7 +96,7 @@ export class HostAnswers {
     this.#droppedUpTo = Math.max(this.#droppedUpTo, change)
   }
 
-  /** Returns whether no change has concerned the host since the answer was stored. Each answer is checked once per change. */
+  /** Returns whether no change has concerned the host since the answer was stored. */
   #isUnchanged (host: string, answer: Remembered): boolean {
     const { checkedUpTo } = answer
     if (checkedUpTo < this.#droppedUpTo) return false

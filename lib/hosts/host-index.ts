@@ -1,7 +1,7 @@
 import { FST_TENANT_HOSTS_INVALID } from '../errors.ts'
 import { canonicalPattern, hostPatterns } from './canonical-host.ts'
 
-/** Maps hosts to tenants. Each host belongs to one tenant. */
+/** Maps hosts and wildcards to tenants. Each belongs to one tenant. */
 export class HostIndex {
   readonly #owners = new Map<string, string>()
 
@@ -24,7 +24,7 @@ export class HostIndex {
     }
   }
 
-  /** Returns the tenant with exactly this host, else the one with the longest matching wildcard, else `null`. `host` must be in canonical form. */
+  /** Returns the id of the tenant with exactly this host, else of the one with the longest matching wildcard, else `null`. `host` must be in canonical form. */
   find (host: string): string | null {
     for (const pattern of hostPatterns(host)) {
       const id = this.#owners.get(pattern)

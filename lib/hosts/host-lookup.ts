@@ -7,12 +7,12 @@ import type { IdentificationContext, TenantSource } from '../../types/index.ts'
 
 /** How many unknown hosts are looked up at a time. A source may batch them into one query. */
 const MAX_LOOKUPS = 50
-/** How many more unknown hosts may wait. Further ones are refused. */
+/** How many unknown hosts may wait for a look-up. Further ones are refused. */
 const MAX_WAITING = 1_000
 /** How long a request waits for the source if its host had a tenant before, in ms. */
 const KNOWN_HOST_WAIT = 1_000
 
-/** The needs of a `HostLookup`. */
+/** The options of a `HostLookup`. */
 export interface HostLookupContext {
   /** The method of the source. */
   resolveHost: NonNullable<TenantSource['resolveHost']>
@@ -45,11 +45,11 @@ export class HostLookup {
     if (host.length > LONGEST_HOST) return null
     const answer = this.#answers.get(host)
     if (answer !== undefined && this.#answers.isValid(answer)) return answer.id
-    const before = answer?.id ?? null
-    const question = this.#questionOf(host, before)
-    if (before === null) return question.answer
+    const owner = answer?.id ?? null
+    const question = this.#questionOf(host, owner !== null)
+    if (owner === null) return question.answer
     // While the source fails, requests of known hosts do not wait for it.
-    return answer?.kept === true && !this.#answers.isDoubted(answer) ? before : this.#answerOrKeep(host, question)
+    return answer?.kept === true && !this.#answers.isDoubted(answer) ? owner : this.#answerOrKeep(host, question)
   }
 
   /** Makes the source confirm each answer before it is used again. Call this when any host may have changed hands. */
@@ -63,10 +63,10 @@ export class HostLookup {
   }
 
   /** Returns the running call for a host, or starts one. A call from before the latest change is not reused. */
-  #questionOf (host: string, before: string | null): Question {
+  #questionOf (host: string, isOwned: boolean): Question {
     const running = this.#questions.get(host)
     if (running?.changes === this.#answers.changes) return running
-    const question = { answer: before === null ? this.#askQueued(host) : this.#ask(host), changes: this.#answers.changes }
+    const question = { answer: isOwned ? this.#ask(host) : this.#askQueued(host), changes: this.#answers.changes }
     this.#questions.set(host, question)
     this.#remember(host, question)
     return question
@@ -83,7 +83,7 @@ export class HostLookup {
     if (this.#questions.get(host) === question) this.#questions.delete(host)
   }
 
-  /** Returns the answer. If the source fails or is slow, the host keeps its tenant: nothing says that it has changed hands. */
+  /** Returns the answer. If the source fails or is slow, the host keeps its tenant, because no change has been announced. */
   async #answerOrKeep (host: string, question: Question): Promise<string | null> {
     try {
       return await withDeadline(question.answer, KNOWN_HOST_WAIT, sourceTimeout)
@@ -95,6 +95,7 @@ export class HostLookup {
     }
   }
 
+  /** Keeps the tenant of the host after a failure, unless a change has been announced since the question. */
   #keep (host: string, { changes }: Question, err: unknown): void {
     const answer = this.#answers.get(host)
     if (answer === undefined || answer.id === null || changes !== this.#answers.changes) return

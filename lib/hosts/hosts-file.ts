@@ -4,6 +4,9 @@ import { jsonErrorLine } from '../utils/syntax-place.ts'
 import { HostIndex } from './host-index.ts'
 import type { IdCheck } from '../utils/tenant-id.ts'
 
+/** The name of the file. It lies beside the folders of the tenants. */
+export const HOSTS_FILE = 'hosts.json'
+
 /**
  * Reads a JSON file that maps tenant ids to arrays of hosts. Rejects with the file system's error if the file cannot be read.
  * @throws {FST_TENANT_HOSTS_INVALID} when the content is invalid

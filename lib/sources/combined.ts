@@ -64,7 +64,7 @@ export class CombinedSource implements TenantSource {
     return false
   }
 
-  /** Each source gets only its own loaded tenants: it would report the tenants of other sources as deleted. */
+  /** Each source gets only its own loaded tenants, because it would report those of other sources as deleted. */
   watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
     const stops = this.sources.map((source, index) => {
       const prefix = `${index}:`
@@ -100,7 +100,7 @@ export class CombinedSource implements TenantSource {
   }
 }
 
-/** Prefixes the version with the number of its source, so that versions of two sources differ. */
+/** Prefixes the version with the index of its source, so that the versions of two sources differ. */
 function withSourceVersion (index: number, definition: TenantDefinition): TenantDefinition {
   return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
 }

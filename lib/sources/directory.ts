@@ -2,18 +2,16 @@ import { watch } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
+import { noSuchFile } from '../utils/no-such-file.ts'
 import { isTenantId } from '../utils/tenant-id.ts'
 import { ReadCache } from './read-cache.ts'
-import { readHosts } from '../hosts/hosts-file.ts'
+import { HOSTS_FILE, readHosts } from '../hosts/hosts-file.ts'
 import { SkippedEntries } from './skipped-entries.ts'
 import { toPath } from '../utils/to-path.ts'
 import type { Dirent } from 'node:fs'
 import type { HostIndex } from '../hosts/host-index.ts'
 import type { IdCheck } from '../utils/tenant-id.ts'
 import type { SourceContext, TenantDefinition, TenantSource } from '../../types/index.ts'
-
-/** The file in the folder that maps tenant ids to hosts. */
-const HOSTS_FILE = 'hosts.json'
 
 /** Tenants that are subfolders of one folder. Their paths come from listing that folder, never from an id in a request. */
 export class DirectorySource implements TenantSource {
@@ -37,7 +35,7 @@ export class DirectorySource implements TenantSource {
 
   /** @throws {FST_TENANT_OPTION_INVALID} when the folder does not exist */
   async open (context?: SourceContext): Promise<void> {
-    const stats = await nullIfMissing(stat(this.dir))
+    const stats = await stat(this.dir).catch(noSuchFile)
     if (stats?.isDirectory() !== true) throw new FST_TENANT_OPTION_INVALID('tenants', `a folder that exists: ${this.dir}`)
     if (context !== undefined) this.#skipped.logTo(context)
     await this.#folders.get()
@@ -74,15 +72,15 @@ export class DirectorySource implements TenantSource {
    * @throws {FST_TENANT_HOSTS_INVALID} when `hosts.json` is invalid
    */
   async resolveHost (host: string): Promise<string | null> {
-    const hosts = await nullIfMissing(this.#hosts.get())
-    if (hosts !== null) return hosts.find(host)
-    // A missing folder is a failure: then the owner of the host is unknown.
+    const hosts = await this.#hosts.get().catch(noSuchFile)
+    if (hosts !== undefined) return hosts.find(host)
+    // Reject if the folder is missing too: the owner of the host is then not known.
     await this.#folders.get()
     return null
   }
 
   async hasHosts (): Promise<boolean> {
-    return ((await nullIfMissing(this.#hosts.get()))?.size ?? 0) > 0
+    return ((await this.#hosts.get().catch(noSuchFile))?.size ?? 0) > 0
   }
 
   watch (changed: () => void): () => void {
@@ -115,29 +113,19 @@ async function readFolders (dir: string, isId: IdCheck, skipped: SkippedEntries)
 async function isFolder (entry: Dirent, path: string): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isDirectory()
   try {
-    return (await nullIfMissing(stat(path)))?.isDirectory() ?? false
+    return (await stat(path).catch(noSuchFile))?.isDirectory() ?? false
   } catch {
-    // A link that cannot be followed must not hide the other tenants. It counts as a tenant, and its load reports the error.
+    // A link that cannot be followed must not hide the other tenants. It counts as a tenant, whose load reports the error.
     return true
   }
 }
 
-/** Returns whether a folder has been deleted, or has become a broken link. The latter does not change the parent folder. */
+/** Returns whether a folder has been deleted, or has become a broken link, which does not change the parent folder. */
 async function isGone (dir: string): Promise<boolean> {
   try {
-    return await nullIfMissing(stat(dir)) === null
+    return await stat(dir).catch(noSuchFile) === undefined
   } catch {
     // The load of the tenant reports the error, as for a link in `isFolder()`.
     return false
-  }
-}
-
-/** Resolves with `null` if the file or folder does not exist. */
-async function nullIfMissing<Result> (work: Promise<Result>): Promise<Result | null> {
-  try {
-    return await work
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
   }
 }

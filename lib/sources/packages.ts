@@ -31,7 +31,7 @@ export interface ProjectPackage extends InstalledPackage {
   part: string
 }
 
-/** A package name, with an optional path inside the package. `..` is not allowed, since it could leave the package, and neither is a URL. */
+/** A package name, with an optional path inside the package. A URL is not allowed, and neither is `..`, which could leave the package. */
 const SPECIFIER = /^((?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*)((?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*)$/
 
 /** Returns the package name in an import specifier. `null` if the specifier does not name a package. */

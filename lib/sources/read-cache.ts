@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises'
 interface Reading<Content> {
   /** When the file or folder last changed, in ns since the epoch. */
   mtime: bigint
-  /** Whether any later change must have a different mtime. */
+  /** Whether every later change is sure to have a different mtime. */
   lasting: boolean
   content: Content
 }
@@ -39,7 +39,7 @@ export class ReadCache<Content> {
   }
 
   async #afterRunning (): Promise<void> {
-    // Its error has already reached the callers that wait for it.
+    // An error of that read has already reached the callers that wait for it.
     await Promise.allSettled([this.#running])
   }
 

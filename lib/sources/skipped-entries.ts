@@ -1,10 +1,9 @@
 import { closestMatch } from 'leven'
+import { HOSTS_FILE } from '../hosts/hosts-file.ts'
 import { isUnimportant } from '../utils/unimportant.ts'
 import type { Dirent } from 'node:fs'
 import type { IdCheck } from '../utils/tenant-id.ts'
 import type { SourceContext } from '../../types/index.ts'
-
-const HOSTS_FILE = 'hosts.json'
 
 /** Logs a warning for each entry of the tenants' folder that looks like a tenant or a hosts file, but is skipped. Warns once per entry. */
 export class SkippedEntries {
@@ -31,7 +30,7 @@ export class SkippedEntries {
     for (const [file, reason] of reasons) {
       if (!this.#warned.has(file)) this.#context.log.warn({ file }, reason)
     }
-    // An entry that has disappeared is forgotten: if it comes back, it is worth another warning.
+    // Forget entries that have disappeared, so that they cause another warning if they come back.
     this.#warned = new Set(reasons.keys())
   }
 

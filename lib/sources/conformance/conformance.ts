@@ -8,7 +8,7 @@ export type { TestedSource, WantedTenant } from './checks.ts'
 export type TestFunction = (name: string, run: () => Promise<void>) => unknown
 
 /**
- * Tests that a source fulfils the contract of `TenantSource`. `prepare` is called for each test, and creates a source for it.
+ * Tests that a source fulfils the contract of `TenantSource`. `prepare` creates a source for each test.
  * The tests skip optional parts that are missing: `getMany`, `count`, `resolveHost`, `watch`, `remove`, `suspends`, `breakDown`.
  * @param patience how long the source may take to announce a change, in ms. Default: 10,000
  */

@@ -2,7 +2,7 @@ import { queryOf } from './connections.ts'
 import type pg from 'pg'
 import type { Query } from './connections.ts'
 
-/** The needs of a `Listener`. */
+/** The options of a `Listener`. */
 export interface ListenerOptions {
   /** The channel to listen to. */
   channel: string
@@ -12,7 +12,7 @@ export interface ListenerOptions {
   onMessage: (payload: string) => void
   /** Compares the loaded tenants with the table, because messages may have been missed. An error drops the connection. */
   compare: (query: Query) => Promise<void>
-  /** Called after it has connected and compared. No change is missed from now on. */
+  /** Called when it has connected and compared. No change is missed from then on. */
   onListening: () => void
   /** Called when the connection is lost. */
   onLost: (error: Error) => void
@@ -24,7 +24,7 @@ const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 3_000
 /** How often it compares while the connection works, in ms. This also detects a dead connection that reports no error. */
 const INTERVAL = 10_000
-/** How long the server may take to end a connection, in ms. */
+/** How long the database server may take to end a connection, in ms. */
 const GRACE = 1_000
 
 /** Returns the pause before the next attempt to connect, in ms. It is random, so that not all processes reconnect at once. */
@@ -122,7 +122,7 @@ export class Listener {
     }
   }
 
-  /** Ends a useless connection in the background: its end may take long, or fail. */
+  /** Ends a connection in the background, because its end may take long, or fail. */
   #end (client: pg.Client): void {
     end(client).catch(error => this.#drop(client, error))
   }

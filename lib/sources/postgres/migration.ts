@@ -24,7 +24,7 @@ export async function migrate (query: Query, names: Names): Promise<void> {
     comment on table ${names.tenants} is ${pg.escapeLiteral(NOTE + VERSION)}`, [], TIMEOUT)
 }
 
-/** Serializes migrations: "if not exists" alone fails when several processes migrate at once. */
+/** Makes migrations run one after the other: `if not exists` alone fails when several processes migrate at once. */
 function lock ({ schema }: Names): string {
   return `select pg_advisory_xact_lock(hashtextextended(${pg.escapeLiteral(schema)}, 0));`
 }

@@ -1,20 +1,21 @@
 import { LRUCache } from 'lru-cache'
+import { isHosts } from '../../hosts/hosts-file.ts'
 import { mayBeId } from './table.ts'
 import type { Query } from './connections.ts'
 import type { TenantChange } from '../../../types/index.ts'
 
-/** The needs of `Notices`. */
+/** The functions that `Notices` calls. */
 export interface NoticesContext {
   /** Runs `work` on the connection that listens. Does not call it if there is no connection. Never rejects. */
   ask (work: (query: Query) => Promise<void>): Promise<void>
   /** Returns the current state of these tenants from the table. */
   states (query: Query, ids: readonly string[]): Promise<TenantChange[]>
   /** Called for each confirmed change. */
-  tell (change: TenantChange): void
+  announce (change: TenantChange): void
   /** Called when messages were about too many tenants to remember: any tenant may have changed. */
-  tellAny (query: Query): Promise<void>
+  announceAny (query: Query): Promise<void>
   /** Called with the number of messages that the table cannot have sent. */
-  onStrange (count: number): void
+  onForeign (count: number): void
 }
 
 /** The content of the messages about one tenant since the last check. */
@@ -85,7 +86,7 @@ export class Notices {
   }
 
   async #checkAll (): Promise<void> {
-    if (this.#foreign > 0) this.#context.onStrange(this.#foreign)
+    if (this.#foreign > 0) this.#context.onForeign(this.#foreign)
     this.#foreign = 0
     if (this.#notices.size > 0) await this.#context.ask(query => this.#compare(query))
     if (this.#closed) return
@@ -101,24 +102,24 @@ export class Notices {
     for (const state of await this.#context.states(query, [...notices.keys()])) {
       const notice = notices.get(state.id) as Notice
       if (this.#notices.get(state.id) === notice) this.#notices.delete(state.id)
-      this.#tell(state, notice)
+      this.#announce(state, notice)
     }
     if (!this.#tooMany) return
     this.#tooMany = false
-    await this.#context.tellAny(query)
+    await this.#context.announceAny(query)
   }
 
   /**
    * Announces the state in the table. The hosts of the message are passed on only if the message is confirmed: it has the version of
    * the table, or reports the deletion of a tenant that was announced before. Otherwise the changed hosts are unknown.
    */
-  #tell ({ id, version, active }: TenantChange, notice: Notice): void {
+  #announce ({ id, version, active }: TenantChange, notice: Notice): void {
     const announced = this.#announced.get(id)
     if (version !== undefined && version === announced) return
     if (version === undefined) this.#announced.delete(id)
     else this.#announced.set(id, version)
     const isConfirmed = notice.version === version && (version ?? announced) !== undefined
-    this.#context.tell({ id, version, active, ...(isConfirmed && { hosts: notice.hosts }) })
+    this.#context.announce({ id, version, active, ...(isConfirmed && { hosts: notice.hosts }) })
   }
 }
 
@@ -126,15 +127,11 @@ export class Notices {
 function parse (payload: string): TenantChange | null {
   try {
     const { id, version, hosts } = JSON.parse(payload)
-    return typeof id === 'string' && mayBeId(id) && areHosts(hosts) ? { id, version, hosts } : null
+    return typeof id === 'string' && mayBeId(id) && (hosts === null || hosts === undefined || isHosts(hosts)) ? { id, version, hosts } : null
   } catch {
-    // `onStrange` reports how many there were.
+    // `onForeign` reports how many there were.
     return null
   }
-}
-
-function areHosts (hosts: unknown): boolean {
-  return hosts === null || hosts === undefined || (Array.isArray(hosts) && hosts.every(host => typeof host === 'string'))
 }
 
 /** Merges the hosts of two messages: `undefined` if one does not list them, `null` if there are too many. */

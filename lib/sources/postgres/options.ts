@@ -7,13 +7,13 @@ import type { TenantFolders } from './folders.ts'
 
 /** The options of `postgresTenants`. */
 export interface PostgresTenantsOptions {
-  /** The URL of the database. Required without a `pool`. With a `pool`, only for the connection that listens for changes: a pooler such as PgBouncer cannot carry it. */
+  /** The URL of the database. Required without a `pool`. With a `pool`, it is used only to listen for changes, which does not work through a pooler such as PgBouncer. */
   connectionString?: string
   /** A `pg` pool for look-ups. The source does not close it. Default: a new pool of 4 connections. */
   pool?: PostgresPool
   /** The database schema of the tables. Default: `'multitenant'`. */
   schema?: string
-  /** A prefix for the names of the tables, at most 40 bytes. Several environments can share a schema by different namespaces. Default: none. */
+  /** A prefix for the names of the tables, at most 40 bytes. Environments with different namespaces can share a schema. Default: none. */
   namespace?: string
   /** The allowed folder for the column `dir`: rows may name only folders below it. Default: `'./tenants'`. */
   root?: string | URL
@@ -42,7 +42,7 @@ const MAX_NAMESPACE = 40
 export function resolvePostgresOptions (options: PostgresTenantsOptions): ResolvedPostgresOptions {
   checkKeys(options, OPTION_NAMES)
   const { connectionString, pool, schema = 'multitenant', namespace, root = './tenants', templates = './templates' } = options
-  // The message of this error must not show the value, which may hold a password.
+  // The error message must not show the value, which may hold a password.
   if (connectionString === undefined ? pool === undefined : !isName(connectionString, Infinity)) {
     throw new FST_TENANT_OPTION_INVALID('connectionString', 'the URL of a PostgreSQL database if no pool is given')
   }

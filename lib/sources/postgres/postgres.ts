@@ -50,9 +50,9 @@ export class PostgresSource implements TenantSource {
     this.#notices = new Notices({
       ask: work => this.#listener.ask(work),
       states: (query, ids) => this.#table.changes(query, ids),
-      tell: change => this.#changed?.(change),
-      tellAny: query => this.#compare(query).then(() => this.#changed?.()),
-      onStrange: count => this.#log?.warn({ count }, 'ignored messages on the tenant channel that the table did not send')
+      announce: change => this.#changed?.(change),
+      announceAny: query => this.#compare(query).then(() => this.#changed?.()),
+      onForeign: count => this.#log?.warn({ count }, 'ignored messages on the tenant channel that the table did not send')
     })
     // Without a listener, an error of an idle connection would end the process.
     this.#pool.on('error', this.#onPoolError)

@@ -17,7 +17,7 @@ interface TenantRow extends FolderColumns {
 const PAGE = 1_000
 /** The longest id in UTF-16 code units. A character of PostgreSQL may take two. */
 const LONGEST_ID = 2 * 255
-/** Up to this number tenants are counted exactly. Above, PostgreSQL estimates the number. */
+/** Tenants are counted exactly up to this number. Above it, PostgreSQL estimates the number. */
 const COUNTED = 10_000
 
 /** Reads the table of tenants. All methods reject when PostgreSQL or the connection fails. */
