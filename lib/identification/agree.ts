@@ -6,8 +6,8 @@ import { CompositeStrategy } from './composite.ts'
 import { exemptPreflight } from './preflight.ts'
 
 /**
- * Asks all its members. Those that find a tenant must find the same one, and a required member must find one. A CORS preflight may
- * lack a required one, because a browser sends neither headers of the app nor tokens with it.
+ * Asks all its members. Those that find a tenant must find the same one, and a required member must find one. In a CORS preflight,
+ * a required member may find none, because a browser sends it without the app's headers and tokens.
  * @throws {FST_TENANT_MISMATCH} for a request that names two tenants
  * @throws {FST_TENANT_REQUIRED} for a request in which a required member finds no tenant
  */
@@ -24,7 +24,7 @@ export class AgreeStrategy extends CompositeStrategy {
     return this.#ask(request, context, 0, undefined)
   }
 
-  /** Creates no promise for members that return synchronously. */
+  /** Creates no promise while members answer synchronously. */
   #ask (request: FastifyRequest, context: IdentificationContext, first: number, agreed: TenantAnswer): TenantAnswer | Promise<TenantAnswer> {
     for (let at = first, member; (member = this.memberAt(at, context)) !== undefined; at++) {
       const answer = member.extractTenantId(request, context)
@@ -56,7 +56,7 @@ export function agree (members: ReadonlyArray<Identify | Agreeing>): AgreeStrate
   return new AgreeStrategy(members)
 }
 
-/** Returns no strategies for a value that is not an array: the base class refuses an empty list. */
+/** Returns an empty list, which the base class refuses, for a value that is not an array. */
 function strategiesIn (members: ReadonlyArray<Identify | Agreeing>): Identify[] {
   return Array.isArray(members) ? members.map(member => isAgreeing(member) ? member.strategy : member) : []
 }

@@ -3,13 +3,13 @@ import { isPromiseLike } from '../utils/is-promise-like.ts'
 import type { IdentificationContext, Identify, TenantAnswer } from '../../types/index.ts'
 import { CompositeStrategy } from './composite.ts'
 
-/** Asks several strategies in turn. The first that finds a tenant wins. An error refuses the request; the next strategy is not asked. */
+/** Asks several strategies in turn. The first that finds a tenant wins. An error refuses the request: the next strategy is not asked. */
 export class ChainStrategy extends CompositeStrategy {
   override extractTenantId (request: FastifyRequest, context: IdentificationContext): TenantAnswer | Promise<TenantAnswer> {
     return this.#ask(request, context, 0)
   }
 
-  /** Creates no promise for members that return synchronously. */
+  /** Creates no promise while members answer synchronously. */
   #ask (request: FastifyRequest, context: IdentificationContext, at: number): TenantAnswer | Promise<TenantAnswer> {
     const member = this.memberAt(at, context)
     if (member === undefined) return undefined

@@ -9,7 +9,7 @@ export class Identification {
   readonly #context: IdentificationContext
   readonly #toStrategy: (identify: AnyIdentify) => TenantIdentificationStrategy
   #strategy: TenantIdentificationStrategy
-  #routes: ReadonlyMap<AnyIdentify, TenantIdentificationStrategy> | undefined
+  #routeStrategies: ReadonlyMap<AnyIdentify, TenantIdentificationStrategy> | undefined
 
   /** @param toStrategy creates the strategy for a value of `identify` */
   constructor (strategy: TenantIdentificationStrategy, toStrategy: (identify: AnyIdentify) => TenantIdentificationStrategy, context: IdentificationContext) {
@@ -26,7 +26,7 @@ export class Identification {
   open (routes: readonly FastifyContextConfig[]): void {
     this.#strategy.check?.(this.#context)
     const identifies = new Set(routes.flatMap(({ identify }) => identify === undefined ? [] : [identify]))
-    this.#routes = new Map([...identifies].map(identify => [identify, this.#createStrategy(identify)]))
+    this.#routeStrategies = new Map([...identifies].map(identify => [identify, this.#createStrategy(identify)]))
   }
 
   /**
@@ -35,12 +35,12 @@ export class Identification {
    */
   use (identify: AnyIdentify): void {
     // Until the app is ready, plugins that the strategy needs may still be registered.
-    this.#strategy = this.#routes === undefined ? this.#toStrategy(identify) : this.#createStrategy(identify)
+    this.#strategy = this.#routeStrategies === undefined ? this.#toStrategy(identify) : this.#createStrategy(identify)
   }
 
   /** Returns the strategy of a route's `identify`, and the plugin's for a route without one. */
   strategyFor (identify: AnyIdentify | undefined): TenantIdentificationStrategy {
-    return identify === undefined ? this.#strategy : this.#routes?.get(identify) as TenantIdentificationStrategy
+    return identify === undefined ? this.#strategy : this.#routeStrategies?.get(identify) as TenantIdentificationStrategy
   }
 
   /** Returns the id that a strategy finds in a request. */

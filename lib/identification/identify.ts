@@ -59,7 +59,7 @@ function createByName (name: StrategyName, { baseDomain = '', prefix = '' }: Str
   }
 }
 
-/** Refuses a `baseDomain` that no strategy reads: whoever sets it expects hosts to name tenants. */
+/** Refuses a `baseDomain` that no strategy reads: its author expects hosts to name tenants. */
 function refuseUnusedBaseDomain (identify: Identify | readonly Identify[], { baseDomain }: StrategyOptions): void {
   if (baseDomain === undefined || readsBaseDomain(identify)) return
   throw new FST_TENANT_OPTION_INVALID('baseDomain', 'left out unless identify has "subdomain"')

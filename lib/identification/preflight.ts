@@ -7,7 +7,7 @@ interface Exempt { [kExempt]?: boolean }
 
 /**
  * Returns whether the request is a CORS preflight, which cannot carry a header, cookie or token that names a tenant. If so, marks the
- * request as exempt: its tenant is unproved, since any client can send a request that looks like a preflight.
+ * request as exempt: its tenant is unproved, because any client can send a request that looks like a preflight.
  */
 export function exemptPreflight (request: FastifyRequest): boolean {
   if (!isPreflight(request)) return false

@@ -30,7 +30,7 @@ export class HeaderStrategy extends TenantIdentificationStrategy {
     // A subclass may read more.
     this.readsHeadOnly = new.target === HeaderStrategy
     this.#header = header
-    // Node joins repeated x- headers to `a, b`, which is not an id. Of some other headers it keeps only the first.
+    // Node joins repeated x- headers to `a, b`, which is not an id, but keeps only the first of some other headers.
     this.#mayHideRepeats = !header.startsWith('x-')
   }
 

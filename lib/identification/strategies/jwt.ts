@@ -12,7 +12,7 @@ interface Jwt {
   options: { verify: { extractToken?: (request: FastifyRequest) => string | undefined, onlyCookie?: boolean } }
 }
 
-/** Codes of @fastify/jwt errors that mean the app is misconfigured. Its other errors without a status are about the token. */
+/** The codes of @fastify/jwt errors that show a misconfigured app. Its other errors without a status are about the token. */
 const APP_FAULTS: ReadonlySet<unknown> = new Set(['FAST_JWT_INVALID_OPTION', 'FAST_JWT_KEY_FETCHING_ERROR', 'FAST_JWT_MISSING_KEY'])
 
 /** The options of `JwtStrategy`. */
@@ -47,7 +47,7 @@ export class JwtStrategy extends TenantIdentificationStrategy {
   override extractTenantId (request: FastifyRequest, { app }: IdentificationContext): TenantAnswer | Promise<TenantAnswer> {
     if (isRepeated(request, 'authorization')) throw new FST_TENANT_INVALID_ID()
     const jwt = this.#jwtOf(app) as Jwt
-    // @fastify/jwt reads `cookies`, which are not parsed yet, and sets `user`, which the app's hooks have not admitted. A view keeps both off the request.
+    // @fastify/jwt reads `cookies`, which are not parsed yet, and sets `user`, which the app's hooks have yet to check. A view holds both, so that the request itself stays unchanged.
     const cookies = jwt.cookie === undefined ? {} : parseCookies(request, app)
     const view: FastifyRequest = Object.create(request, { cookies: { value: cookies } })
     return hasToken(view, jwt, cookies) ? this.#claimOf(view) : undefined

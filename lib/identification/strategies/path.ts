@@ -5,10 +5,10 @@ import { TenantIdentificationStrategy } from '../strategy.ts'
 import { originForm } from '../target.ts'
 import { isTenantId } from '../../utils/tenant-id.ts'
 
-/** A prefix without parameters and wildcards: it is compared with URLs literally. */
+/** A prefix without parameters and wildcards, because it is compared with URLs literally. */
 const LITERAL_PREFIX = /^(?:\/[^/?#%:*]+)*$/
 const SEGMENT_END = /[/?#]/
-/** Segments of dots are relative paths. An encoded segment would be a different id after the router has decoded it. */
+/** A segment of dots is a relative path. An encoded segment would be a different id after the router has decoded it. */
 const DECEPTIVE_SEGMENT = /%|^\.\.?$/
 
 /** The options of `PathStrategy`. */
@@ -51,7 +51,7 @@ export class PathStrategy extends TenantIdentificationStrategy {
     return rest.startsWith('/') ? this.#prefix + rest : this.#root + rest
   }
 
-  /** Returns whether the segment is free for a tenant's id. It is not if a route of the app names it, as `/static/*` does. */
+  /** Returns whether the segment may be a tenant's id. It may not if a route of the app names it, as `/static/*` does. */
   #isFree (request: FastifyRequest): boolean {
     if (request.is404) return true
     const url = request.routeOptions.url ?? ''
@@ -66,7 +66,7 @@ export class PathStrategy extends TenantIdentificationStrategy {
   }
 }
 
-/** Removes the last slash, which Fastify leaves on a plugin's prefix. */
+/** Removes the final slash, which Fastify leaves on a plugin's prefix. */
 function checkPrefix (value: unknown): string {
   const prefix = typeof value === 'string' ? value.replace(/\/$/, '') : null
   if (prefix === null || !LITERAL_PREFIX.test(prefix)) {
