@@ -1,21 +1,21 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply } from 'fastify'
 
-const kAppReply = Symbol('fastify-multitenant.outer')
+const kAppReply = Symbol('fastify-multitenant.app-reply')
 
-interface Marked { [kAppReply]?: FastifyReply }
+interface HandedOver { [kAppReply]?: FastifyReply }
 
-/** Notes on the raw request that the app has made `reply` for it already. */
+/** Marks a raw request as handed over, and stores the reply that the app made for it. */
 export function setAppReply (raw: IncomingMessage, reply: FastifyReply): void {
-  (raw as Marked)[kAppReply] = reply
+  (raw as HandedOver)[kAppReply] = reply
 }
 
-/** The reply that the app made for this raw request; `undefined` when the request did not come by the app. */
+/** Returns the reply that the app made for a raw request; `undefined` if the app has not handed the request over. */
 export function getAppReply (raw: IncomingMessage): FastifyReply | undefined {
-  return (raw as Marked)[kAppReply]
+  return (raw as HandedOver)[kAppReply]
 }
 
-/** The generator of request ids for what was handed over: the id that the app gave, so that both log the same. */
+/** Returns a generator of request ids. A handed-over request keeps the id that the app gave it, so both log the same id. */
 export function withAppRequestId (generate: (raw: IncomingMessage) => string): (raw: IncomingMessage) => string {
   return raw => getAppReply(raw)?.request.id ?? generate(raw)
 }

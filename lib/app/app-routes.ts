@@ -5,13 +5,13 @@ import type { ParentRoutes } from '../scope/scope-parent.ts'
 import type { Guards } from './guards.ts'
 import type { RouteContext, Router } from '../fastify/shapes.ts'
 
-/** The routes of the app, for tenants whose routes stand beside them. */
+/** The app's routes as tenants meet them: those that no tenant can override, and those whose override causes a warning. */
 export class AppRoutes implements ParentRoutes {
   readonly reserved: ReservedRoutes
   readonly overrides: Overrides
 
   /**
-   * Make this when all routes of the app are known.
+   * Create this when all routes of the app are known.
    * @param contexts the routes whose requests are identified
    * @throws {FST_TENANT_OPTION_INVALID} when `config.tenant` or `config.override` of a route is invalid
    */

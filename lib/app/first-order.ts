@@ -60,10 +60,13 @@ export class FirstOrder implements HookOrder {
     writeIncoming(this.#logController, request, reply)
   }
 
-  /** Nothing to do: the line is held back already. */
+  /** Does nothing: the line is already held back. */
   openReroute (): void {}
 
-  /** A request whose route runs no hooks (for example a bad URL) is never identified, so its line is written at once. */
+  /**
+   * Holds back the "incoming request" line. A request whose route runs no hooks, for example one with a bad URL, is never identified, so
+   * its line is written at once.
+   */
   #holdingLogController (): LogController {
     return withIncomingRequest(this.#logController, (request, reply) => {
       if (this.#internals.contextOf(request).onRequest === null) writeIncoming(this.#logController, request, reply)

@@ -28,8 +28,8 @@ export class Guards {
   }
 
   #hooksBeyond (name: typeof HOOKS[number], route: RouteContext, other: RouteContext | undefined): string[] {
-    const known = new Set([...this.#inherited(name, this.#app), ...(other === undefined ? [] : this.#inherited(name, instanceOf(other)))])
-    const inherited = this.#inherited(name, instanceOf(route)).filter(hook => !known.has(hook)).map(nameOf)
+    const excluded = new Set([...this.#inherited(name, this.#app), ...(other === undefined ? [] : this.#inherited(name, instanceOf(other)))])
+    const inherited = this.#inherited(name, instanceOf(route)).filter(hook => !excluded.has(hook)).map(nameOf)
     const others = other === undefined ? [] : this.#ownNames(name, other)
     return [...inherited, ...this.#ownNames(name, route).filter(hook => !takeOne(others, hook))]
   }

@@ -21,23 +21,23 @@ export class HandOver {
 
   /** Passes the raw request and reply to the route. The app's remaining hooks run there, not here. */
   run (request: FastifyRequest, reply: FastifyReply, route: RouteMatch, tenantId: string): void {
-    this.take(request, reply)
+    this.detach(request, reply)
     if (route.store !== null && this.#upgrades.passOn(instanceOf(route.store).server, reply)) return
     enterRoute(route, request.raw, reply.raw, request.log, tenantId)
   }
 
   /** Stops the app's own handling of the request. */
-  take (request: FastifyRequest, reply: FastifyReply): void {
+  detach (request: FastifyRequest, reply: FastifyReply): void {
     setAppReply(request.raw, reply)
     this.#internals.set(request, 'routeContext', this.#muted.of(this.#internals.contextOf(request)))
     reply.hijack()
   }
 }
 
-/** Removes the onResponse hooks and the "request completed" line: the route that answers has its own. */
+/** Removes the onResponse hooks and the "request completed" line, because the route that answers has its own. */
 function mute (context: RouteContext): RouteContext {
-  return Object.create(context, { onResponse: { value: [endHere] } })
+  return Object.create(context, { onResponse: { value: [neverDone] } })
 }
 
-/** An onResponse hook that never calls `done`: Fastify writes its log line after the last hook. */
-function endHere (): void {}
+/** Never calls `done`, so Fastify does not write the line that follows the last onResponse hook. */
+function neverDone (): void {}

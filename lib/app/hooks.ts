@@ -7,7 +7,7 @@ import type { HookLists, OnRequestHook } from '../fastify/shapes.ts'
 const APPLICATION_HOOKS = new Set(['onReady', 'onListen', 'preClose'])
 
 /** Request hooks: https://fastify.dev/docs/latest/Reference/Lifecycle/ */
-export const REQUEST_HOOKS = [
+const REQUEST_HOOKS = [
   'onTimeout', 'onRequest', 'preParsing', 'preValidation', 'preSerialization', 'preHandler', 'onSend', 'onResponse', 'onError', 'onRequestAbort'
 ]
 
@@ -24,6 +24,25 @@ export function tenantHooks (app: FastifyInstance, internals: Internals, onReque
   for (const [name, list] of Object.entries(lists)) hooks[name] = APPLICATION_HOOKS.has(name) ? [] : list.slice()
   hooks.onRequest = onRequest
   return hooks
+}
+
+/**
+ * Returns the context properties that attach a handler to `app`.
+ * @param choose gets the app's hooks of one kind, bound to the app, and returns the hooks that run
+ */
+export function contextWithin (app: FastifyInstance, internals: Internals, choose: (name: string, hooks: unknown[]) => unknown[]): object {
+  const hooks = internals.get(app, 'hooks')
+  const lists = REQUEST_HOOKS.map(name => {
+    const list = choose(name, (hooks[name] as Array<() => unknown>).map(hook => hook.bind(app)))
+    return [name, list.length === 0 ? null : list]
+  })
+  return {
+    ...Object.fromEntries(lists),
+    server: app,
+    Request: internals.get(app, 'Request'),
+    Reply: internals.get(app, 'Reply'),
+    errorHandler: internals.get(app, 'errorHandler')
+  }
 }
 
 /** Returns all onRequest hooks except the one at `index`. Hooks before it skip handed-over requests, because they have already run. */

@@ -9,12 +9,12 @@ import type { RouteContext } from '../fastify/shapes.ts'
 /** How many of a tenant's routes one log line names. */
 const MAX_NAMES = 10
 
-/** Warns where a tenant's routes override routes of the app, and leave guards behind or are never reached. */
+/** Warns if a tenant's route overrides a route of the app without its guards, or is hidden by a route of the app. */
 export class Overrides {
   readonly #guards: Guards
   readonly #routes: readonly RouteContext[]
 
-  /** Make this when all routes of the app are known. */
+  /** Create this when all routes of the app are known. */
   constructor (routes: readonly RouteContext[], guards: Guards) {
     this.#guards = guards
     const known = new Map(routes.filter(({ config }) => config.url !== undefined).map(route => [nameOf(route.config), route]))
@@ -26,9 +26,9 @@ export class Overrides {
   /** Writes one line for each route of the app to the tenant's log. Call this when the tenant is loaded. */
   warn (routes: ReadonlySet<RouteContext>, log: FastifyBaseLogger): void {
     for (const route of this.#routes) {
-      const met = [...routes].filter(own => shareMethod(own, route) && meet(own.config.url as string, route.config.url as string))
-      if (answersForItself(route.config)) this.#warnOfHidden(route, met, log)
-      else this.#warnOfLeft(route, met.filter(own => !isWildcard(own) || isWildcard(route)), log)
+      const overlapping = [...routes].filter(own => shareMethod(own, route) && meet(own.config.url as string, route.config.url as string))
+      if (answersForItself(route.config)) this.#warnOfHidden(route, overlapping, log)
+      else this.#warnOfUnguarded(route, overlapping.filter(own => !isWildcard(own) || isWildcard(route)), log)
     }
   }
 
@@ -38,13 +38,13 @@ export class Overrides {
     return answersForItself(route.config) || this.#guards.of(route).length > 0
   }
 
-  #warnOfHidden ({ config }: RouteContext, met: readonly RouteContext[], log: FastifyBaseLogger): void {
-    const hidden = met.filter(own => !isPreceded(config, own.config.url))
+  #warnOfHidden ({ config }: RouteContext, overlapping: readonly RouteContext[], log: FastifyBaseLogger): void {
+    const hidden = overlapping.filter(own => !isPreceded(config, own.config.url))
     if (hidden.length > 0) log.warn({ route: nameOf(config), hides: namesOf(hidden) }, 'a route of the app cannot be overridden: it answers instead of the routes of the tenant')
   }
 
-  #warnOfLeft (route: RouteContext, met: readonly RouteContext[], log: FastifyBaseLogger): void {
-    const overriding = met.filter(own => this.#guards.of(route, own).length > 0)
+  #warnOfUnguarded (route: RouteContext, overlapping: readonly RouteContext[], log: FastifyBaseLogger): void {
+    const overriding = overlapping.filter(own => this.#guards.of(route, own).length > 0)
     const leaves = new Set(overriding.flatMap(own => this.#guards.of(route, own)))
     if (leaves.size > 0) log.warn({ route: nameOf(route.config), overriddenBy: namesOf(overriding), leaves: [...leaves] }, 'a route of the tenant overrides a route of the app, and runs without some of its hooks or config')
   }

@@ -6,8 +6,8 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
 /**
- * Routes for a preflight without proof of its tenant. Their hooks run and may answer it, those of @fastify/cors for example. Their
- * handlers refuse it: a forged preflight could otherwise reach a handler for all methods.
+ * Bars preflights without proof of their tenant from the handlers of routes: a forged preflight could reach a handler for all methods.
+ * The hooks of the routes still run and may answer, for example those of @fastify/cors.
  */
 export class Preflights {
   readonly #app: FastifyInstance
@@ -21,7 +21,7 @@ export class Preflights {
 
   /** Returns the route with its handler barred. */
   barred (route: RouteMatch): RouteMatch {
-    // Only the tenant's router could tell the route, and it has no context to bar.
+    // The tenant's router answers this request itself, so there is no context to bar.
     if (route.store === null) return { ...route, handler: (_raw, rawReply) => { rawReply.writeHead(400).end() } }
     return { ...route, store: this.#contextOf(route.store) }
   }
@@ -35,7 +35,7 @@ export class Preflights {
     return this.#isForOptions(context) ? context : this.#barred.of(context)
   }
 
-  /** A route of the app for OPTIONS only exists to answer preflights. */
+  /** Whether a route of the app serves only OPTIONS. It exists to answer preflights, so its handler is not barred. */
   #isForOptions (context: RouteContext): boolean {
     if (context.config.method !== 'OPTIONS') return false
     return this.#internals.get(instanceOf(context), 'fourOhFour') === this.#internals.get(this.#app, 'fourOhFour')

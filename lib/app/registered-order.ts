@@ -52,7 +52,7 @@ export class RegisteredOrder implements HookOrder {
     return [this.#shareState, ...withoutRepeats(onRequest, this.#indexIn(onRequest))]
   }
 
-  /** Nothing to do: Fastify wrote the line when the request arrived. */
+  /** Does nothing: Fastify wrote the line when the request arrived. */
   logIncoming (): void {}
 
   openReroute (): void {

@@ -24,7 +24,7 @@ export function offerRequests (app: FastifyInstance, internals: Internals, take:
   const state = internals.get(app, 'state')
   app.server.removeListener('request', listener)
   app.server.on('request', (raw, rawReply) => {
-    // An app that is closing has its own reply.
+    // A closing app refuses requests itself.
     if (state.closing || !take(raw, rawReply)) listener(raw, rawReply)
   })
 }

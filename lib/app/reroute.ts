@@ -56,7 +56,7 @@ export class Reroute {
 
   #make (context: RouteContext): RouteContext {
     const { onRequest } = this.#parent.internals.get(context.server, 'hooks')
-    const left = context.onRequest?.slice(onRequest.findIndex(hook => this.#order.owns(hook)) + 1) ?? []
-    return Object.assign(Object.create(context), { onRequest: [this.#resume, ...left] })
+    const remaining = context.onRequest?.slice(onRequest.findIndex(hook => this.#order.owns(hook)) + 1) ?? []
+    return Object.assign(Object.create(context), { onRequest: [this.#resume, ...remaining] })
   }
 }

@@ -6,25 +6,25 @@ import type { RouteContext, Router } from '../fastify/shapes.ts'
 export class ReservedRoutes {
   readonly #configs: ReadonlyArray<RouteContext['config']>
 
-  /** Make this when all routes of the app are known. */
+  /** Create this when all routes of the app are known. */
   constructor ({ routes }: Router) {
     this.#configs = routes.map(({ store }) => store.config).filter(config => config.tenant === 'ignore' || answersForItself(config))
   }
 
   /** Whether one of them may match the same request as a tenant's route. Returns `true` in doubt. */
   mayTakeFrom ({ config }: RouteContext): boolean {
-    return this.#configs.some(kept => mayOverlap(kept.url as string, config.url as string) && !isPreceded(kept, config.url))
+    return this.#configs.some(reserved => mayOverlap(reserved.url as string, config.url as string) && !isPreceded(reserved, config.url))
   }
 }
 
 /** Whether a route has an identification strategy of its own. */
-function namesTenant ({ identify }: FastifyContextConfig): boolean {
+function hasStrategy ({ identify }: FastifyContextConfig): boolean {
   return identify !== undefined
 }
 
 /** Whether a route of the app answers every request that the app routes to it. */
 export function answersForItself (config: FastifyContextConfig): boolean {
-  return config.override === false || namesTenant(config)
+  return config.override === false || hasStrategy(config)
 }
 
 /**
@@ -33,5 +33,5 @@ export function answersForItself (config: FastifyContextConfig): boolean {
  */
 export function isPreceded (config: RouteContext['config'], url: string | undefined): boolean {
   if (config.tenant === 'ignore' || config.override === false || url === undefined) return false
-  return namesTenant(config) && isMoreExact(url, config.url as string)
+  return hasStrategy(config) && isMoreExact(url, config.url as string)
 }

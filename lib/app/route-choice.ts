@@ -22,11 +22,11 @@ export class RouteChoice {
    */
   routeFor (scope: Scope, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
-    const keeps = answersForItself(context.config)
-    if (url === undefined || url === request.raw.url) return keeps ? null : scope.routeFor(request, context)
+    const isReserved = answersForItself(context.config)
+    if (url === undefined || url === request.raw.url) return isReserved ? null : scope.routeFor(request, context)
     this.#reroute.rewrite(request, url)
     const appRoute = this.#reroute.routeFor(request, context.config.identify)
-    return keeps ? appRoute : this.#firstOf(scope, request, appRoute)
+    return isReserved ? appRoute : this.#firstOf(scope, request, appRoute)
   }
 
   /** Whether a more exact route may come before the request's current route, which has a strategy of its own. */
@@ -35,14 +35,14 @@ export class RouteChoice {
     return override !== false && isVariable(url as string)
   }
 
-  /** Returns that more exact route of the tenant that the app's identification names; `null` if there is none. `url` is the same as for `routeFor`. */
+  /** Returns the tenant's route that comes before the request's current route because it is more exact; `null` if there is none. Takes the same `url` as `routeFor`. */
   async precedingRouteFor (scope: Scope, request: FastifyRequest, url: string | undefined): Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
     const isHere = url === undefined || url === request.raw.url
-    const takeBack = isHere ? undefined : this.#reroute.rewrite(request, url)
+    const undoRewrite = isHere ? undefined : this.#reroute.rewrite(request, url)
     const route = await (isHere ? scope.routeFor(request, context) : this.#firstOf(scope, request, this.#reroute.routeFor(request, undefined)))
     if (isPreceded(context.config, route?.store?.config.url)) return route
-    takeBack?.()
+    undoRewrite?.()
     return null
   }
 

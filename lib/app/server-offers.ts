@@ -33,8 +33,8 @@ export class ServerOffers {
     this.#handOver = handOver
   }
 
-  /** Whether there is anything to offer. Only the app's identification reaches listeners, never a route's own strategy. */
-  concern (server: TenantServer, request: FastifyRequest): boolean {
+  /** Whether a request has to be offered. Only the app's identification reaches listeners, never a route's own strategy. */
+  applyTo (server: TenantServer, request: FastifyRequest): boolean {
     if (!server.intercepts && !this.#upgrades.has(request.raw)) return false
     return this.#internals.contextOf(request).config.identify === undefined
   }
@@ -50,7 +50,7 @@ export class ServerOffers {
     // The app's routes come before the tenant's listeners; the app's wildcards and 404 handler come after them.
     const isAppsOwn = context.config.url !== undefined && !isWildcard(context)
     if (isTenants || isAppsOwn || server.listenerCount('upgrade') === 0) return goOn()
-    this.#handOver.take(request, reply)
+    this.#handOver.detach(request, reply)
     this.#upgrades.passOn(server as unknown as FastifyInstance['server'], reply)
   }
 

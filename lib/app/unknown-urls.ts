@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { REQUEST_HOOKS } from './hooks.ts'
+import { contextWithin } from './hooks.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 
@@ -10,12 +10,17 @@ import type { RouteContext, RouteMatch } from '../fastify/shapes.ts'
 export function answerUnknownUrls (app: FastifyInstance, internals: Internals): void {
   const { router } = internals.get(app, 'fourOhFour')
   const wildcard = app.prefix.endsWith('/') ? `${app.prefix}*` : `${app.prefix}/*`
-  // There always is one: Fastify sets a 404 handler at the root.
+  // There is always one: Fastify sets a 404 handler at the root.
   const { store, handler } = router.find('GET', wildcard, undefined) as RouteMatch
   const context = store as RouteContext
   if (app === context.server || Object.prototype.isPrototypeOf.call(app, context.server)) return
 
-  const within = contextWithin(app, context, internals)
+  const rootHooks = internals.get(context.server, 'hooks')
+  // The handler's own hooks run after the app's.
+  const within = contextWithin(app, internals, (name, appHooks) => {
+    const all = (context as unknown as Record<string, unknown[] | null>)[name] ?? []
+    return [...appHooks, ...all.slice((rootHooks[name] as unknown[]).length)]
+  })
   if (app.prefix === '') {
     Object.assign(context, within)
     return
@@ -23,22 +28,4 @@ export function answerUnknownUrls (app: FastifyInstance, internals: Internals): 
   const below = Object.assign(Object.create(context), within)
   router.all(wildcard, handler, below)
   router.all(app.prefix, handler, below)
-}
-
-/** The 404-context properties that attach the handler to `app`. The handler's own hooks run after the app's. */
-function contextWithin (app: FastifyInstance, context: RouteContext, internals: Internals): object {
-  const hooks = internals.get(app, 'hooks')
-  const outerHooks = internals.get(context.server, 'hooks')
-  const lists = REQUEST_HOOKS.map(name => {
-    const own = (context as unknown as Record<string, unknown[] | null>)[name]?.slice((outerHooks[name] as unknown[]).length) ?? []
-    const list = [...(hooks[name] as Array<() => unknown>).map(hook => hook.bind(app)), ...own]
-    return [name, list.length === 0 ? null : list]
-  })
-  return {
-    ...Object.fromEntries(lists),
-    server: app,
-    Request: internals.get(app, 'Request'),
-    Reply: internals.get(app, 'Reply'),
-    errorHandler: internals.get(app, 'errorHandler')
-  }
 }

@@ -13,8 +13,8 @@ interface Upgrade {
 }
 
 /**
- * Brings upgrades to tenants that listen for them on their own server, like @fastify/websocket. It starts to listen only when a
- * tenant does: Node passes every upgrade request, `h2c` too, to the upgrade listeners of a server that has any.
+ * Passes upgrade requests to tenants that listen for them on their own server, like @fastify/websocket. It starts to listen only when
+ * a tenant does: Node passes every upgrade request, `h2c` too, to the upgrade listeners of a server that has any.
  */
 export class Upgrades {
   readonly #app: FastifyInstance
@@ -57,7 +57,7 @@ export class Upgrades {
     leaseOf(reply.raw)?.noteHandler(reply, undefined)
     // The lease ends with the app's response, which no longer has a socket to close it.
     socket.once('close', () => reply.raw.emit('close'))
-    if (!(server as unknown as TenantServer).tell('upgrade', raw, socket, head)) socket.destroy()
+    if (!(server as unknown as TenantServer).emitSafely('upgrade', raw, socket, head)) socket.destroy()
     return true
   }
 

@@ -52,7 +52,7 @@ export function findRoute (router: Router, raw: IncomingMessage): RouteMatch | n
   return router.find(raw.method, raw.url, router.constrainer.deriveConstraints(raw))
 }
 
-/** Does the same for a router with asynchronous constraint strategies. */
+/** The form of `findRoute()` for a router with asynchronous constraint strategies. */
 export function findRouteLater (router: Router, raw: IncomingMessage): Promise<RouteMatch | null> {
   return new Promise((resolve, reject) => {
     router.constrainer.deriveConstraints(raw, undefined, (error, constraints) => {
@@ -64,6 +64,5 @@ export function findRouteLater (router: Router, raw: IncomingMessage): Promise<R
 
 /** Whether the URL of a route ends with `*`. */
 export function isWildcard (context: RouteContext | null): boolean {
-  const url = context?.config.url
-  return url !== undefined && url.charCodeAt(url.length - 1) === 42
+  return context?.config.url?.endsWith('*') === true
 }

@@ -49,7 +49,7 @@ export class IdentifyHook {
     if (rule === 'ignore') return appAnswer.goOn(request, reply, done)
     // Keep this strategy for `tenantUrl()`, even if `setIdentificationStrategy()` replaces it while the tenant loads.
     const strategy = identification.strategyFor(own)
-    if (own !== undefined && choice.mayBePreceded(request)) return this.#lookBefore(strategy, request, reply, done)
+    if (own !== undefined && choice.mayBePreceded(request)) return this.#findPreceding(strategy, request, reply, done)
     const early = own === undefined ? earlyTenantId(request.raw) : undefined
     if (early !== undefined) return this.#find(early, strategy, request, reply, done)
     this.#ask(strategy, request, reply, done)
@@ -70,7 +70,7 @@ export class IdentifyHook {
   }
 
   /** The app's route has its own strategy. A more exact route of the tenant comes before it, if the app's identification names that tenant. */
-  #lookBefore (own: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  #findPreceding (own: TenantIdentificationStrategy, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const { identification, refusals } = this.#context
     const appWide = identification.strategyFor(undefined)
     const askOwn = (): void => {
@@ -78,14 +78,14 @@ export class IdentifyHook {
       this.#ask(own, request, reply, done)
     }
     const find = async (id: string): Promise<void> => this.#precedence.find(id, appWide, request, reply.raw).then(
-      found => found === null ? askOwn() : this.#precede(found, request, reply),
+      found => found === null ? askOwn() : this.#enterPreceding(found, request, reply),
       error => refusals.refuse(error, request, reply, done))
     this.#precedence.namedBy(appWide, request).then(
       id => id === null ? askOwn() : find(id),
       error => refusals.refuseFailed(error, request, reply, done)).then(undefined, done)
   }
 
-  #precede ({ lease, route }: Preceding, request: FastifyRequest, reply: FastifyReply): void {
+  #enterPreceding ({ lease, route }: Preceding, request: FastifyRequest, reply: FastifyReply): void {
     const { parent } = this.#context
     if (!holdUntilClose(lease, reply.raw)) return parent.logIncoming(request, reply)
     parent.handOver(request, reply, route, lease.generation.id)
@@ -125,7 +125,7 @@ export class IdentifyHook {
   #offer (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     const { offers } = this.#context.parent
     const { server } = generation.scope
-    if (!offers.concern(server, request)) return this.#answer(route, generation, request, reply, done)
+    if (!offers.applyTo(server, request)) return this.#answer(route, generation, request, reply, done)
     offers.make({
       server,
       route,

@@ -14,9 +14,8 @@ type OnClose = (instance: FastifyInstance, done: End) => unknown
 const METHODS = ['after', 'close'] as const
 
 /**
- * Contains the failures of a tenant's code: a function passed to `register()`, `after()`, `ready()`, `onClose()` or `close()`, or added
- * as an onClose hook, may throw, and Fastify then sees a rejected promise. Otherwise some of these errors would end the process, and
- * with it all other tenants.
+ * Contains the failures of a tenant's code: what a plugin, an onClose hook, or a callback of `after()`, `ready()` or `close()` throws
+ * reaches Fastify as an ordinary failure. Otherwise some of these errors would end the process, and with it all other tenants.
  * @param report receives the error of each onClose hook that fails; the other hooks still run
  */
 export function contain (root: FastifyInstance, internals: Internals, report: Report): void {
@@ -38,11 +37,11 @@ function withContainedCallback (method: Method, report: Report): Method {
  */
 function containCallback (callback: Callback, instance: FastifyInstance, report: Report): Callback {
   const takesDone = callback.length > 1
-  const copy = (error: unknown, done: End): void => {
+  const contained = (error: unknown, done: End): void => {
     const run = (done: End): unknown => callback(...[[], [error], [error, done]][callback.length] ?? [error, instance, done])
     callContained({ run, takesDone }, failure => done(callback.length === 0 ? failure ?? error : failure), report)
   }
-  return Object.defineProperty(copy, 'name', { value: callback.name }) as Callback
+  return Object.defineProperty(contained, 'name', { value: callback.name }) as Callback
 }
 
 function containOnClose (root: FastifyInstance, report: Report): void {

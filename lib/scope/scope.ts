@@ -88,7 +88,7 @@ export class Scope {
    * Returns the tenant's route for a request of the app; `null` if the app answers. The order is: the tenant's route, the app's route,
    * the tenant's wildcard, the app's wildcard, the tenant's 404 handler, the app's 404 handler.
    * Returns a promise only if the tenant's routes have asynchronous constraints.
-   * @param appContext the route that the app found; without one, or with one that has no URL, the app has only its 404 handler
+   * @param appContext the route that the app found; `null`, or a context without a URL, if the app has only its 404 handler
    */
   routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
     if (!hasAsyncConstraints(this.#router)) return this.#choose(this.#find(request.raw), request, appContext)
@@ -108,7 +108,7 @@ export class Scope {
 
   /** Tells the tenant that the app listens. */
   onListen (): void {
-    this.server.tell('listening')
+    this.server.emitSafely('listening')
     this.#hooks.onListen()
   }
 
@@ -152,7 +152,7 @@ export class Scope {
 
   #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
     const appUrl = appContext?.config.url
-    // A parameter of the URL is too long for the tenant. The error for that comes after all routes.
+    // The tenant's router refuses a parameter that is too long. The app's route comes before that error.
     if (found?.store === null && appUrl !== undefined) return null
     if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
     return appUrl === undefined ? this.#notFound.match(request) : null

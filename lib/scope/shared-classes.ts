@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { decoratorsBeyond } from '../fastify/decorators.ts'
 import type { DecoratorNames, Decorators } from '../fastify/decorators.ts'
 import type { Constructor } from '../fastify/shapes.ts'
@@ -29,15 +30,11 @@ export class SharedClasses {
 
   /** Returns the class for decorators with these names. */
   classFor (names = NO_NAMES): Constructor {
-    const known = this.#known.find(other => isEqual(other.names.values, names.values) && isEqual(other.names.methods, names.methods))
+    const known = this.#known.find(other => isDeepStrictEqual(other.names, names))
     if (known !== undefined) return known.Class
     if (this.#known.length === MAX_CLASSES) this.#known.shift()
     const Class = this.#create(names)
     this.#known.push({ names, Class })
     return Class
   }
-}
-
-function isEqual (some: PropertyKey[], others: PropertyKey[]): boolean {
-  return some.length === others.length && some.every((name, index) => name === others[index])
 }

@@ -88,7 +88,7 @@ export class TenantServer extends EventEmitter {
     }
     this.#closed = true
     process.nextTick(() => {
-      this.tell('close')
+      this.emitSafely('close')
       done?.()
     })
     return this
@@ -107,7 +107,7 @@ export class TenantServer extends EventEmitter {
   closeAllConnections (): void {}
 
   /** Emits an event. Returns `false` when a listener throws; the error goes to the log, because it would end the process for all tenants. */
-  tell (event: string, ...details: unknown[]): boolean {
+  emitSafely (event: string, ...details: unknown[]): boolean {
     try {
       this.emit(event, ...details)
       return true

@@ -5,6 +5,7 @@ import { FST_TENANT_PLUGIN_FAILED } from '../errors.ts'
 import { TenantFolder } from '../loading/folder.ts'
 import { matchingPackages } from '../sources/packages.ts'
 import { autoloadFolder, findPlugins, readMetas } from '../loading/plugins.ts'
+import { noSuchFile } from '../utils/no-such-file.ts'
 import { inDependencyOrder } from './core-plugin-order.ts'
 import type { FastifyInstance } from 'fastify'
 import type { LoadProgress } from '../loading/load-progress.ts'
@@ -52,19 +53,14 @@ async function loadCorePlugins (app: FastifyInstance, { config, pluginManager, p
 
 export const corePlugins = fp(loadCorePlugins, { name: 'fastify-multitenant-core-plugins' })
 
-/** The sorted names of the core plugins' folders. Empty when `dir` does not exist. */
+/** Returns the sorted names of the core plugins' folders; none when `dir` does not exist. */
 async function readFolders (dir: string, app: FastifyInstance): Promise<string[]> {
-  try {
-    const entries = await readdir(dir, { withFileTypes: true })
-    const visible = entries.filter(({ name }) => !name.startsWith('.') && name !== 'node_modules')
-    for (const file of visible.filter(entry => entry.isFile())) {
-      app.log.warn({ file: file.name, dir }, 'this file is not loaded: a core plugin must be a folder')
-    }
-    return visible.filter(entry => !entry.isFile()).map(({ name }) => name).sort()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
+  const entries = await readdir(dir, { withFileTypes: true }).catch(noSuchFile) ?? []
+  const visible = entries.filter(({ name }) => !name.startsWith('.') && name !== 'node_modules')
+  for (const file of visible.filter(entry => entry.isFile())) {
+    app.log.warn({ file: file.name, dir }, 'this file is not loaded: a core plugin must be a folder')
   }
+  return visible.filter(entry => !entry.isFile()).map(({ name }) => name).sort()
 }
 
 async function findFolder (app: FastifyInstance, dir: string, name: string, progress: LoadProgress): Promise<FoundPlugin> {
@@ -83,7 +79,7 @@ async function inCorePlugin<Result> (name: string, work: () => Promise<Result>):
   try {
     return await work()
   } catch (cause) {
-    // Always an Error that names the file, even if the plugin threw another value.
+    // `cause` is always an Error that names the file, even if the plugin threw another value.
     throw new FST_TENANT_PLUGIN_FAILED(name, (cause as Error).message, { cause })
   }
 }
