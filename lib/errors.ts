@@ -40,7 +40,7 @@ export const FST_TENANT_LOAD_TIMEOUT = aboutTenant(createError<[id: string, ...L
 export const FST_TENANT_SUSPENDED = aboutTenant(createError<[id: string]>('FST_TENANT_SUSPENDED', "Tenant '%s' is suspended", 403))
 /** 503: the tenant has `maxInFlight` running requests, or `maxWaiting` requests wait until it is loaded. Created without a stack trace, whose cost would dominate under load. */
 export const FST_TENANT_BUSY = aboutTenant(createError<[id: string]>('FST_TENANT_BUSY', "Tenant '%s' is busy", 503, Error, false))
-/** 503: `maxActive` tenants are loaded and all of them are busy, or too many requests wait for tenants to be looked up or loaded. Created without a stack trace, too. */
+/** 503: `maxActive` tenants are loaded and all of them are busy, or too many requests wait for tenants to be looked up or loaded. `%c` keeps the id out of the message. Created without a stack trace. */
 export const FST_TENANT_OVERLOADED = aboutTenant(createError<[id: string]>('FST_TENANT_OVERLOADED', 'Too many tenants are busy%c', 503, Error, false))
 /** 503: the tenant has been unloaded or the app is closing. */
 export const FST_TENANT_CLOSED = aboutTenant(createError<[id: string]>('FST_TENANT_CLOSED', "Tenant '%s' is closed", 503))

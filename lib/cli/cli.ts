@@ -61,9 +61,7 @@ export interface Output {
   error (text: string): void
 }
 
-/**
- * Runs the command and returns the exit code of the process. When it starts a server, it returns once the server listens.
- */
+/** Runs the command and returns the exit code of the process. If it starts a server, it returns once the server listens. */
 export async function run (args: readonly string[], output: Output): Promise<number> {
   try {
     const { values, positionals: [root, ...more] } = parse(args)
@@ -82,7 +80,7 @@ function parse (args: readonly string[]) {
   return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
 }
 
-/** Refuses nothing, because the server checks the whole config. */
+/** Checks nothing, because the server checks the whole config. */
 function toConfig (root: string | undefined, values: Values): ServerConfig {
   const { identify, 'base-domain': baseDomain, 'default-tenant': defaultTenant, watch } = values
   return {
@@ -110,7 +108,7 @@ function print (output: Output, text: string): number {
   return 0
 }
 
-/** The messages of an error and its causes. A stack would not help with an invalid option. */
+/** Returns the messages of an error and its causes. A stack would not help with an invalid option. */
 function describe (error: unknown): string {
   const lines: string[] = []
   for (let cause = error; cause !== undefined; cause = (cause as { cause?: unknown }).cause) {

@@ -8,7 +8,7 @@ const KEPT = new Set([
   'keepAliveConnections', 'pluginNameChain', 'genReqId', 'logController', 'hooks', 'acceptedHTTPMethods'
 ].map(name => `fastify.${name}`))
 
-/** Properties of a root that are bound to its own schemas and options. The app's have to be found instead. */
+/** Properties of a root that are bound to its own schemas and options. They are removed, so that the root inherits the app's. */
 const BOUND_PROPERTIES = ['getSchema', 'getSchemas', 'initialConfig']
 
 /**
@@ -29,7 +29,7 @@ export function inheritFromApp (root: FastifyInstance, app: FastifyInstance, int
   internals.set(root, 'genReqId', own.genReqId)
   const { bodyless, bodywith } = internals.get(app, 'methods')
   internals.set(root, 'methods', { bodyless: new Set(bodyless), bodywith: new Set(bodywith) })
-  // Plugins look there for their dependencies. Fastify's children also inherit from the array of their parent.
+  // Fastify looks for the dependencies of plugins there. In a child context, too, this array inherits from that of the parent.
   internals.set(root, 'registeredPlugins', Object.create(internals.get(app, 'registeredPlugins')))
   // If a context is in place, Fastify does not build the 404 router's trees for every HTTP method: 100 KB of a root's 160 KB.
   internals.set(root, 'fourOhFourContext', {} as never)

@@ -16,15 +16,15 @@ export class AppAnswer {
     this.#parent = parent
   }
 
-  /** An onRequest hook for a request that was identified under another URL: its route of the app goes on with the same tenant. */
+  /** The onRequest hook of a rerouted request. The app's route answers for the tenant that the original URL named. */
   readonly resume = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     const { generation } = leaseOf(reply.raw) as Lease<Generation>
     this.forTenant(generation, request, reply, done)
   }
 
-  /** The app's own route answers, for this tenant. */
+  /** Lets the app's own route answer for a tenant. */
   forTenant (generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    // The path strategy may lead to another route than the one that was identified: the rule of the route that answers counts.
+    // After a rewrite of the URL, this may be another route than the one that was identified. The rule of the route that answers counts.
     if (this.#parent.configOf(request).tenant === 'ignore') return this.goOn(request, reply, done)
     request.tenant = generation.tenant
     this.name(generation.id, request, reply)
@@ -37,7 +37,7 @@ export class AppAnswer {
     request.log = reply.log = request.log.child({ tenantId: id })
   }
 
-  /** The request stays with the app. */
+  /** Lets the app's own route answer. */
   goOn (request: FastifyRequest, reply: FastifyReply, done: Done): void {
     if (isExempt(request)) this.#parent.preflights.bar(request)
     this.#parent.logIncoming(request, reply)

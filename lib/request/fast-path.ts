@@ -12,8 +12,8 @@ import type { Generation } from '../tenants/generation.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
 /**
- * Brings a request to a route of its tenant without passing through the app, if the identify hook would come to the same result: the
- * head of the request names the tenant, the tenant is loaded, and it has a route that comes first. All other requests are left to the hook.
+ * Passes a request to its tenant's route before the app routes it, if the identify hook would choose the same route: the head of the
+ * request names the tenant, the tenant is loaded, and it has a route that comes first. The hook handles all other requests.
  */
 export class FastPath {
   readonly #identification: Identification

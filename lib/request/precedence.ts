@@ -14,7 +14,7 @@ import type { TenantRegistry } from '../tenants/registry.ts'
 /** A tenant's route that comes first, and the lease of that tenant. */
 export interface Preceding { lease: Lease<Generation>, route: RouteMatch }
 
-/** The objects that decide who comes first. */
+/** The objects that `Precedence` works with. */
 export interface PrecedenceContext {
   identification: Identification
   names: NamedTenant

@@ -37,7 +37,7 @@ export class RefusalHook {
     this.refuse(error, request, reply, done)
   }
 
-  /** Refuses a request whose strategy threw. An error without a 4xx is a failure of the strategy: its message stays in the log. */
+  /** Refuses a request whose strategy threw. An error without a 4xx status code is a failure of the strategy: its message stays in the log. */
   refuseFailed (cause: unknown, request: FastifyRequest, reply: FastifyReply, done: Done): void {
     if (isRefusal(cause)) return this.refuse(cause, request, reply, done)
     request.log.error({ err: cause }, 'identification strategy failed')

@@ -18,7 +18,7 @@ export interface ScopeParent {
   readonly app: FastifyInstance
   readonly internals: Internals
   readonly router: Router
-  /** Whether the app writes a log. If not, Fastify does not create loggers for requests. */
+  /** Whether the app writes a log. Without one, Fastify creates no loggers for requests. */
   readonly hasLogger: boolean
   /** Generates the ids of tenants' requests. */
   readonly genReqId: Hidden['genReqId']

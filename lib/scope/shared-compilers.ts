@@ -91,7 +91,7 @@ function ownValidator (shared: Validator, schema: unknown): Validator {
     shared.errors = null
     return result
   }
-  // Fastify recognizes Ajv's validators by `schemaEnv`. Only from these it takes a coerced value as the new input.
+  // Fastify takes coerced input only from Ajv's validators, which it recognizes by `schemaEnv`.
   const validator: Validator = Object.assign(own, { errors: null, schema, schemaEnv: { schema } })
   return validator
 }

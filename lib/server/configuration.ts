@@ -37,7 +37,7 @@ export class ConfigurationManager {
   }
 
   /**
-   * The frozen configuration, or one section of it.
+   * Returns the frozen configuration, or one section of it.
    * @throws {FST_TENANT_OPTION_INVALID} when there is no such section
    */
   get (): ResolvedServerConfig
@@ -54,7 +54,7 @@ const SERVER_OPTIONS = ['tenants', 'maxActive', 'loaders', 'validateIds']
 const PLUGIN_OPTIONS = OPTION_NAMES.filter(name => !SERVER_OPTIONS.includes(name))
 
 /**
- * A section of the config; `{}` when it is missing.
+ * Returns a section of the config; `{}` when it is missing.
  * @throws {FST_TENANT_OPTION_INVALID} when it is not an object or has an unknown key
  */
 function section<Section extends object> (name: string, value: Section | undefined, keys: readonly string[]): Section {

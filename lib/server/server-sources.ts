@@ -10,7 +10,7 @@ import { mainModule } from '../sources/packages.ts'
 import type { ProjectPackage } from '../sources/packages.ts'
 import type { ResolvedServerConfig, TenantSource } from '../../types/index.ts'
 
-/** The source of a server's tenants: the tenants' folders and the packages that match `tenants.npmPattern`. */
+/** Returns the source of a server's tenants: the tenants' folders and the packages that match `tenants.npmPattern`. */
 export function tenantSource ({ root, security, tenants: { path, npmPattern } }: ResolvedServerConfig): TenantSource {
   const isId = security.validateInputs ? isTenantId : isAnyId
   const folders = directorySource(resolve(root, path), isId)
@@ -19,7 +19,7 @@ export function tenantSource ({ root, security, tenants: { path, npmPattern } }:
   return existsSync(folders.dir) ? new DistinctSource([folders, packages]) : packages
 }
 
-/** The id that a package exports: `TENANT_ID` or `NAME` of its main module, or of its index module if it has no main module. */
+/** Returns the id that a package exports: `TENANT_ID` or `NAME` of its main module, or of its index module if it has no main module. */
 export async function readOwnId (project: ProjectPackage): Promise<string | undefined> {
   const folder = await TenantFolder.open(project.dir)
   const main = await readIndex(folder, mainModule(project) ?? undefined)

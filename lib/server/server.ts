@@ -72,7 +72,7 @@ export class MultiTenantServer {
   }
 
   /**
-   * Loads the tenant again. It serves requests meanwhile. Throws the errors of `TenantManager.reload()` too.
+   * Loads the tenant again. The old generation serves requests meanwhile. Throws the errors of `TenantManager.reload()` too.
    * @throws {FST_TENANT_SERVER_NOT_STARTED}
    */
   async reloadTenant (id: string): Promise<ReloadReport> {

@@ -21,7 +21,7 @@ export function checkKeys (value: object, keys: readonly string[], section?: str
   throw new FST_TENANT_OPTION_INVALID(nameOf(key), `left out: ${hint}`)
 }
 
-/** The word that a mistyped word most likely stands for. At most a third of its letters may differ. */
+/** Returns the known word that a mistyped word most likely stands for. At most a third of its letters may differ. */
 export function closestWord (word: string, words: readonly string[]): string | undefined {
   return closestMatch(word, words, { maxDistance: Math.ceil(word.length / 3) })
 }
@@ -43,7 +43,7 @@ export function isTexts (value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText)
 }
 
-/** A whole number, 0 included. */
+/** Whether a value is a whole number, 0 included. */
 export function isWhole (value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
@@ -52,12 +52,12 @@ export function isCount (value: unknown): value is number {
   return isWhole(value) && value > 0
 }
 
-/** A delay that a timer can have, in ms, 0 included. */
+/** Whether a value is a delay that a timer can have, in ms, 0 included. */
 export function isTimeout (value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= MAX_TIMEOUT
 }
 
-/** Prints a value on one line. Objects show only their class, because their contents may be secret. */
+/** Formats a value on one line. Objects show only their class, because their contents may be secret. */
 function show (value: unknown): string {
   return inspect(value, { depth: Array.isArray(value) ? 0 : -1, maxArrayLength: 5, maxStringLength: 80, breakLength: Infinity })
 }

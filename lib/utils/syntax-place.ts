@@ -17,7 +17,7 @@ const MAX_MODULES = 1_000
 const CONTEXT = 10
 const PADDING = ' '.repeat(2 * CONTEXT)
 
-/** The first syntax error in an ES module and the modules it imports by path. Synchronous, because it is called while an error is being built. */
+/** Returns the place of the first syntax error in an ES module and the modules it imports by path. Synchronous, because it is called while an error is being built. */
 export function syntaxErrorPlace (file: string): Place | undefined {
   const files = new Set([file])
   for (const each of files) {
@@ -34,7 +34,7 @@ export function syntaxErrorPlace (file: string): Place | undefined {
   return undefined
 }
 
-/** Returns the line of the first error in a JSON file; 1 when the file has been mended since. */
+/** Returns the line of the first error in a JSON file; 1 if the file has been fixed since. */
 export function jsonErrorLine (file: string): number {
   const text = read(file) ?? ''
   try {

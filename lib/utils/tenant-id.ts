@@ -16,7 +16,7 @@ export function isAnyId (value: unknown): value is string {
 }
 
 /**
- * Returns the id that a strategy returned; `null` if it returned `null` or `undefined`.
+ * Returns a strategy's result if it is an id; `null` if it is `null` or `undefined`.
  * @throws {FST_TENANT_INVALID_ID} for every other value, the empty string included, so that it is not read as "no tenant"
  */
 export function checkTenantId (result: unknown, isId: IdCheck = isTenantId): string | null {

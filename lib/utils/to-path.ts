@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 
 /**
- * The absolute path of a folder. A relative path starts at the working directory.
+ * Returns the absolute path of a folder. A relative path starts at the working directory.
  * @throws {FST_TENANT_OPTION_INVALID} naming `option` when `dir` is neither a path nor a file URL
  */
 export function toPath (dir: string | URL, option: string): string {
