@@ -34,7 +34,7 @@ expectError(app.register(multitenant, { identify: 'heeder' }))
 expectError(app.register(multitenant, { autoload: { routes: { dir: '/' } } }))
 expectNotAssignable<MultitenantOptions>({ tenants: { acme: { id: 'acme' } } })
 
-// What requests have
+// Requests and their routes
 app.get('/', { config: { tenant: 'required' } }, async request => {
   expectType<Tenant | null>(request.tenant)
   expectType<string | null>(request.tenantId)

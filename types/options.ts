@@ -21,9 +21,9 @@ export interface ServiceContext {
 
 /** More options for `@fastify/autoload`, which loads two folders of each tenant. */
 export interface AutoloadOptions {
-  /** For the folder `plugins`. Default: `{}`. */
+  /** Options for the folder `plugins`. Default: `{}`. */
   plugins?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
-  /** For the folder `routes`. Default: `{}`. */
+  /** Options for the folder `routes`. Default: `{}`. */
   routes?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyServerOptions } from 'fastify'
 import type { MultitenantOptions } from './options.ts'
 
-/** The config of a `MultiTenantServer`. A missing value is taken from the environment, then from `.env`, then it has its default. */
+/** The config of a `MultiTenantServer`. A missing value is taken from the environment, then from `.env`, then from the defaults. */
 export interface ServerConfig {
   /** The folder of the project. It holds `.env` and `package.json`, and relative paths start there. Default: the working directory. */
   root?: string

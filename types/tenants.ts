@@ -93,7 +93,7 @@ export interface ReloadReport {
 export interface Tenant {
   /** The id that requests name. */
   readonly id: string
-  /** The display name: the index module's, else the config's `name`, else the id. */
+  /** The display name: the definition's, else the index module's, else the config's `name`, else the id. */
   readonly name: string
   /** The tenant's config, checked against `configSchema`. */
   readonly config: TenantConfig
@@ -134,7 +134,7 @@ export interface TenantManager {
    * @throws {FST_TENANT_CLOSED}
    */
   init (id: string): Promise<Tenant>
-  /** Does the same as `init()` without waiting for the app: for onReady hooks. */
+  /** Does the same as `init()`, but does not wait for the app. Use it in onReady hooks. */
   preload (id: string): Promise<Tenant>
   /**
    * Builds a new generation beside the one that serves, and swaps the two. Resolves when the new one serves.
