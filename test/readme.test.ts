@@ -42,7 +42,7 @@ function plain (cell: string | undefined): string {
   return (cell ?? '').replaceAll('`', '')
 }
 
-/** Writes the blocks that begin with a path to where it says, in a folder. */
+/** Writes the blocks that begin with a path to these paths in a folder. */
 async function writeFiles (dir: string, blocks: Block[]): Promise<void> {
   for (const { path = '', code } of blocks) {
     await mkdir(dirname(join(dir, path)), { recursive: true })
@@ -50,7 +50,7 @@ async function writeFiles (dir: string, blocks: Block[]): Promise<void> {
   }
 }
 
-/** The plugin with these tenants, where the options name no others. */
+/** The plugin with these tenants, unless the options name others. */
 function withTenants (tenants: Record<string, InlineTenant>): FastifyPluginAsync<MultitenantOptions> {
   return fp(async (app, options: MultitenantOptions) => { app.register(multitenant, { tenants, ...options }) })
 }
@@ -61,7 +61,7 @@ function as (id: string): { headers: { 'x-tenant-id': string } } {
 
 const who: FastifyPluginAsync = async scope => { scope.get('/who', async ({ tenantId }) => tenantId) }
 
-t.test('links lead somewhere', async t => {
+t.test('links lead to existing files and headings', async t => {
   const pages = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).map(name => join('docs', name))
   for (const { file, text } of ['README.md', 'CONTRIBUTING.md', ...pages].flatMap(readMarkdown)) {
     for (const [, link = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
@@ -86,7 +86,7 @@ t.test('Install', async t => {
   }
 })
 
-/** Starts the program of some blocks in a folder; the function that it returns runs a shell command against it. */
+/** Starts the program of some blocks in a folder. `shell` runs a command against it. */
 async function startProgram (t: Test, blocks: Block[]): Promise<{ dir: string, shell: (command: string) => Promise<string> }> {
   const dir = t.testdir()
   await writeFiles(dir, blocks)
@@ -131,7 +131,7 @@ t.test('Getting started', async t => {
   t.strictSame([shared.body, own.body], ['the plan of acme', 'acme'])
 })
 
-t.test('the pictures fit', async t => {
+t.test('the pictures are at most 90 characters wide', async t => {
   for (const heading of ['fastify-multitenant', 'The life of a tenant']) {
     for (const line of codeOf(heading, 'text').split('\n')) t.ok(line.length <= 90, line)
   }
@@ -178,7 +178,7 @@ t.test('The tenant\'s folder', async t => {
   const files = blocksOf(heading, 'js', 'ini')
   await writeFiles(dir, files)
 
-  t.test('the tree is that of the files', async t => {
+  t.test('the drawn tree has the same files', async t => {
     const [root, ...entries] = codeOf(heading, 'text').trimEnd().split('\n')
     t.equal(root, 'tenants/acme/')
     const listed = entries.map(line => /^ {2}(\S+)/.exec(line)?.[1])
@@ -186,7 +186,7 @@ t.test('The tenant\'s folder', async t => {
     t.strictSame([...listed].sort(), there.map(entry => entry.isDirectory() ? `${entry.name}/` : entry.name).sort())
   })
 
-  t.test('and what is in them works', async t => {
+  t.test('the files work', async t => {
     const app = emptyApp(t)
     app.register(multitenant, {
       tenants: join(dir, 'tenants'),
@@ -210,7 +210,7 @@ t.test('The tenant\'s folder', async t => {
     t.equal((db as Map<string, unknown>).size, 0)
   })
 
-  t.test('of every config four keys are read', async t => {
+  t.test('four config keys are reserved', async t => {
     const extra = "export default async app => { app.get('/extra', async ({ tenant: { config } }) => [config.id, config.name]) }"
     const project = t.testdir({
       acme: { 'config.json': '{ "plugins": ["file:extra.mjs", "npm:audit"] }', 'extra.mjs': extra, node_modules: { audit: { 'package.json': '{ "main": "audit.mjs" }', 'audit.mjs': 'export default async app => { app.get("/audit", async () => "audited") }' } } },
@@ -263,7 +263,7 @@ t.test('Which tenant?', async t => {
     })
   }
 
-  t.test('the strategies with options are made as it says', async t => {
+  t.test('the strategies with options can be constructed as shown', async t => {
     const { text } = sectionOf('Which tenant?')
     const made = [...text.matchAll(/`(new (\w+Strategy)\(.*?\))`/g)].map(([, code = '', name = '']) => {
       const make = new AsyncFunction(name, 'baseDomain', `return ${code}`)
@@ -272,7 +272,7 @@ t.test('Which tenant?', async t => {
     t.strictSame((await Promise.all(made)).map(strategy => strategy instanceof TenantIdentificationStrategy), Array(4).fill(true))
   })
 
-  t.test('the hosts of folders are in the file that it shows', async t => {
+  t.test('the hosts of folders are in the file that the text names', async t => {
     const [, path = '', code = ''] = /`tenants\/(\S+)`, as `(.+?)`/.exec(sectionOf('Details of each strategy').text) ?? []
     const dir = t.testdir({ acme: {}, [path]: code })
     const app = emptyApp(t)
@@ -283,7 +283,7 @@ t.test('Which tenant?', async t => {
     }
   })
 
-  t.test('`order: registered` shows the app\'s request to earlier hooks', async t => {
+  t.test("`order: registered` shows the app's request to earlier hooks", async t => {
     const app = emptyApp(t)
     const seen: unknown[] = []
     app.addHook('onRequest', async ({ is404, routeOptions: { config } }) => { seen.push([is404, { ...config }]) })
@@ -295,7 +295,7 @@ t.test('Which tenant?', async t => {
     t.strictSame(seen, [[true, {}]])
   })
 
-  t.test('`trustProxy` decides on forwarded hosts', async t => {
+  t.test('`trustProxy` decides whether a forwarded host counts', async t => {
     const headers = { host: 'acme.example.com', 'x-forwarded-host': 'globex.example.com' }
     for (const identify of ['subdomain', 'host'] as const) {
       for (const [trustProxy, id] of [[false, 'acme'], [true, 'globex']] as const) {
@@ -347,7 +347,7 @@ t.test('Options', async t => {
   const [rows = []] = rowsOf('Options')
   const options = declarations('types/options.ts').filter(ts.isInterfaceDeclaration).find(({ name }) => name.text === 'MultitenantOptions')
 
-  t.test('the table lists those that the code takes', async t => {
+  t.test('the table lists every option', async t => {
     const app = emptyApp(t)
     app.register(multitenant, { unheardOf: 1 } as MultitenantOptions)
     const message = await app.ready().then(() => '', (error: Error) => error.message)
@@ -356,8 +356,8 @@ t.test('Options', async t => {
     t.strictSame(options?.members.map(({ name }) => name?.getText()).sort(), taken.sort())
   })
 
-  t.test('and the defaults that are documented there', async t => {
-    const readable = (value: string): string => plain(value).replace(/(?<=\d)[ ,](?=\d)/g, '')
+  t.test('the table has the defaults that the TSDoc documents', async t => {
+    const readable = (value: string): string => plain(value).replace(/(?<=\d),(?=\d)/g, '')
     const documented = options?.members.map(member => {
       const comment = ts.getJSDocCommentsAndTags(member).map(({ comment }) => comment).join(' ')
       return `${member.name?.getText()}: ${readable(/Default: (.*)\.$/.exec(comment)?.[1] ?? 'none')}`
@@ -390,12 +390,12 @@ t.test('Decorators', async t => {
     t.strictSame(decorators.map(([name]) => plain(name)).sort(), declared.sort())
   })
 
-  t.test('app.multitenant has the methods that are listed', async t => {
+  t.test('app.multitenant has the listed methods', async t => {
     const methods = Object.getOwnPropertyNames(TenantManager.prototype).filter(name => name !== 'constructor')
     t.strictSame(manager.map(([call]) => plain(call).replace(/\(.*/, '')).sort(), methods.sort())
   })
 
-  t.test('and a tenant what is listed of it', async t => {
+  t.test('a tenant has the listed properties', async t => {
     const app = emptyApp(t)
     app.register(multitenant, { tenants: { acme: { config: { name: 'Acme Inc.', secret: 'xyzzy' } } } })
     await app.ready()
@@ -429,7 +429,7 @@ t.test('A whole server', async t => {
   const [tree = ''] = blocksOf(heading, 'text').map(({ code }) => code)
   const [program] = blocksOf(heading, 'js')
 
-  /** The tree of the text, the program in it. */
+  /** The tree of the text, with its program. */
   async function project (t: Test): Promise<string> {
     const contents: Record<string, string> = {
       'package.json': '{ "type": "module" }',
@@ -445,7 +445,7 @@ t.test('A whole server', async t => {
     return dir
   }
 
-  t.test('its program runs', async t => {
+  t.test('the program runs', async t => {
     const server = start(await project(t), 'server.js')
     t.teardown(() => server.kill('SIGKILL'))
     const lines = on(createInterface({ input: server.stdout! }), 'line', { close: ['close'] })
@@ -458,7 +458,7 @@ t.test('A whole server', async t => {
     t.strictSame(await once(server, 'exit'), [0, null])
   })
 
-  t.test('and so does the command, without it', async t => {
+  t.test('the command runs without the program', async t => {
     const [, command = ''] = /`(npx fastify-multitenant [^`]+)`/.exec(sectionOf(heading).text) ?? []
     const dir = await project(t)
     const bin = join(ROOT, 'dist/lib/cli/bin.js')
@@ -474,7 +474,7 @@ t.test('A whole server', async t => {
     t.strictSame(await once(server, 'exit'), [0, null])
   })
 
-  t.test('the table has the keys, their defaults and the environment\'s variables', async t => {
+  t.test('the table has the keys, their defaults and the environment variables', async t => {
     const variables = ['PORT', 'HOST', 'LOG_LEVEL', 'MAX_CONCURRENT_TENANTS', 'TENANTS_PATH', 'PLUGINS_PATH']
     for (const name of variables) Reflect.deleteProperty(process.env, name)
     const { root, fastify, multitenant, ...sections } = new ConfigurationManager({ root: t.testdir() }).get()
@@ -488,7 +488,7 @@ t.test('A whole server', async t => {
     for (const key of Object.keys({ root, fastify, multitenant })) t.ok(sectionOf(heading).text.includes(`\`${key}\` (`), key)
   })
 
-  t.test('the server has the methods and properties that are told of', async t => {
+  t.test('the server has the named methods and properties', async t => {
     const server = new MultiTenantServer({ root: t.testdir({ src: { tenants: {} } }) })
     t.teardown(() => server.app.close())
     const names = [...Object.keys(server), ...Object.getOwnPropertyNames(MultiTenantServer.prototype)].filter(name => name !== 'constructor')
@@ -497,7 +497,7 @@ t.test('A whole server', async t => {
   })
 })
 
-/** The paths of the files in a tree that is drawn with two spaces a level: `src/` above `index.js`. */
+/** The paths of the files in a tree that is drawn with two spaces per level: `src/` above `index.js`. */
 function pathsOf (tree: string): string[] {
   const folders: string[] = []
   return tree.trimEnd().split('\n').slice(1).flatMap(line => {
@@ -510,7 +510,7 @@ function pathsOf (tree: string): string[] {
   })
 }
 
-/** Reads a server's log until it listens and, where its program says so, its tenant is warm. */
+/** Reads a server's log until it listens and, if its program says so, its tenant is loaded. */
 async function firstLines (lines: AsyncIterable<string[]>, warms = true): Promise<{ url: string, warm: object }> {
   let url = ''
   let warm: { msg?: string } = {}
@@ -522,7 +522,7 @@ async function firstLines (lines: AsyncIterable<string[]>, warms = true): Promis
   return { url, warm }
 }
 
-/** What the compiler has to say of a module that imports the built package. */
+/** The compiler's errors in a module that imports the built package. */
 async function faults (t: Test, code: string): Promise<string[]> {
   const file = join(t.testdir(), 'app.ts')
   await writeFile(file, code)
@@ -539,7 +539,7 @@ function declarations (file: string): ts.Statement[] {
 
 const AsyncFunction = (async () => {}).constructor as new (...parameters: string[]) => (...given: unknown[]) => Promise<unknown>
 
-/** Runs a fragment with what it takes from around it, and answers with what `returning` says of it. */
+/** Runs a fragment with the variables that it uses, and returns the value of the expression `returning`. */
 function fragment (heading: string, given: Record<string, unknown>, returning = ''): Promise<unknown> {
   const code = codeOf(heading, 'js').replaceAll("'/srv/tenants/standard'", JSON.stringify(join(ROOT, 'test/fixtures/readme/standard')))
   return new AsyncFunction(...Object.keys(given), `${code}\nreturn ${returning}`)(...Object.values(given))
@@ -589,7 +589,7 @@ const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) =
   },
 
   async 'A cache' (t, _app, heading) {
-    /** The prices that acme and globex are told of, one after the other. */
+    /** The prices that acme and globex get, in turn. */
     const told = async (t: Test, code: string): Promise<string[]> => {
       const app = emptyApp(t)
       app.register(multitenant, { tenants: { acme: {}, globex: {} } })
@@ -737,7 +737,7 @@ const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) =
   }
 }
 
-/** What the recipe for tracing says of the lines that Fastify itself writes. */
+/** Checks the claims of the recipe for tracing about the lines that Fastify writes. */
 async function logLines (t: Test): Promise<void> {
   interface Line { msg: string, reqId?: string, tenantId?: string, req?: { url: string } }
   for (const [order, first] of [['first', 'acme'], ['registered', undefined]] as const) {
@@ -760,14 +760,14 @@ async function logLines (t: Test): Promise<void> {
 }
 
 t.test('Recipes', async t => {
-  const headings = sections.filter(({ file }) => file === 'docs/recipes.md').map(({ heading }) => heading)
-  t.strictSame(headings, ['Recipes', ...Object.keys(recipes)])
+  const [, ...headings] = sections.filter(({ file }) => file === 'docs/recipes.md').map(({ heading }) => heading)
+  t.strictSame(headings, Object.keys(recipes))
   for (const [heading, check] of Object.entries(recipes)) {
     t.test(heading, async t => check(t, emptyApp(t), heading))
   }
 })
 
-/** Each limit that the README tells of. Where one falls, it can be told there. */
+/** The checks of the documented limits. When a limit goes away, its check fails. */
 const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> = {
   async 'A tenant is not a sandbox.' (t) {
     const program = (code: string): string => `
@@ -799,7 +799,7 @@ const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> =
     t.equal((await mark()).deref(), first.deref(), 'without code it is the same module')
     await (await app.multitenant.reload('acme')).drain
     t.not((await mark()).deref(), first.deref(), 'with code it is another')
-    // What a WeakRef was made for or asked for stays until the current job is over.
+    // A WeakRef keeps its object until the current job has ended.
     await new Promise(resolve => { setImmediate(resolve) })
     collect()
     t.not(first.deref(), undefined, 'the old one stays')
@@ -931,6 +931,6 @@ t.test('every code block is tested', async t => {
   t.strictSame(untested(), [])
 })
 
-t.test('the README is short', async t => {
+t.test('the README has at most 220 lines', async t => {
   t.ok((await readFile(join(ROOT, 'README.md'), 'utf8')).split('\n').length <= 220)
 })
