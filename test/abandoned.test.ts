@@ -17,10 +17,10 @@ import { appWith, Door, fakeTime, latch, listen, turn, until } from './fixtures/
 import type { MultitenantOptions } from '../index.ts'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
-/** A database that queries wait in, until they are let go on. */
+/** A database whose queries wait until the test lets them go on. */
 class Database {
   readonly door = new Door()
-  /** What became of the queries and of the database itself, in order. */
+  /** The ends of the queries and of the database, in order. */
   readonly events: string[] = []
   open = true
 
@@ -36,7 +36,7 @@ class Database {
   }
 }
 
-/** A stream of the old kind: it knows how to pipe, and not how to be destroyed. */
+/** An old-style stream: it can be piped, but it has no destroy(). */
 class OldStream extends Stream {
   override pipe<T extends NodeJS.WritableStream> (target: T): T {
     super.pipe(target)
@@ -68,7 +68,7 @@ async function setUp (t: Test, fill: (scope: FastifyInstance, db: Database) => v
   return { app, db, abort: async (url = '/') => abort(app, address + url, db.door.reached) }
 }
 
-/** As HTTP/2 writes it. */
+/** A frame in the format of HTTP/2. */
 function frame (type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9)
   head.writeUIntBE(payload.length, 0, 3)
@@ -78,7 +78,7 @@ function frame (type: number, flags: number, stream: number, payload: Buffer): B
   return Buffer.concat([head, payload])
 }
 
-/** The setting that the client takes no byte of any body. */
+/** The setting with which the client accepts no byte of any body. */
 const TAKE_NOTHING = frame(4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]))
 /** `GET /` of acme, in one frame. */
 const GET = frame(1, 5, 1, Buffer.concat([
@@ -86,7 +86,7 @@ const GET = frame(1, 5, 1, Buffer.concat([
   Buffer.from([0, 11]), Buffer.from('x-tenant-id'), Buffer.from([4]), Buffer.from('acme')
 ]))
 
-/** Sends a request over HTTP/2. Returns how its client leaves. */
+/** Sends a request over HTTP/2. Returns a function that makes its client leave. */
 function startHttp2 (t: Test, app: FastifyInstance): () => Promise<void> {
   const { port } = app.server.address() as { port: number }
   const session = connectHttp2(`http://127.0.0.1:${port}`)
@@ -121,7 +121,7 @@ async function inFlight (app: FastifyInstance): Promise<number | undefined> {
   return tenants.find(({ id }) => id === 'acme')?.inFlight
 }
 
-/** What a request may be at when its client leaves. */
+/** What a request may be doing when its client leaves. */
 const handlers: Record<string, (scope: FastifyInstance, db: Database) => void> = {
   'a handler that answers with what it gets': (scope, db) => { scope.get('/', async () => db.query()) },
   'a handler that comes to nothing': (scope, db) => { scope.get('/', async () => { await db.query() }) },
@@ -233,7 +233,7 @@ t.test('a handler that never ends is waited for until drainTimeout, and reported
   db.door.open()
 })
 
-t.test('a handler that never ends holds a tenant that serves on for drainTimeout after the client left', async t => {
+t.test('a handler that never ends holds a tenant that stays loaded for drainTimeout after the client left', async t => {
   const { app, db, abort } = await setUp(t, handlers['a handler that answers with what it gets']!, { drainTimeout: 60_000 })
   fakeTime(t)
   await abort()
@@ -247,7 +247,7 @@ t.test('a handler that never ends holds a tenant that serves on for drainTimeout
   t.equal(await inFlight(app), 0)
 })
 
-t.test('a query that is a thenable runs once, though its client has left', async t => {
+t.test('a thenable query runs once, even after its client has left', async t => {
   let runs = 0
   const { app, db, abort } = await setUp(t, (scope, db) => {
     scope.get('/', () => ({
@@ -263,7 +263,7 @@ t.test('a query that is a thenable runs once, though its client has left', async
   t.equal(runs, 1)
 })
 
-t.test('what the app answers for a tenant is waited for too', async t => {
+t.test("an unload waits for the app's answer to a request of a tenant, after the client has left", async t => {
   const db = new Database()
   const app = Fastify()
   t.teardown(() => app.close())
@@ -280,7 +280,7 @@ t.test('what the app answers for a tenant is waited for too', async t => {
   t.same(db.events, ['query of an open database', 'closed'])
 })
 
-t.test('over HTTP/2 too, with a payload of more than one chunk', async t => {
+t.test('an unload waits over HTTP/2 too, with a payload of more than one chunk', async t => {
   const { app, db } = await setUp(t, (scope, db) => {
     scope.addHook('onResponse', async () => {})
     scope.get('/', async () => (await db.query()).repeat(100_000))
@@ -296,7 +296,7 @@ t.test('over HTTP/2 too, with a payload of more than one chunk', async t => {
   t.same(db.events, ['query of an open database', 'closed'])
 })
 
-t.test('a request that waits in a pipeline too', async t => {
+t.test('an unload waits for a pipelined request that has not been answered', async t => {
   const { app, db } = await setUp(t, (scope, db) => {
     scope.get('/first', (_request, reply) => { reply.raw.flushHeaders() })
     scope.get('/', async () => db.query())
@@ -365,7 +365,7 @@ for (const pipelined of [false, true]) {
   })
 }
 
-t.test('a stream of the old kind, which cannot be destroyed, ends the lease when it answers', async t => {
+t.test('a stream without destroy() releases the lease when it answers', async t => {
   const gate = new Door()
   const { app, abort } = await setUp(t, (scope, db) => {
     scope.get('/', async () => {
@@ -382,7 +382,7 @@ t.test('a stream of the old kind, which cannot be destroyed, ends the lease when
   t.match(await unloaded, { drained: true })
 })
 
-t.test("a stream that is its handler's own holds a tenant no longer than its client stays", async t => {
+t.test('a stream that the handler itself writes to holds a tenant only while its client stays', async t => {
   const { app, abort } = await setUp(t, (scope, db) => {
     scope.get('/', (_request, reply) => {
       reply.hijack()
@@ -394,7 +394,7 @@ t.test("a stream that is its handler's own holds a tenant no longer than its cli
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
-t.test('an injected request whose response is ended by force too', async t => {
+t.test('an injected request whose response is destroyed holds a tenant until its handler has ended', async t => {
   let raw: FastifyReply['raw'] | undefined
   const { app, db } = await setUp(t, (scope, db) => {
     scope.get('/', async (_request, reply) => {
@@ -411,7 +411,7 @@ t.test('an injected request whose response is ended by force too', async t => {
   await until(async () => await inFlight(app) === 0)
 })
 
-t.test('a stream that has sent nothing holds a tenant no longer than its client stays', async t => {
+t.test('a stream that has sent nothing holds a tenant only while its client stays', async t => {
   const { app, abort } = await setUp(t, (scope, db) => {
     scope.get('/', (_request, reply) => {
       reply.send(new PassThrough())
@@ -422,7 +422,7 @@ t.test('a stream that has sent nothing holds a tenant no longer than its client 
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
-t.test('over HTTP/2 too', async t => {
+t.test('a stream that has sent nothing over HTTP/2 holds a tenant only while its client stays', async t => {
   const { app, db } = await setUp(t, (scope, db) => {
     scope.get('/', (_request, reply) => {
       reply.send(new PassThrough())

@@ -15,7 +15,7 @@ const later = (id: string | null): IdentifyFunction => async () => id
 const now = (id: string | null | undefined): IdentifyFunction => () => id
 const must = (strategy: Identify): Agreeing => ({ strategy, required: true })
 
-t.test('all that answer must name the same tenant', async t => {
+t.test('all members that find an id must find the same one', async t => {
   const cases: Array<[members: Array<Identify | Agreeing>, answer: string]> = [
     [[now('acme'), now('acme')], 'acme'],
     [[now('acme'), now(null), now(undefined)], 'acme'],
@@ -46,7 +46,7 @@ t.test('all that answer must name the same tenant', async t => {
   }
 })
 
-t.test('a member that throws refuses the request, whatever the others say', async t => {
+t.test('an error of a member refuses the request, whatever the others find', async t => {
   const broken: IdentifyFunction = () => { throw new Error('the database is down') }
   for (const member of [broken, async () => broken({} as never)]) {
     t.equal(await ask(appWith(t, { identify: agree([now('acme'), member]), defaultTenant: 'acme' }), {}), 'FST_TENANT_IDENTIFICATION_FAILED')
@@ -54,13 +54,13 @@ t.test('a member that throws refuses the request, whatever the others say', asyn
   }
 })
 
-t.test('makes no promise unless a member does', async t => {
+t.test('no promise is made unless a member returns one', async t => {
   const context = { app: Fastify(), named: () => new HeaderStrategy(), resolveHost: undefined }
   t.equal(agree([now('acme'), now('acme')]).extractTenantId({} as never, context), 'acme')
   t.type(agree([now('acme'), later('acme')]).extractTenantId({} as never, context), Promise)
 })
 
-t.test('its members may be named, with what stands beside identify', async t => {
+t.test("members may be given by name, and read the plugin's options", async t => {
   const app = appWith(t, { identify: agree(['subdomain', must('header'), new PathStrategy()]), baseDomain: 'example.com' })
   const cases: Array<[host: string, id: string | undefined, url: string, answer: string]> = [
     ['acme.example.com', 'acme', '/who', MISMATCH],
@@ -77,7 +77,7 @@ t.test('its members may be named, with what stands beside identify', async t => 
   }
 })
 
-t.test('a preflight, which can carry no header, is not refused for the lack of one', async t => {
+t.test('a preflight is not refused for the lack of a header, which it cannot carry', async t => {
   const app = appWith(t, { identify: agree(['host', must('header')]) })
   app.options('/shared', async ({ tenantId }) => `allowed by ${tenantId}`)
   const preflight = { method: 'OPTIONS', url: '/shared', headers: { host: 'acme.example', origin: 'https://a.example', 'access-control-request-method': 'GET' } } as const
@@ -86,10 +86,10 @@ t.test('a preflight, which can carry no header, is not refused for the lack of o
   t.equal(await ask(app, { ...preflight, headers: { ...preflight.headers, 'x-tenant-id': 'globex' } }), MISMATCH)
 })
 
-t.test('a token of acme is of no use on globex', async t => {
+t.test('a token of acme is refused on globex', async t => {
   const cases: Array<[identify: Identify, answer: string]> = [
     [agree(['host', must('jwt')]), MISMATCH],
-    // The negative control: where they need not agree, the host alone decides.
+    // Negative control: without agree() the host alone decides.
     [chain(['host', 'jwt']), 'globex']
   ]
   for (const [identify, onGlobex] of cases) {
@@ -101,7 +101,7 @@ t.test('a token of acme is of no use on globex', async t => {
   }
 })
 
-t.test('a session of acme is of no use on globex', async t => {
+t.test('a session of acme is refused on globex', async t => {
   const ofSession: IdentifyFunction = ({ session }) => Reflect.get(session, 'tenant')
   for (const [identify, onGlobex] of [[agree(['host', ofSession]), MISMATCH], [chain(['host', ofSession]), 'globex']] as const) {
     const app = appWith(t, { identify, order: 'registered' }, app => {
@@ -119,14 +119,14 @@ t.test('a session of acme is of no use on globex', async t => {
   }
 })
 
-t.test('the error tells of no tenant', async t => {
+t.test('the error names no tenant', async t => {
   const app = appWith(t, { identify: agree([now('acme'), now('globex')]) })
   const { body, statusCode } = await app.inject('/who')
   t.equal(statusCode, 403)
   t.notMatch(body, /acme|globex/)
 })
 
-t.test('refuses what is no member', async t => {
+t.test('an invalid member is refused', async t => {
   class Mine extends TenantIdentificationStrategy {
     strategy = 'mine'
     override extractTenantId (): string { return 'acme' }

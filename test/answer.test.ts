@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyPluginAsync, HTTPMethods } from 'fastify'
 import multitenant from '../index.ts'
 import { appOf, as, emptyApp, tenants } from './fixtures/http/app.ts'
 
-/** What the tenant and the app have: routes as `GET /url`, and `404` for a handler of their own. */
+/** What the tenant and the app have: routes as `GET /url`, and `404` for a 404 handler. */
 interface Has {
   tenant?: string[]
   app?: string[]
@@ -40,7 +40,7 @@ function answering (who: string, has: readonly string[] = []): FastifyPluginAsyn
 }
 
 const cases: Case[] = [
-  // From the first of the order to the last, each wins over all that follow.
+  // Each of these wins over all that follow it.
   { what: "the tenant's own route before all others", tenant: ['GET /a', 'GET /*', '404'], app: ['GET /a', 'GET /*', '404'], ask: 'GET /a', answer: 'tenant /a' },
   { what: "the app's own route before the tenant's wildcard", tenant: ['GET /*', '404'], app: ['GET /a', 'GET /*', '404'], ask: 'GET /a', answer: 'app /a' },
   { what: "the tenant's wildcard before the app's", tenant: ['GET /*', '404'], app: ['GET /*', '404'], ask: 'GET /a', answer: 'tenant /*' },
@@ -55,7 +55,7 @@ const cases: Case[] = [
   { what: "the app's wildcard alone", app: ['GET /*'], ask: 'GET /a/b', answer: 'app /*' },
   { what: "the tenant's 404 handler alone", tenant: ['404'], ask: 'GET /a', answer: 'tenant 404' },
 
-  // Parameters name a route as well as words do.
+  // A parameter matches as a fixed word does.
   { what: "the tenant's parametric route before the app's static one", tenant: ['GET /:id'], app: ['GET /a'], ask: 'GET /a', answer: 'tenant /:id' },
   { what: "the tenant's static route before the app's parametric one", tenant: ['GET /a'], app: ['GET /:id'], ask: 'GET /a', answer: 'tenant /a' },
   { what: "the app's parametric route before the tenant's wildcard", tenant: ['GET /*'], app: ['GET /:id'], ask: 'GET /a', answer: 'app /:id' },
@@ -63,7 +63,7 @@ const cases: Case[] = [
   { what: "the tenant's route with a pattern, where it fits", tenant: ['GET /:id(^\\d+$)'], app: ['GET /:id'], ask: 'GET /7', answer: 'tenant /:id(^\\d+$)' },
   { what: "the app's, where the tenant's pattern does not fit", tenant: ['GET /:id(^\\d+$)'], app: ['GET /:id'], ask: 'GET /seven', answer: 'app /:id' },
 
-  // A wildcard below a folder is one too.
+  // A wildcard below a folder counts as a wildcard too.
   { what: "the tenant's narrow wildcard before the app's wide one", tenant: ['GET /files/*'], app: ['GET /*'], ask: 'GET /files/a', answer: 'tenant /files/*' },
   { what: "the tenant's wide wildcard before the app's narrow one", tenant: ['GET /*'], app: ['GET /files/*'], ask: 'GET /files/a', answer: 'tenant /*' },
   { what: "the app's wildcard where the tenant's does not reach", tenant: ['GET /files/*'], app: ['GET /*'], ask: 'GET /a', answer: 'app /*' },
@@ -103,14 +103,14 @@ t.test('who answers', async t => {
     }
   }
 
-  t.test("the app's 404 without a handler of anyone's", async t => {
+  t.test("the app's 404 answers where nobody has a handler", async t => {
     const app = appOf(t, { acme: async () => {} })
     const answer = await app.inject({ url: '/a', headers: as('acme') })
     t.equal(answer.statusCode, 404)
     t.strictSame(answer.json(), { message: 'Route GET:/a not found', error: 'Not Found', statusCode: 404 })
   })
 
-  t.test("nobody's requests never reach a tenant", async t => {
+  t.test('requests without a tenant never reach a tenant', async t => {
     const app = appOf(t, { acme: answering('tenant', ['GET /a', 'GET /*', '404']) })
     await answering('app', ['GET /b', '404'])(app, {})
     await app.ready()
@@ -119,7 +119,7 @@ t.test('who answers', async t => {
     t.equal((await app.inject('/b')).body, 'app /b')
   })
 
-  t.test("a tenant's routes are no other tenant's", async t => {
+  t.test("a tenant's routes do not answer for other tenants", async t => {
     const app = appOf(t, { acme: answering('acme', ['GET /a', '404']), globex: answering('globex', ['GET /b']) })
     const body = async (id: string, url: string): Promise<string> => (await app.inject({ url, headers: as(id) })).body
     t.equal(await body('acme', '/a'), 'acme /a')
@@ -138,7 +138,7 @@ t.test('who answers', async t => {
     t.strictSame((await app.inject('/a')).json(), { id: null, tenant: null })
   })
 
-  t.test("a child's route of the app is the app's own too", async t => {
+  t.test("a route of the app's child counts as the app's route", async t => {
     const app = appOf(t, { acme: answering('tenant', ['GET /*', 'GET /child/own']) })
     app.register(answering('app', ['GET /a']), { prefix: '/child' })
     t.equal((await app.inject({ url: '/child/a', headers: as('acme') })).body, 'app /child/a')
@@ -146,9 +146,9 @@ t.test('who answers', async t => {
     t.equal((await app.inject({ url: '/child/b', headers: as('acme') })).body, 'tenant /*')
   })
 
-  t.test("a URL that no parameter takes is refused as the app's options say", async t => {
+  t.test("a URL with a parameter that is too long is refused as the app's options say", async t => {
     const app = appOf(t, { acme: answering('tenant', ['GET /:id']) })
-    // Older Fastifys decode a URL only where the app has a route for the method.
+    // Older versions of Fastify decode a URL only if the app has a route for the method.
     app.get('/of/the/app', async () => 'app')
     const answer = await app.inject({ url: `/${'x'.repeat(200)}`, headers: as('acme') })
     t.equal(answer.statusCode, 414)
@@ -196,7 +196,7 @@ t.test('config.tenant of a route', async t => {
     })
   }
 
-  t.test('a preflight carries no tenant, and is not refused', async t => {
+  t.test('a preflight without a tenant is not refused', async t => {
     const app = await ruled(t, true)
     app.options('/plain', async () => 'preflight')
     const preflight = { origin: 'https://acme.example', 'access-control-request-method': 'GET' }
@@ -205,7 +205,7 @@ t.test('config.tenant of a route', async t => {
     t.equal((await app.inject({ method: 'GET', url: '/plain', headers: preflight })).statusCode, 400)
   })
 
-  t.test('an ignoring route asks the strategy nothing, and loads nothing', async t => {
+  t.test("a route with tenant: 'ignore' calls no strategy, and loads nothing", async t => {
     const asked: string[] = []
     const app = emptyApp(t)
     app.register(multitenant, {
@@ -227,7 +227,7 @@ t.test('config.tenant of a route', async t => {
 })
 
 t.test('the same method and URL', async t => {
-  t.test('40 tenants each answer their own', async t => {
+  t.test('40 tenants answer at the same method and URL', async t => {
     // Route constraints stop at 31 handlers.
     const ids = Array.from({ length: 40 }, (_, n) => `tenant-${n}`)
     const app = appOf(t, Object.fromEntries(ids.map(id => [id, answering(id, ['GET /a', 'GET /:b/c', '404'])])))
@@ -243,7 +243,7 @@ t.test('the same method and URL', async t => {
     t.equal((await app.multitenant.stats()).active, 40)
   })
 
-  t.test('and each with versions of its own', async t => {
+  t.test('40 tenants answer with their own versions at the same method and URL', async t => {
     const ids = Array.from({ length: 40 }, (_, n) => `tenant-${n}`)
     const versions = (id: string): FastifyPluginAsync => async scope => {
       for (const version of ['1.0.0', '2.0.0']) scope.get('/a', { constraints: { version } }, async () => `${id} ${version}`)

@@ -19,7 +19,7 @@ import type { TenantSource } from '../types/index.ts'
 const log = pino({ level: 'silent' })
 const database = await openDatabase(t)
 
-/** A source whose pool counts its queries in `queries`. */
+/** A source that counts the queries of its pool in `queries`. */
 async function countedSource (t: Test): Promise<{ source: PostgresSource, schema: string, queries: () => number }> {
   const schema = database.newSchema()
   const pool = new pg.Pool({ connectionString: database.connectionString })
@@ -43,7 +43,7 @@ async function countedSource (t: Test): Promise<{ source: PostgresSource, schema
   return { source, schema, queries: () => queries }
 }
 
-/** Tenants that are known beforehand, and put there by a test. */
+/** Tenants that are known from the start, and put there by a test. */
 class PutTenants extends KnownTenants {
   put ({ id, config }: WantedTenant): void {
     this.tenants.set(id, { id, ...(config !== undefined && { config }) })
@@ -67,7 +67,7 @@ t.test('sources that are asked for several ids agree with themselves', async t =
 })
 
 t.test('several sources', async t => {
-  /** A source of these ids, which notes for which it is asked. */
+  /** A source of these ids, which records the ids that it is asked for. */
   const sourceOf = (many: boolean, ...ids: string[]): TenantSource & { asked: string[] } => {
     const asked: string[] = []
     const source = many ? new BatchSource(asked) : new TestSource()
@@ -82,7 +82,7 @@ t.test('several sources', async t => {
     })
   }
 
-  t.test('are asked in turn, each for the ids that those before it do not know', async t => {
+  t.test('are asked in turn, each for the ids that the earlier ones do not know', async t => {
     const sources = [sourceOf(true, 'acme'), sourceOf(false, 'acme', 'globex'), sourceOf(true, 'globex', 'initech'), sourceOf(true)] as const
     const source = combinedSource(sources)
     const found = await source.getMany?.(['acme', 'globex', 'nobody', 'initech', 'acme'])
@@ -92,17 +92,17 @@ t.test('several sources', async t => {
     t.equal(sources[1].asked.length, 3, 'when all are known, those after it are not asked')
   })
 
-  t.test('cannot be asked for several ids at once when none of them can', async t => {
+  t.test('have no getMany() if none of them has one', async t => {
     t.equal(combinedSource([new TestSource()]).getMany, undefined)
   })
 
-  t.test('fail with the one that fails', async t => {
+  t.test('fail if one of them fails', async t => {
     const broken = new BatchSource()
     broken.broken = true
     await t.rejects(async () => combinedSource([new BatchSource(), broken]).getMany?.(['acme']), { message: 'The source is broken' })
   })
 
-  t.test('are asked on after one that says nothing', async t => {
+  t.test('are asked in turn, also after one that returns nothing', async t => {
     const silent: TenantSource = { get: () => undefined as never, async * list () { yield * [] } }
     const forgetful: TenantSource = { ...silent, getMany: ids => new Map(ids.map(id => [id, null as never])) }
     const last = new BatchSource()
@@ -117,7 +117,7 @@ t.test('several sources', async t => {
     t.equal((await app.multitenant.init('acme')).id, 'acme')
   })
 
-  t.test('that must not share an id say so when several are asked for', async t => {
+  t.test('that must not share an id report it when several ids are asked for', async t => {
     const [one, other] = [new BatchSource(), new TestSource()]
     for (const source of [one, other]) source.put({ id: 'acme' })
     one.put({ id: 'globex' })
@@ -127,7 +127,7 @@ t.test('several sources', async t => {
   })
 })
 
-t.test('many ids are few queries', async t => {
+t.test('many ids cause few queries', async t => {
   const { source, queries } = await countedSource(t)
   await database.query(`insert into ${source.table} (id) select 'tenant-' || n from generate_series(1, 10) n`)
   const before = queries()
@@ -142,7 +142,7 @@ t.test('many ids are few queries', async t => {
   await t.rejects(source.getMany(['tenant-1', 'tenant-2']), { code: 'FST_TENANT_ROW_INVALID' })
 })
 
-t.test('a flood of made-up hosts is few queries, and a tenant\'s host is found during it', async t => {
+t.test("a flood of made-up hosts causes few queries, and a tenant's host is found meanwhile", async t => {
   const { source, queries } = await countedSource(t)
   await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example, *.acme.example}')`)
   const lookup = new HostLookup({ resolveHost: host => source.resolveHost(host), timeout: 60_000, log })
@@ -153,7 +153,7 @@ t.test('a flood of made-up hosts is few queries, and a tenant\'s host is found d
   t.ok(queries() - before <= 100, `${queries() - before} queries for 1,001 hosts`)
 })
 
-t.test('an app refuses hosts that it cannot look up, and says when to come back', async t => {
+t.test('the app refuses hosts that it cannot look up, with Retry-After', async t => {
   const { source } = await countedSource(t)
   await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
   const app = appWith(t, source, { identify: 'host', required: true })
@@ -172,7 +172,7 @@ t.test('an app refuses hosts that it cannot look up, and says when to come back'
   t.equal((await ask('made-up-1499.example')).statusCode, 400, 'there is room again')
 })
 
-t.test('hosts that are asked for together are one query', async t => {
+t.test('hosts that are looked up together cause one query', async t => {
   const gate = latch<ReadonlyMap<string, string>>()
   const asked: Array<readonly string[]> = []
   const batches = new HostBatches(async patterns => {
@@ -193,14 +193,14 @@ t.test('hosts that are asked for together are one query', async t => {
   t.equal(asked.length, 6, 'no query is without bounds')
 })
 
-t.test('a host that the table cannot have spoils no query', async t => {
+t.test('a host that the table cannot hold does not break the query', async t => {
   const { source } = await countedSource(t)
   await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}')`)
   const hosts = ['a\0.example', 'acme.example', '\ud800', 'ä.example', '', 'a'.repeat(8_192), '.'.repeat(253)]
   t.strictSame(await Promise.all(hosts.map(host => source.resolveHost(host))), [null, 'acme', null, null, null, null, null])
 })
 
-t.test('whoever may only connect to the database changes nothing by messages', async t => {
+t.test('a role that may only connect to the database changes nothing by messages', async t => {
   const { source, schema, queries } = await countedSource(t)
   const events = new Events(t)
   const lines = new LogLines()

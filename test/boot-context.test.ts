@@ -12,7 +12,7 @@ import { Events, fakeTime, send, until } from './fixtures/lifecycle/app.ts'
 import type { MultitenantOptions, TenantDefinition, TenantSource } from '../index.ts'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
-/** Hands its one connection to all who ask, as a pool does: in the context of who made it. */
+/** Gives its one connection to all callers, in the async context in which it was made, as a pool does. */
 class Pool {
   readonly #answers = new EventEmitter()
   #connected = false
@@ -35,11 +35,11 @@ class Pool {
 interface Setting {
   app: FastifyInstance
   storage: AsyncLocalStorage<string>
-  /** What was in the storage when code of tenants ran, by the name of the code. */
+  /** The store that each piece of the tenants' code found, by the name of the code. */
   seen: Record<string, string | undefined>
 }
 
-/** An app whose requests have stores of their own, and two tenants that note which store they find. */
+/** An app whose requests have their own stores, and two tenants that record the store they find. */
 async function setUp (t: Test, options: MultitenantOptions = {}): Promise<Setting> {
   const storage = new AsyncLocalStorage<string>()
   const seen: Setting['seen'] = {}
@@ -70,13 +70,13 @@ async function setUp (t: Test, options: MultitenantOptions = {}): Promise<Settin
   return { app, storage, seen }
 }
 
-/** Nothing that ran found a store, and what is to have run did. */
+/** Nothing that ran found a store, and everything expected ran. */
 function foundNone (t: Test, seen: Setting['seen'], ...names: string[]): void {
   t.same(Object.entries(seen).filter(([, store]) => store !== undefined), [])
   t.same(names.filter(name => !(name in seen)), [])
 }
 
-t.test('a tenant that a request loads keeps nothing of its context, and the request keeps its own', async t => {
+t.test("a tenant that a request loads keeps none of the request's context, and the request keeps its own", async t => {
   const { app, seen } = await setUp(t)
   t.equal((await send(app, 'acme')).body, 'request of acme')
   await until(() => 'acme timer' in seen)
@@ -99,14 +99,14 @@ t.test('negative control: what a request makes itself keeps its context', async 
   t.equal((await app.inject('/globex')).body, 'request of /acme')
 })
 
-t.test('nor does one that a job loads, whose own context stays', async t => {
+t.test("a tenant that a job loads keeps none of the job's context, and the job keeps its own", async t => {
   const { app, seen } = await setUp(t)
   t.equal((await send(app, 'acme', '/run/globex')).body, 'request of acme')
   await until(() => 'globex timer' in seen)
   foundNone(t, seen, 'globex load', 'globex onReady')
 })
 
-t.test('a tenant that is evicted is not closed in the context of the one that takes its place', async t => {
+t.test('an evicted tenant does not close in the context of the request that evicts it', async t => {
   const { app, seen } = await setUp(t, { maxActive: 1 })
   await send(app, 'acme')
   await send(app, 'globex')
@@ -114,7 +114,7 @@ t.test('a tenant that is evicted is not closed in the context of the one that ta
   foundNone(t, seen, 'acme preClose', 'acme onClose')
 })
 
-t.test('nor one that sat idle, in the context of its last request', async t => {
+t.test('an idle tenant does not close in the context of its last request', async t => {
   fakeTime(t)
   const { app, seen } = await setUp(t, { idleTimeout: 1_000 })
   await send(app, 'acme')
@@ -123,7 +123,7 @@ t.test('nor one that sat idle, in the context of its last request', async t => {
   foundNone(t, seen, 'acme preClose', 'acme onClose')
 })
 
-t.test('a request that reloads its tenant, or suspends another, lends its context to neither', async t => {
+t.test('a request that reloads its tenant or suspends another passes its context to neither', async t => {
   const { app, seen } = await setUp(t)
   await send(app, 'globex')
   t.equal((await send(app, 'acme', '/suspend/globex')).body, 'request of acme')
@@ -132,14 +132,14 @@ t.test('a request that reloads its tenant, or suspends another, lends its contex
   foundNone(t, seen, 'globex preClose', 'globex onClose', 'acme preClose', 'acme onClose')
 })
 
-t.test('nor does who closes the app', async t => {
+t.test("app.close() does not pass the caller's context to tenants", async t => {
   const { app, storage, seen } = await setUp(t)
   await send(app, 'acme')
   await storage.run('a request', () => app.close())
   foundNone(t, seen, 'acme preClose', 'acme onClose')
 })
 
-t.test('a load that waits for itself is refused as before', async t => {
+t.test('a load that waits for itself is refused in any context', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   const waitsFor = (id: string): { plugin: Plugin } => ({ plugin: async () => { await app.multitenant.preload(id) } })
@@ -150,7 +150,7 @@ t.test('a load that waits for itself is refused as before', async t => {
   t.match(error.cause.cause, { code: 'FST_TENANT_LOAD_FAILED', cause: { message: 'Loading this tenant waits for itself' } })
 })
 
-t.test('a source keeps nothing of the request that asked it first', async t => {
+t.test('a source keeps none of the context of the request that asked it first', async t => {
   const storage = new AsyncLocalStorage<string>()
   const pool = new Pool()
   const stores: Array<[string, string | undefined]> = []
@@ -198,7 +198,7 @@ t.test('a source keeps nothing of the request that asked it first', async t => {
   t.same(stores, [['resolveHost', undefined], ['get', undefined], ['list', undefined], ['count', undefined], ['get', undefined]])
 })
 
-t.test('who traces tenants finds no context of a request', async t => {
+t.test('subscribers of the diagnostics channels find no context of a request', async t => {
   const { app, storage } = await setUp(t, { maxActive: 1 })
   const events = new Events(t)
   const seen: unknown[] = []

@@ -37,19 +37,19 @@ const NO_HOSTS = [
   'acme example.com', ' example.com', 'example.com ', 'example.com\n', 'example.com\0', 'a\0.example.com', 'a.com, b.com', '%61cme.example.com', '*.example.com',
   '-acme.example.com', 'acme-.example.com', `${'a'.repeat(64)}.com`, `${longest}d`, 'a.'.repeat(127) + 'com', 'x'.repeat(5000), `${'a\u0308'.repeat(500)}.com`, `[${'0:'.repeat(2000)}]`,
   '::1', '[::1', '[]', '[::1]x', '[::1].com', '[::1]:x', '[:::1]', '[fe80::1%eth0]', '[127.0.0.1]', '[acme]', '[dead]',
-  // Look-alikes that IDNA would turn into plain acme.com, k.com, an address.
+  // Look-alikes that IDNA would map to acme.com, to k.com, or to an address.
   'ⓐcme.com', 'ªcme.com', 'ａｃｍｅ.com', 'ac\u00adme.com', 'acme\u200b.com', 'acme。com', '\u212a.com', '１２７.0.0.1', 'ﬁ.com',
   'ä/b', 'ä b.com', 'ä.xn--a', '\ud800.com', `${'é'.repeat(63)}.com`, 'ä..com'
 ]
 
-t.test('a host has one spelling', async (t) => {
+t.test('every spelling of a host has one canonical form', async (t) => {
   for (const [written, canonical] of HOSTS) t.equal(canonicalHost(written), canonical, written)
 })
 
-t.test('the canonical spelling is its own', async (t) => {
+t.test('the canonical form of a canonical host is the host itself', async (t) => {
   for (const [, canonical] of HOSTS) t.equal(canonicalHost(canonical), canonical, canonical)
 })
 
-t.test('what is no host is none', async (t) => {
+t.test('an invalid host has no canonical form', async (t) => {
   for (const written of NO_HOSTS) t.equal(canonicalHost(written), null, JSON.stringify(written.slice(0, 80)))
 })

@@ -8,7 +8,7 @@ import type { TenantDefinition } from '../types/index.ts'
 
 /** A source whose tenants answer with the plan in their config. */
 class Plans extends TestSource {
-  /** What each answer of the source waits for. */
+  /** Each answer of the source waits for this. */
   before: () => Promise<void> = async () => {}
   asked = 0
 
@@ -49,7 +49,7 @@ async function setUp (t: Test): Promise<Changing> {
   return { app, source, events, log }
 }
 
-/** Changes of globex, until the time of those that were told before is certainly over. */
+/** Changes globex until all changes that were announced before have been handled. */
 async function othersChange (source: Plans, events: Events): Promise<void> {
   for (let round = 0; round < 20; round++) {
     const reload = events.next('reload', ({ id }) => id === 'globex')
@@ -58,7 +58,7 @@ async function othersChange (source: Plans, events: Events): Promise<void> {
   }
 }
 
-/** The answer to a request which waits for the source, while something happens. */
+/** The answer to a request that waits for the source while `happens` runs. */
 async function sendMeanwhile ({ app, source }: Changing, id: string, happens: () => void): Promise<LightMyRequestResponse> {
   const door = new Door()
   source.before = () => door.pass()
@@ -77,7 +77,7 @@ t.test('a tenant that its source says has changed is reloaded', async t => {
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('one that has that version already is not', async t => {
+t.test('a tenant that already has the announced version is not reloaded', async t => {
   const { source, events } = await setUp(t)
   source.tell({ id: 'acme', version: '1' })
   const reload = events.next('reload')
@@ -90,7 +90,7 @@ t.test('one that has that version already is not', async t => {
   t.same(events.of('reload').map(({ generation }) => generation), [2, 3])
 })
 
-t.test('many changes at once are one reload, of the last', async t => {
+t.test('many changes at once cause one reload, to the last version', async t => {
   const { app, source, events } = await setUp(t)
   const reload = events.next('reload')
   for (const plan of ['a', 'b', 'c', 'd']) source.set('acme', plan)
@@ -99,7 +99,7 @@ t.test('many changes at once are one reload, of the last', async t => {
   t.equal(events.of('reload').length, 1)
 })
 
-t.test('a tenant that is not in memory stays out of it', async t => {
+t.test('a change does not load a tenant that is not in memory', async t => {
   const { app, source } = await setUp(t)
   source.set('globex', 'free')
   source.set('globex', 'pro')
@@ -109,7 +109,7 @@ t.test('a tenant that is not in memory stays out of it', async t => {
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('one that leaves memory before its reload stays out of it', async t => {
+t.test('a tenant that leaves memory before its reload is not loaded again', async t => {
   const { app, source, events } = await setUp(t)
   source.set('globex', 'free')
   await send(app, 'globex')
@@ -119,7 +119,7 @@ t.test('one that leaves memory before its reload stays out of it', async t => {
   t.equal(app.multitenant.get('acme'), null)
 })
 
-t.test('a tenant that is added is found at once, though it was unknown before', async t => {
+t.test('an added tenant is found at once, even if it was remembered as unknown', async t => {
   const { app, source } = await setUp(t)
   t.equal((await send(app, 'globex')).statusCode, 404)
   const { asked } = source
@@ -129,7 +129,7 @@ t.test('a tenant that is added is found at once, though it was unknown before', 
   t.equal((await send(app, 'globex')).body, 'pro')
 })
 
-t.test('an answer from before a change is not remembered after it', async t => {
+t.test('an answer that the source began before a change is not cached after it', async t => {
   const changing = await setUp(t)
   const { app, source } = changing
   const early = await sendMeanwhile(changing, 'globex', () => source.set('globex', 'pro'))
@@ -144,7 +144,7 @@ t.test('an answer from before a change is not remembered after it', async t => {
   t.equal((await send(app, 'initech')).body, 'pro', 'nor when nobody says what has changed')
 })
 
-t.test('a change while the tenant is looked up is not lost', async t => {
+t.test('a change during a look-up is not lost', async t => {
   const changing = await setUp(t)
   const { app, source } = changing
   await app.multitenant.unload('acme')
@@ -153,7 +153,7 @@ t.test('a change while the tenant is looked up is not lost', async t => {
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('a tenant that its source suspends is refused at every entry, until it is resumed', async t => {
+t.test('a tenant that its source suspends is refused by all entries until it is resumed', async t => {
   const { app, source } = await setUp(t)
   const url = await listen(app)
   const tenant = app.multitenant.get('acme')!
@@ -177,7 +177,7 @@ t.test('a tenant that its source suspends is refused at every entry, until it is
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('what is resumed while the source answers is not remembered as suspended', async t => {
+t.test('a tenant that is resumed while the source answers is not remembered as suspended', async t => {
   const changing = await setUp(t)
   const { app, source } = changing
   source.set('acme', 'free', { suspended: true })
@@ -186,14 +186,14 @@ t.test('what is resumed while the source answers is not remembered as suspended'
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('a reload that finds the tenant suspended takes it out of service', async t => {
+t.test('a reload that finds the tenant suspended unloads it', async t => {
   const { app, source } = await setUp(t)
   source.tenants.set('acme', { id: 'acme', suspended: true })
   await t.rejects(app.multitenant.reload('acme'), { code: 'FST_TENANT_SUSPENDED' })
   t.equal((await send(app, 'acme')).statusCode, 403)
 })
 
-t.test('a change that waits for its turn does not bring back what is suspended meanwhile', async t => {
+t.test('a queued change does not load a tenant that was suspended meanwhile', async t => {
   const { app, source } = await setUp(t)
   source.set('acme', 'pro')
   source.set('acme', 'pro', { suspended: true })
@@ -201,13 +201,13 @@ t.test('a change that waits for its turn does not bring back what is suspended m
   t.equal(app.multitenant.get('acme'), null)
 })
 
-t.test('a tenant that is deleted is gone, and its requests end first', async t => {
+t.test('a deleted tenant finishes its requests and is then unknown', async t => {
   const { app, source } = await setUp(t)
   source.remove('acme')
   t.equal((await send(app, 'acme')).statusCode, 404)
 })
 
-t.test('the old one goes on when the new one cannot be loaded, and the log says why', async t => {
+t.test('the old generation keeps serving when the new one cannot be loaded, and the log says why', async t => {
   const { app, source, log, events } = await setUp(t)
   const line = log.next('tenant not reloaded')
   source.set('acme', 'broken')
@@ -219,7 +219,7 @@ t.test('the old one goes on when the new one cannot be loaded, and the log says 
   t.equal((await send(app, 'acme')).body, 'pro')
 })
 
-t.test('a change that cannot be followed is tried again after growing pauses, however often it is told', async t => {
+t.test('a change that cannot be loaded is retried after growing pauses, however often it is announced', async t => {
   let now = Math.round(performance.now())
   const clock = mock.method(performance, 'now', () => now)
   t.teardown(() => clock.mock.restore())
@@ -272,7 +272,7 @@ t.test('a tenant that failed is tried again at once when it has changed', async 
   t.equal((await send(app, 'globex')).body, 'pro')
 })
 
-t.test('when nobody knows what has changed, nothing is remembered as refused', async t => {
+t.test('a change without an id clears all remembered refusals', async t => {
   const { app, source } = await setUp(t)
   source.set('initech', 'free', { suspended: true })
   t.equal((await send(app, 'globex')).statusCode, 404)
@@ -283,7 +283,7 @@ t.test('when nobody knows what has changed, nothing is remembered as refused', a
   t.equal((await send(app, 'initech')).body, 'pro')
 })
 
-t.test('a source may ask what is in memory, and in which version', async t => {
+t.test('a source can read which tenants are in memory, and in which version', async t => {
   const changing = await setUp(t)
   const { source } = changing
   source.set('globex', 'free')
@@ -293,7 +293,7 @@ t.test('a source may ask what is in memory, and in which version', async t => {
   t.same(source.loaded(), [{ id: 'acme', version: '1' }, { id: 'globex', version: '2' }])
 })
 
-t.test('nothing is heard or done after the app is closed', async t => {
+t.test('changes are ignored after the app is closed', async t => {
   const { app, source, log } = await setUp(t)
   source.set('acme', 'pro')
   await app.close()
@@ -301,7 +301,7 @@ t.test('nothing is heard or done after the app is closed', async t => {
   t.equal(log.lines.filter(({ msg }) => String(msg).startsWith('tenant')).length, 0)
 })
 
-t.test('a name that the source gives is the one to show', async t => {
+t.test('the name that the source gives is the display name', async t => {
   const source = new TestSource()
   source.tenants.set('acme', { id: 'acme', name: 'Acme Inc.', config: { name: 'of the config' } })
   const app = appWith(t, source)

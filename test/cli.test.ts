@@ -15,7 +15,7 @@ async function printed (...args: string[]): Promise<{ code: number, log: string,
   return { code, ...lines }
 }
 
-t.test('--help tells what it takes', async t => {
+t.test('--help lists the options', async t => {
   const { code, log, error } = await printed('--help')
   t.strictSame([code, error], [0, ''])
   const source = await readFile(join(import.meta.dirname, '../lib/cli/cli.ts'), 'utf8')
@@ -27,11 +27,11 @@ t.test('--help tells what it takes', async t => {
   t.strictSame(await printed('-h'), { code, log, error })
 })
 
-t.test('--version', async t => {
+t.test('--version prints the version', async t => {
   t.strictSame(await printed('--version'), { code: 0, log: version, error: '' })
 })
 
-t.test('what is wrong is said in a line, with the code 1', async t => {
+t.test('an invalid argument is reported on one line, with exit code 1', async t => {
   const root = t.testdir({ src: { tenants: {} } })
   const wrong = async (args: string[], error: string | RegExp): Promise<void> => {
     t.match(await printed(...args), { code: 1, log: '', error })
@@ -45,14 +45,14 @@ t.test('what is wrong is said in a line, with the code 1', async t => {
   await wrong([join(root, 'nowhere'), '--log-level', 'silent'], /^The option 'tenants' must be a folder that exists/)
 })
 
-t.test('a variable that is wrong is said once', async t => {
+t.test('an invalid environment variable is reported once', async t => {
   const { PORT } = process.env
   t.teardown(() => { if (PORT === undefined) delete process.env['PORT']; else process.env['PORT'] = PORT })
   process.env['PORT'] = 'abc'
   t.strictSame(await printed(t.testdir()), { code: 1, log: '', error: 'The config is not valid: env/PORT must be integer' })
 })
 
-t.test('causes are told too, each once', async t => {
+t.test('each cause of an error is reported once', async t => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')
   t.teardown(() => other.close())
@@ -65,7 +65,7 @@ t.test('causes are told too, each once', async t => {
 })
 
 t.test('the command', async t => {
-  t.test('prints and ends', async t => {
+  t.test('prints its output and ends', async t => {
     const cwd = t.testdir()
     t.match(await runBin(t, ['--help'], cwd), { code: 0, stdout: /^Usage: fastify-multitenant/, stderr: '' })
     t.match(await runBin(t, ['--nothing'], cwd), { code: 1, stdout: '', stderr: /^Unknown option/ })

@@ -13,7 +13,7 @@ function environment (t: Test, variables: Record<string, string>): void {
   t.teardown(() => { for (const name of Object.keys(variables)) delete process.env[name] })
 }
 
-t.test('defaults', async t => {
+t.test('the defaults apply where nothing is configured', async t => {
   const root = t.testdir()
   t.strictSame(new ConfigurationManager({ root }).get(), {
     root,
@@ -27,7 +27,7 @@ t.test('defaults', async t => {
   t.equal(new ConfigurationManager().get().root, process.cwd())
 })
 
-t.test('.env, over it the environment, over it what is given', async t => {
+t.test('the environment wins over .env, and the argument wins over both', async t => {
   const root = t.testdir({ '.env': 'PORT=1\nHOST=one\nLOG_LEVEL=error\nMAX_CONCURRENT_TENANTS=1\nOTHER=1\nTENANTS_PATH=customers\n' })
   environment(t, { PORT: '2', HOST: 'two', PLUGINS_PATH: 'core' })
   const config = new ConfigurationManager({ root, server: { port: 3 } })
@@ -38,7 +38,7 @@ t.test('.env, over it the environment, over it what is given', async t => {
   t.equal(process.env['LOG_LEVEL'], undefined, 'nothing is put into the environment')
 })
 
-t.test('a variable that is wrong is named', async t => {
+t.test('an invalid environment variable is named', async t => {
   const wrong: Record<string, [string, string]> = {
     PORT: ['http', 'env/PORT must be integer'],
     HOST: ['', 'env/HOST must NOT have fewer than 1 characters'],
@@ -54,7 +54,7 @@ t.test('a variable that is wrong is named', async t => {
   t.throws(() => new ConfigurationManager({ root: t.testdir({ '.env': {} }) }), { code: 'FST_TENANT_CONFIG_INVALID', cause: { code: 'EISDIR' } })
 })
 
-t.test('all of it or one section', async t => {
+t.test('get() returns the whole config or one section', async t => {
   const config = new ConfigurationManager({ root: t.testdir(), plugins: { coreOrder: ['database'] } })
   t.equal(config.get('security'), config.get().security)
   t.throws(() => config.get('sever' as 'server'), { message: /^The option 'sever' must be left out: did you mean 'server'\? The options are root, server, security, / })
@@ -63,7 +63,7 @@ t.test('all of it or one section', async t => {
   t.strictSame(new ConfigurationManager(config.get()).get(), config.get(), 'it may be given again')
 })
 
-t.test('one setting by two names', async t => {
+t.test('two names of one setting must agree', async t => {
   const both = (config: ServerConfig): unknown[] => {
     const { security, tenants } = new ConfigurationManager(config).get()
     return [security.maxConcurrentTenants, tenants.maxConcurrent]
@@ -78,7 +78,7 @@ t.test('one setting by two names', async t => {
   })
 })
 
-t.test('what is wrong is refused by name', async t => {
+t.test('an invalid setting is refused by its name', async t => {
   const bad: Record<string, unknown[]> = {
     config: [null, 7, []],
     sever: [{}],
@@ -121,7 +121,7 @@ t.test('what is wrong is refused by name', async t => {
   })
 })
 
-t.test('every option of the plugin that the server does not set itself can be given', async t => {
+t.test('accepts every option of the plugin that the server does not set itself', async t => {
   const own = ['tenants', 'maxActive', 'loaders', 'validateIds']
   const given = Object.fromEntries(OPTION_NAMES.filter(name => !own.includes(name)).map(name => [name, undefined]))
   t.equal(Object.keys(given).length, OPTION_NAMES.length - own.length)

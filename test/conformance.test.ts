@@ -10,14 +10,14 @@ import { BatchSource, testedAs, TestSource } from './fixtures/test-source.ts'
 import type { TestedSource, WantedTenant } from '../lib/sources/conformance/conformance.ts'
 import type { LoadedTenant, TenantChange, TenantDefinition, TenantSource } from '../types/index.ts'
 
-/** What the conformance test finds wrong with a source: the names of the tests that fail. */
+/** The names of the conformance tests that fail for a source. */
 async function failures (prepare: () => TestedSource, options?: { patience: number }): Promise<string[]> {
   const running: Array<Promise<string | null>> = []
   testTenantSource((name, run) => running.push(run().then(() => null, () => name)), prepare, options)
   return (await Promise.all(running)).filter(name => name !== null)
 }
 
-t.test('a source that does everything right passes, and so does one that does little', async t => {
+t.test('a correct source passes, with and without the optional methods', async t => {
   t.strictSame(await failures(() => testedAs(new TestSource())), [])
   t.strictSame(await failures(() => testedAs(new class extends TestSource {
     override tell (change?: TenantChange): void {
@@ -98,21 +98,21 @@ t.test('each fault is found', async t => {
   }
 })
 
-t.test('a source need not say which tenant is new, but which is gone', async t => {
+t.test('a source must announce that a tenant is deleted, but not that one is added', async t => {
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (): void { super.tell() }
   }()), { patience: 1 })
   t.strictSame(found, ['watch() announces tenants that are added, changed and removed', 'a suspended tenant is announced, and get() returns it as suspended'])
 })
 
-t.test('a change that is not told is found', async t => {
+t.test('a change that is not announced is found', async t => {
   const found = await failures(() => testedAs(new class extends TestSource {
     override tell (_change?: TenantChange): void {}
   }()), { patience: 1 })
   t.strictSame(found.map(name => name.split(' ').slice(0, 2).join(' ')), ['watch() announces', 'a change', 'a suspended'])
 })
 
-t.test('folders keep to the interface', async t => {
+t.test('the source of folders passes', async t => {
   const dir = t.testdir()
   testTenantSource((name, run) => t.test(name, run), async () => {
     await mkdir(dir, { recursive: true })
@@ -131,7 +131,7 @@ t.test('folders keep to the interface', async t => {
   })
 })
 
-t.test('a table in PostgreSQL keeps to the interface, alone and among others', async t => {
+t.test('the source of PostgreSQL passes, alone and combined with another', async t => {
   const database = await openDatabase(t)
   const put = (schema: string) => ({ id, config = {}, hosts = [], suspended = false }: WantedTenant) => database.query(
     `insert into ${schema}.tenants (id, config, hosts, active) values ($1, $2, $3, $4)

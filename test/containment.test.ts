@@ -9,13 +9,13 @@ import type { Outcome } from './fixtures/containment/child.ts'
 
 const CHILD = join(import.meta.dirname, 'fixtures/containment/child.ts')
 
-// Each phase is two processes with many loads in them.
+// Each phase is two processes with many loads.
 t.setTimeout(300_000)
 
 type Side = 'tenant' | 'plain'
 type Phase = 'load' | 'request' | 'close' | 'listen'
 
-/** Runs all cases of a phase in one process, which must live through them. */
+/** Runs all cases of a phase in one process, which must survive them. */
 async function outcomes (t: Test, side: Side, phase: Phase): Promise<Outcome[]> {
   const child = spawn(process.execPath, [...process.execArgv, CHILD, side, phase], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
@@ -32,7 +32,7 @@ async function outcomes (t: Test, side: Side, phase: Phase): Promise<Outcome[]> 
   return found
 }
 
-/** Both sides of a phase, and for each case of a tenant what a child context of plain Fastify comes to. */
+/** The results of a phase, and for each case of a tenant the result in a child context of plain Fastify. */
 async function compare (t: Test, phase: Phase): Promise<Array<Outcome & { name: string, plain: unknown }>> {
   const [tenants, plain] = await Promise.all([outcomes(t, 'tenant', phase), outcomes(t, 'plain', phase)])
   const results = new Map(plain.map(({ kind, form, result }) => [`${kind}: ${form}`, result]))
@@ -42,12 +42,12 @@ async function compare (t: Test, phase: Phase): Promise<Array<Outcome & { name: 
 t.test('a tenant whose code fails while it is loaded is refused alone', async t => {
   const all = await compare(t, 'load')
   for (const { name, form, moment, result, neighbour, errors, calls, plain } of all) {
-    // What Fastify takes for a success may be one here too. A function that has called back has ended: its error is logged.
+    // A failure that Fastify ignores may be ignored here too. A function that has called back has ended: its error is logged.
     const isServed = moment === 'reload' || form === 'calls back and throws' || (plain === 200 && errors === 0)
     t.strictSame(result, isServed ? [200, 200] : [503, 503], name)
     t.equal(neighbour, 200, `${name}: everybody else is served`)
     t.equal(calls, 1, `${name}: the load is not tried again at once`)
-    // One line is about the load. Each of the two requests that a cold tenant refuses has a line of its own.
+    // The load writes one line. Each of the two refused requests writes another.
     if (plain !== 200) t.equal(errors, isServed ? 1 : 3, `${name}: the log has the tenant's id`)
   }
   t.ok(all.some(({ plain }) => plain === 'dies'), 'some of this ends plain Fastify')

@@ -18,7 +18,7 @@ async function signing (t: Test, identify: Identify, options: MultitenantOptions
 
 t.test('a signed cookie', async t => {
   for (const order of ['first', 'registered'] as const) {
-    t.test(`names the tenant, and nothing else does, order: ${order}`, async t => {
+    t.test(`names the tenant, and no other value does, order: ${order}`, async t => {
       const app = await signing(t, 'cookie', { order })
       const signed = (id: string): string => encodeURIComponent(app.signCookie(id))
       const [acme, signature] = app.signCookie('acme').split('.') as [string, string]
@@ -47,7 +47,7 @@ t.test('a signed cookie', async t => {
     })
   }
 
-  t.test('is one, however many headers carry it', async t => {
+  t.test('may be in any of several cookie headers', async t => {
     const app = await signing(t, 'cookie')
     const lines = (...headers: string[]): string[] => ['GET /who HTTP/1.1', 'Host: a', ...headers]
     const [acme, globex] = ['acme', 'globex'].map(id => encodeURIComponent(app.signCookie(id)))
@@ -55,7 +55,7 @@ t.test('a signed cookie', async t => {
     t.equal(await askOverSocket(app, lines(`Cookie: tenant=${acme}`, `Cookie: tenant=${globex}`)), INVALID)
   })
 
-  t.test('of another secret is refused, of an older one taken', async t => {
+  t.test('is refused if signed with an unknown secret, and accepted if signed with an older one', async t => {
     const other = await signing(t, 'cookie', {}, { secret: 'other' })
     const app = await signing(t, 'cookie', {}, { secret: ['secret', 'older'] })
     const older = await signing(t, 'cookie', {}, { secret: 'older' })
@@ -63,14 +63,14 @@ t.test('a signed cookie', async t => {
     t.equal(await ask(app, { cookies: { tenant: older.signCookie('acme') } }), 'acme')
   })
 
-  t.test('may be signed by what the app has for it', async t => {
+  t.test("may be verified by the app's own signer", async t => {
     const secret = { sign: (value: string) => `${value}!`, unsign: (value: string) => value.endsWith('!') ? { valid: true, value: value.slice(0, -1) } : { valid: true, value: null } }
     const app = await signing(t, 'cookie', {}, { secret })
     t.equal(await ask(app, { cookies: { tenant: 'acme!' } }), 'acme')
     t.equal(await ask(app, { cookies: { tenant: 'acme' } }), UNVERIFIED)
   })
 
-  t.test('has the name that it is given', async t => {
+  t.test('may have another name', async t => {
     for (const name of ['customer', '__proto__', 'constructor']) {
       const app = await signing(t, new CookieStrategy({ cookie: name }))
       t.equal(await ask(app, { headers: { cookie: `${name}=${encodeURIComponent(app.signCookie('acme'))}` } }), 'acme', name)
@@ -80,14 +80,14 @@ t.test('a signed cookie', async t => {
   })
 })
 
-t.test('a cookie that need not be signed', async t => {
+t.test('a cookie with signed: false', async t => {
   const app = await signing(t, new CookieStrategy({ signed: false }), {}, {})
   for (const [header, answer] of [['tenant=acme', 'acme'], ['tenant=%61cme', 'acme'], ['tenant=', INVALID], ['tenant=..', INVALID], ['tenant=acme; tenant=globex', INVALID], ['x=y', 'globex']] as const) {
     t.equal(await ask(app, { headers: { cookie: header } }), answer, header)
   }
 })
 
-t.test('works where @fastify/cookie parses later, nowhere, or is registered after', async t => {
+t.test('works if @fastify/cookie parses in a later hook, does not parse, or is registered later', async t => {
   for (const hook of ['preHandler', false] as const) {
     const app = await signing(t, 'cookie', {}, { secret: 'secret', hook })
     t.equal(await ask(app, { cookies: { tenant: app.signCookie('acme') } }), 'acme', String(hook))
@@ -98,7 +98,7 @@ t.test('works where @fastify/cookie parses later, nowhere, or is registered afte
   t.equal(await ask(app, { cookies: { tenant: app.signCookie('acme') } }), 'acme')
 })
 
-t.test('is refused at boot where the app cannot check it', async t => {
+t.test('is refused at boot if the app cannot verify it', async t => {
   const refused = async (identify: Identify, message: RegExp, prepare?: (app: FastifyInstance) => void): Promise<void> => {
     await t.rejects(async () => appWith(t, { identify }, prepare).ready(), { code: 'FST_TENANT_OPTION_INVALID', message })
   }
@@ -110,7 +110,7 @@ t.test('is refused at boot where the app cannot check it', async t => {
   await t.resolves(async () => appWith(t, { identify: new CookieStrategy({ signed: false }) }, bare).ready())
 })
 
-t.test('refuses wrong options', async t => {
+t.test('refuses invalid options', async t => {
   const wrong: object[] = [{ cookie: '' }, { cookie: 'a b' }, { cookie: 'a=b' }, { cookie: 'ä' }, { cookie: 7 }, { signed: 'yes' }, { signed: null }]
   for (const options of wrong) t.throws(() => new CookieStrategy(options as never), { code: 'FST_TENANT_OPTION_INVALID' }, JSON.stringify(options))
 })

@@ -12,7 +12,7 @@ async function linesWith (debug: string): Promise<string[]> {
   return lines.filter(line => line.startsWith('tenant ')).map(line => line.replace(/\d+ ms$/, 'N ms'))
 }
 
-t.test('NODE_DEBUG=fastify-multitenant tells the story of loads', async t => {
+t.test('NODE_DEBUG=fastify-multitenant prints the steps of loads', async t => {
   const lines = await linesWith('fastify-multitenant')
   t.strictSame(lines.slice(0, 10), [
     "tenant 'acme': looked up",

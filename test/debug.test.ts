@@ -12,7 +12,7 @@ async function linesWith (debug: string): Promise<string[]> {
   return lines.map(line => line.replace(/^\S+ \d+: /, '')).filter(line => !line.startsWith("tenant '"))
 }
 
-t.test('NODE_DEBUG=fastify-multitenant tells the story of requests', async t => {
+t.test('NODE_DEBUG=fastify-multitenant prints the steps of requests', async t => {
   t.strictSame(await linesWith('fastify-multitenant'), [
     'request req-1: identified as nobody',
     'request req-2: identified as acme',
@@ -28,6 +28,6 @@ t.test('NODE_DEBUG=fastify-multitenant tells the story of requests', async t => 
   ])
 })
 
-t.test('nothing is printed without it', async t => {
+t.test('nothing is printed without NODE_DEBUG', async t => {
   t.strictSame(await linesWith(''), [])
 })

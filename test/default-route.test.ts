@@ -45,7 +45,7 @@ t.test('a default route of the app does not hide the tenants', async t => {
   }
 })
 
-t.test('a default route comes after the path of a tenant, and after the rule that a tenant is required', async t => {
+t.test('a default route runs after the path strategy, and after the check that a tenant is required', async t => {
   const app = appBy(t, { identify: 'path', required: true })
   t.equal(await ask(app, { url: '/acme/own' }), 'of acme')
   t.equal(await ask(app, { url: '/acme/unknown' }), 'GET by default')
@@ -53,7 +53,7 @@ t.test('a default route comes after the path of a tenant, and after the rule tha
   t.equal(await ask(app, { method: 'OPTIONS', url: '/', headers: { origin: 'https://evil.example', 'access-control-request-method': 'GET' } }), 'FST_TENANT_REQUIRED', 'a forged preflight included')
 })
 
-t.test('a default route answers elsewhere as ever where the plugin is in a part of the app', async t => {
+t.test('a default route answers outside the child in which the plugin is registered', async t => {
   const app = emptyApp(t, { routerOptions: routerOptions as never })
   app.register(async part => { part.register(multitenant, { tenants: tenants({ acme }), required: true }) }, { prefix: '/part' })
   t.equal(await ask(app, { url: '/part/own', headers: as('acme') }), 'of acme')
@@ -63,7 +63,7 @@ t.test('a default route answers elsewhere as ever where the plugin is in a part 
   t.equal(await ask(app, { method: 'OPTIONS', url: '*' }), 'OPTIONS by default')
 })
 
-t.test('a parameter of a tenant that is too long is answered as in a child', async t => {
+t.test('a parameter of a tenant that is too long is refused as in a child', async t => {
   const url = `/users/${'x'.repeat(200)}`
   const child = Fastify({ routerOptions: routerOptions as never })
   t.teardown(() => child.close())

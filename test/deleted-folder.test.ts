@@ -21,7 +21,7 @@ async function setUp (t: Test, options: MultitenantOptions = {}): Promise<SetUp>
   return { app, id, dir, log, events }
 }
 
-t.test('a tenant whose folder is deleted is unloaded by a reload, and unknown then', async t => {
+t.test('a reload unloads a tenant whose folder was deleted, and the tenant is unknown then', async t => {
   const { app, id, dir, events } = await setUp(t)
   await rm(join(dir, 'tenants', id), { recursive: true })
   t.equal((await send(app, id)).statusCode, 200, 'nobody has looked yet')
@@ -32,7 +32,7 @@ t.test('a tenant whose folder is deleted is unloaded by a reload, and unknown th
   t.same(refusal(await send(app, id)), [404, 'FST_TENANT_NOT_FOUND'])
 })
 
-t.test('its requests end first', async t => {
+t.test('the requests of a deleted tenant finish first', async t => {
   const { app, id, dir, events } = await setUp(t)
   const door = new Door()
   const job = app.multitenant.run(id, async () => {
@@ -50,7 +50,7 @@ t.test('its requests end first', async t => {
   t.match(await drained, { id, drained: true })
 })
 
-t.test('with `watch`, a tenant is unloaded when its folder is deleted, and comes back with it', async t => {
+t.test('with `watch`, a tenant is unloaded when its folder is deleted, and loads again when the folder is back', async t => {
   const { app, id, dir, log, events } = await setUp(t, { watch: true })
   const [told, drained] = [log.next('tenant unloaded: its source no longer knows it, or its config makes it inactive'), events.next('drain')]
   await rm(join(dir, 'tenants', id), { recursive: true })
@@ -62,7 +62,7 @@ t.test('with `watch`, a tenant is unloaded when its folder is deleted, and comes
   t.equal((await app.multitenant.init(id)).id, id)
 })
 
-t.test('a link that leads nowhere is not a tenant, though the folder that it is in has not changed', async t => {
+t.test('a broken symbolic link is not a tenant, even if its folder has not changed', async t => {
   const { app, id, dir } = await setUp(t)
   const linked = `globex-${randomUUID()}`
   await mkdir(join(dir, 'elsewhere', linked))

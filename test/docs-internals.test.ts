@@ -7,7 +7,7 @@ import { openMarkdown, ROOT } from './fixtures/readme/markdown.ts'
 const PAGE = 'docs/internals.md'
 const SYMBOL = /'(fastify\.\w+|registered-plugin)'/g
 
-/** Ways to reach Fastify's inside that belong into lib/fastify/ only. */
+/** Ways to reach Fastify's internals that only lib/fastify/ may use. */
 const KNOWLEDGE = [/Symbol(?:\.for)?\(['"`]fastify\b(?!-)/, /['"`]fastify\.\w/, /['"`]registered-plugin['"`]/, /['"`]fastify\/lib\b/, /['"`](?:avvio|find-my-way)['"`/]/, /\bgetOwnPropertySymbols\b/]
 
 const { sections } = openMarkdown(PAGE)
@@ -45,7 +45,7 @@ t.test('the page names each file that reads or writes one of the symbols', async
   }
 })
 
-t.test('only lib/fastify/ knows how to reach the inside of Fastify', async t => {
+t.test("only lib/fastify/ reaches Fastify's internals", async t => {
   for (const file of await sources()) {
     if (!file.startsWith('lib/fastify/')) t.notOk(reveals(await read(file)), file)
   }

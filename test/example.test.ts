@@ -17,9 +17,9 @@ const run = promisify(execFile)
 interface Example {
   process: ChildProcess
   output: Interface
-  /** The lines that were printed, in their order. */
+  /** The printed lines, in order. */
   curl: string[]
-  /** What was printed of the table of tenants, where there is one. */
+  /** The printed lines about the table of tenants, if there is one. */
   connectionString: string
   sql: string[]
 }
@@ -43,7 +43,7 @@ async function startExample (t: Test, dataDir: string, ...options: string[]): Pr
   return { process: example, output, connectionString, sql, curl: lines.filter(line => line.startsWith('  curl ')) }
 }
 
-/** The lines up to the first that fits; when the output ends before, the test fails. */
+/** Reads up to the first line that matches; fails if the output ends before. */
 async function linesUntil (output: Interface, fits: (line: string) => boolean): Promise<string[]> {
   const lines: string[] = []
   for await (const [line] of on(output, 'line', { close: ['close'] })) {
@@ -69,7 +69,7 @@ async function stopExample (t: Test, { process: example }: Example): Promise<voi
 t.test('the example', async t => {
   const dataDir = t.testdir()
 
-  await t.test('prints commands that answer as it says', async t => {
+  await t.test('prints commands that get the printed answers', async t => {
     const example = await startExample(t, dataDir)
 
     t.match(await Promise.all(example.curl.slice(0, 6).map(curl)), [
@@ -96,13 +96,13 @@ t.test('the example', async t => {
     t.notOk(existsSync(join(dataDir, 'postgres/postmaster.pid')), 'PostgreSQL was shut down')
   })
 
-  await t.test('finds its data again, and ends requests in flight before it closes', async t => {
+  await t.test('keeps its data over a restart, and finishes requests before it closes', async t => {
     const example = await startExample(t, dataDir)
     const list = example.curl.find(line => line.endsWith('/notes') && !line.includes('-d'))!
     const url = list.slice(list.indexOf('http://'))
     t.match(await curl(list), { status: 200, body: [{ text: 'Order anvils' }] })
 
-    // The server says "continue" when the request is in its hands and only the body is still to come.
+    // The server sends "continue" when it has the request and only waits for the body.
     const headers = { 'x-tenant-id': 'acme', 'content-type': 'application/json', expect: '100-continue' }
     const posting = request(url, { method: 'POST', headers, agent: false })
     posting.flushHeaders()
@@ -119,7 +119,7 @@ t.test('the example', async t => {
     t.strictSame(await exited, [0, null])
   })
 
-  await t.test('runs on a table of tenants, and follows what is said there', async t => {
+  await t.test('runs on a table of tenants, and follows changes of the table', async t => {
     const example = await startExample(t, dataDir, '--table')
     const [acme, initech] = example.curl as [string, string]
     t.match(await curl(acme), { status: 200, body: { tenant: 'acme', plan: 'pro' } })
@@ -133,7 +133,7 @@ t.test('the example', async t => {
     await stopExample(t, example)
   })
 
-  await t.test('says so when the port is taken, and leaves nothing running', async t => {
+  await t.test('reports a port that is taken, and leaves no process behind', async t => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     t.teardown(() => other.close())

@@ -6,7 +6,7 @@ const ROOT = join(import.meta.dirname, '..')
 /** The modules that users import: the exports of package.json. */
 const MODULES = ['index.ts', 'lib/sources/postgres/postgres.ts', 'lib/sources/conformance/conformance.ts']
 
-/** Reads the declarations of a module. `undocumented` lists what lacks a TSDoc line: exports, and members of types in `types/`. */
+/** Reads the declarations of a module. `undocumented` lists exports, and members of types in `types/`, without TSDoc. */
 function exportsOf (program: ts.Program, module: string): { names: string[], undocumented: string[] } {
   const checker = program.getTypeChecker()
   const file = checker.getSymbolAtLocation(program.getSourceFile(join(ROOT, module)) as ts.Node) as ts.Symbol

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { InlineTenant } from '../index.ts'
 import type { Teardown } from './fixtures/lifecycle/app.ts'
 
-/** A tenant that fails to load as long as `broken` is set. */
+/** A tenant that fails to load while `broken` is set. */
 class Broken {
   broken = true
   loads = 0
@@ -22,7 +22,7 @@ class Broken {
 
 const healthy = answers('healthy')
 
-/** What the memory of unknown ids takes for the time: the Date that is mocked does not reach it. */
+/** The clock of the memory of unknown ids, which the mocked Date does not reach. */
 function fakeClock (t: Teardown): { advance (ms: number): void } {
   const started = performance.now()
   let now = started
@@ -31,7 +31,7 @@ function fakeClock (t: Teardown): { advance (ms: number): void } {
   return { advance: ms => { now += ms } }
 }
 
-t.test('a load that fails refuses all who wait, and the next attempt is made after a pause', async t => {
+t.test('a load that fails refuses all waiting requests, and the next attempt is made after a pause', async t => {
   fakeTime(t)
   const door = new Door()
   const events = new Events(t)
@@ -71,7 +71,7 @@ t.test('a load that fails refuses all who wait, and the next attempt is made aft
   t.match(await app.multitenant.stats(), { failed: 0, loads: 3 })
 })
 
-t.test('a broken tenant is tried once a pause, and the pauses grow up to a minute', async t => {
+t.test('a broken tenant is tried once per pause, and the pauses grow to a minute', async t => {
   fakeTime(t)
   const acme = new Broken()
   const app = appWith(t, { acme: acme.definition })
@@ -96,7 +96,7 @@ t.test('a broken tenant is tried once a pause, and the pauses grow up to a minut
   t.equal((await send(app, 'acme')).headers['retry-after'], '1', 'a load that went well ends the row')
 })
 
-t.test('negative control: without the memory of failures a broken tenant is loaded once a request', async t => {
+t.test('negative control: without the memory of failures a broken tenant loads at each request', async t => {
   const acme = new Broken()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -115,7 +115,7 @@ t.test('init() does not wait for the end of the pause', async t => {
   t.equal((await send(app, 'acme')).body, 'mended')
 })
 
-t.test('a load that hangs is waited for no longer than loadTimeout, and harms no other tenant', async t => {
+t.test('a load that hangs is given up after loadTimeout, and affects no other tenant', async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, { acme: { plugin: () => door.pass() }, globex: healthy }, { loadTimeout: 5_000 })
@@ -133,7 +133,7 @@ t.test('a load that hangs is waited for no longer than loadTimeout, and harms no
   t.equal(door.passed, 1)
 })
 
-t.test('who comes later to a load that hangs has a time limit of its own', async t => {
+t.test('a request that joins a hanging load later has its own time limit', async t => {
   fakeTime(t)
   const source = new MemorySource({ acme: healthy })
   const door = new Door()
@@ -152,7 +152,7 @@ t.test('who comes later to a load that hangs has a time limit of its own', async
   t.equal((await second).body, 'healthy')
 })
 
-t.test('hanging loads of many tenants leave the rest of the app alone', async t => {
+t.test('hanging loads of many tenants do not delay the rest of the app', async t => {
   const hanging = Array.from({ length: 5 }, (_, index) => `hanging-${index}`)
   const door = new Door()
   const tenants = Object.fromEntries(hanging.map(id => [id, { plugin: () => door.pass() }]))
@@ -168,7 +168,7 @@ t.test('hanging loads of many tenants leave the rest of the app alone', async t 
   await Promise.all(waiting)
 })
 
-t.test('no more than maxLoading tenants are loaded at a time', async t => {
+t.test('no more than maxLoading tenants load at a time', async t => {
   let loading = 0
   let most = 0
   const doors: Door[] = []
@@ -235,7 +235,7 @@ t.test('a tenant that asks for itself while it is loaded fails at once', async t
   }
 })
 
-t.test('tenants that wait for each other while they are loaded fail at once', async t => {
+t.test('tenants that wait for each other while they load fail at once', async t => {
   fakeTime(t)
   const errors: unknown[] = []
   const app = appWith(t, {
@@ -255,7 +255,7 @@ t.test('tenants that wait for each other while they are loaded fail at once', as
   t.match(errors, [{ code: 'FST_TENANT_LOAD_FAILED', message: "Tenant 'acme' could not be loaded" }])
 })
 
-t.test('tenants whose loads began apart and then wait for each other fail at once too', async t => {
+t.test('tenants that load separately and then wait for each other fail at once', async t => {
   const doors = { acme: new Door(), globex: new Door() }
   const errors: unknown[] = []
   const asks = (id: 'acme' | 'globex', other: string): InlineTenant => ({
@@ -279,7 +279,7 @@ t.test('tenants whose loads began apart and then wait for each other fail at onc
   mock.timers.tick(20_000)
 })
 
-t.test('a load that another load waits for does not stand behind it in the queue', async t => {
+t.test('a load that another load waits for does not queue behind it', async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, {
@@ -305,7 +305,7 @@ t.test('a load that another load waits for does not stand behind it in the queue
   mock.timers.tick(20_000)
 })
 
-t.test('what a tenant starts while it is loaded may ask for it later', async t => {
+t.test('code that a tenant starts during its load may ask for the tenant later', async t => {
   const door = new Door()
   let later: Promise<unknown> = Promise.resolve()
   const app = appWith(t, {
@@ -322,7 +322,7 @@ t.test('what a tenant starts while it is loaded may ask for it later', async t =
   await app.multitenant.unload('acme')
 })
 
-t.test('one of many requests above maxInFlight is refused until another one is closed', async t => {
+t.test('one request more than maxInFlight is refused until another one has closed', async t => {
   const door = new Door()
   const app = appWith(t, {
     acme: {
@@ -351,7 +351,7 @@ t.test('one of many requests above maxInFlight is refused until another one is c
   t.equal((await send(app, 'acme', '/quick')).body, 'quick')
 })
 
-t.test('requests that waited for a tenant to be loaded count for maxInFlight too', async t => {
+t.test('requests that waited for a tenant to load count for maxInFlight too', async t => {
   const loaded = new Door()
   const door = new Door()
   let most = 0
@@ -381,7 +381,7 @@ t.test('requests that waited for a tenant to be loaded count for maxInFlight too
   t.same(statuses.filter(status => status === 200).length, 2)
 })
 
-t.test('a source that fails is a 503, is logged, and is never remembered as "not found"', async t => {
+t.test('an error of a source is a 503, is logged, and is never remembered as "not found"', async t => {
   const log = new LogLines()
   const source = new MemorySource({ acme: healthy })
   const app = appWith(t, source, {}, log.server)
@@ -414,7 +414,7 @@ t.test('a source that does not answer is given up after loadTimeout', async t =>
   t.equal((await send(app, 'acme')).body, 'healthy')
 })
 
-t.test('an id that no tenant has reaches the source once in a while, and not once a request', async t => {
+t.test('the source is asked for an unknown id once in a while, and not at each request', async t => {
   fakeTime(t)
   const clock = fakeClock(t)
   const source = new MemorySource()
@@ -432,7 +432,7 @@ t.test('an id that no tenant has reaches the source once in a while, and not onc
   t.equal((await send(app, 'nobody')).body, 'healthy', 'for some seconds only')
 })
 
-t.test('the memory of unknown ids has an end', async t => {
+t.test('the memory of unknown ids is bounded', async t => {
   const source = new MemorySource()
   const app = appWith(t, source)
   await app.ready()
@@ -442,7 +442,7 @@ t.test('the memory of unknown ids has an end', async t => {
   t.match(await app.multitenant.stats(), { unknown: 10_000, active: 0, failed: 0, tenants: [] }, 'and nothing else is kept of them')
 })
 
-t.test('a tenant that was asked for too early is there as soon as its folder is', async t => {
+t.test('a tenant that was unknown is found as soon as its folder exists', async t => {
   const dir = t.testdir({})
   const app = appWith(t, dir)
   await app.ready()
@@ -454,7 +454,7 @@ t.test('a tenant that was asked for too early is there as soon as its folder is'
   t.equal((await send(app, 'early')).body, 'early')
 })
 
-t.test('init() makes an id known that is remembered as unknown', async t => {
+t.test('init() finds an id that is remembered as unknown', async t => {
   const source = new MemorySource()
   const app = appWith(t, source)
   t.equal((await send(app, 'late')).statusCode, 404)
@@ -465,7 +465,7 @@ t.test('init() makes an id known that is remembered as unknown', async t => {
   t.equal((await send(app, 'late')).body, 'healthy', 'and after it was unloaded again')
 })
 
-t.test('a source that cannot be watched is still a source', async t => {
+t.test('a source without watch() works', async t => {
   const log = new LogLines()
   const source = Object.assign(new MemorySource({ acme: healthy }), { watch: () => { throw new Error('no watchers left') } })
   const app = appWith(t, source, {}, log.server)
@@ -473,7 +473,7 @@ t.test('a source that cannot be watched is still a source', async t => {
   t.equal(log.lines.filter(({ level }) => level === 40).length, 1)
 })
 
-t.test('a tenant whose plugins fail in odd ways ends neither the process nor another tenant', async t => {
+t.test('a tenant whose plugins fail in unusual ways ends neither the process nor another tenant', async t => {
   const ways: Record<string, InlineTenant['plugin']> = {
     throws: () => { throw new Error('thrown') },
     rejects: async () => { throw new Error('rejected') },
@@ -490,7 +490,7 @@ t.test('a tenant whose plugins fail in odd ways ends neither the process nor ano
   t.match(await app.multitenant.stats(), { failed: Object.keys(ways).length, active: 1 })
 })
 
-t.test('what a failed load has opened is closed again', async t => {
+t.test('a failed load closes whatever it has opened', async t => {
   const events: string[] = []
   const app = appWith(t, {
     acme: {

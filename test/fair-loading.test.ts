@@ -4,7 +4,7 @@ import { ConcurrencyLimit } from '../lib/tenants/concurrency-limit.ts'
 import { LoadQueue } from '../lib/tenants/load-queue.ts'
 import { answers, answersBehind, appWith, Door, fakeTime, send, turn, until } from './fixtures/lifecycle/app.ts'
 
-t.test('sixty healthy cold tenants are answered beside thirty that hang', async t => {
+t.test('sixty healthy tenants load and answer beside thirty that hang', async t => {
   fakeTime(t)
   const door = new Door()
   const hanging = Array.from({ length: 30 }, (_, index) => `hanging-${index}`)
@@ -30,7 +30,7 @@ t.test('sixty healthy cold tenants are answered beside thirty that hang', async 
   t.same((await Promise.all(waiting)).map(({ statusCode }) => statusCode), hanging.map(() => 200))
 })
 
-t.test('work that takes long lets others begin, but not any number of them', async t => {
+t.test('a slow task lets others start, up to a limit', async t => {
   fakeTime(t)
   let free = 0
   const limit = new ConcurrencyLimit({ size: 2, most: 5, patience: 100, onFree: () => { free++ } })
@@ -54,7 +54,7 @@ t.test('work that takes long lets others begin, but not any number of them', asy
   t.notOk(limit.free, 'nothing is left of those that are over')
 })
 
-t.test('work that ends in time has no turn to give back later', async t => {
+t.test('a task that ends in time gives no turn back later', async t => {
   fakeTime(t)
   const limit = new ConcurrencyLimit({ size: 1, most: 1, patience: 100, onFree: () => {} })
   limit.begin()()
@@ -63,7 +63,7 @@ t.test('work that ends in time has no turn to give back later', async t => {
   t.notOk(limit.free)
 })
 
-t.test('work that waits for other work lends it its turn', async t => {
+t.test('a task that waits for another task passes its turn to it', async t => {
   let free = 0
   const limit = new ConcurrencyLimit({ size: 1, most: 1, patience: 1_000, onFree: () => { free++ } })
   const end = limit.begin()
@@ -76,7 +76,7 @@ t.test('work that waits for other work lends it its turn', async t => {
   end()
 })
 
-t.test('when too many loads wait for their turn, one more is refused at once', async t => {
+t.test('when too many loads are queued, the next one is refused at once', async t => {
   const queue = new LoadQueue({ maxLoading: 1, maxActive: 100, loadTimeout: 60_000 })
   const door = new Door()
   const loads = Array.from({ length: 1_001 }, () => queue.run('acme', () => door.pass()))
@@ -104,7 +104,7 @@ t.test('loads that hang take at most half of the places for tenants in memory', 
 t.test('negative control: with as many turns as hanging tenants, a healthy one waits for them', async t => {
   fakeTime(t)
   const door = new Door()
-  // No more than these may load when half of `maxActive` is less.
+  // If half of `maxActive` is less, only that many may load.
   const app = appWith(t, {
     ...Object.fromEntries(['a', 'b'].map(id => [id, answersBehind(door, id)])),
     healthy: answers('healthy')

@@ -12,7 +12,7 @@ import type { InlineTenant, MultitenantOptions } from '../index.ts'
 
 type Files = Record<string, string>
 
-/** One folder a test: a second `testdir()` would empty the first. */
+/** One folder per test: a second `testdir()` would empty the first. */
 const roots = new WeakMap<Test, string>()
 
 function rootOf (t: Test): string {
@@ -21,7 +21,7 @@ function rootOf (t: Test): string {
   return root
 }
 
-/** A tenant's folder whose files are written while the app runs; its path is one that nothing was imported from before. */
+/** A tenant's folder whose files change while the app runs, at a path from which nothing was imported before. */
 class Folder {
   readonly dir: string
   #writes = 0
@@ -31,7 +31,7 @@ class Folder {
   }
 
   async write (files: Files): Promise<void> {
-    // Not two writes with one time: the kernel's clock may stand still between them.
+    // Two writes must not have the same time: the kernel's clock may not advance between them.
     const time = new Date(Date.now() + ++this.#writes * 1000)
     for (const [name, text] of Object.entries(files)) {
       const file = join(this.dir, name)
@@ -55,7 +55,7 @@ function route (body: string, imports = ''): string {
   return `${imports}\nexport default async app => { app.get('/', async request => ${body}) }\n`
 }
 
-t.test('a reload reads ES modules again, with what they import and what that imports', async t => {
+t.test('a reload reads ES modules again, with all of their imports', async t => {
   const { app, folder, read } = await setUp(t, {
     'routes/index.mjs': route('first', "import { first } from '../shared/first.mjs'"),
     'shared/first.mjs': "import { second } from './second.mjs'\nexport const first = 'first of ' + second",
@@ -69,7 +69,7 @@ t.test('a reload reads ES modules again, with what they import and what that imp
   }
 })
 
-t.test('negative control: without the hooks what a module imports stays as it was', async t => {
+t.test('negative control: without the hooks the imports of a module are not read again', async t => {
   const folder = new Folder(t)
   await folder.write({ 'entry.mjs': "export { value } from './value.mjs'", 'value.mjs': "export const value = 'old'" })
   const load = (version: number): Promise<{ value: string }> => import(join(folder.dir, `entry.mjs?v=${version}`))
@@ -90,7 +90,7 @@ t.test('a reload reads CommonJS modules again, with what they require', async t 
   t.equal(await read(), 'two')
 })
 
-t.test('a reload reads plugins, services, schemas, the index and all kinds of config again', async t => {
+t.test('a reload reads plugins, services, schemas, the index and every kind of config again', async t => {
   const files = (value: string): Files => ({
     'index.mjs': `export const name = '${value}'`,
     'config.mjs': 'import { plan } from \'./plan.mjs\'\nexport default { plan }',
@@ -107,7 +107,7 @@ t.test('a reload reads plugins, services, schemas, the index and all kinds of co
   t.equal(await read(), 'new,new,new,new,new')
 })
 
-t.test('files that come and go are noticed by a reload', async t => {
+t.test('a reload finds added and deleted files', async t => {
   const { app, folder, read } = await setUp(t, { 'routes/index.mjs': route("'index'"), 'routes/old/index.mjs': route("'old'") })
   t.equal(await read('/old'), 'old')
   await rm(join(folder.dir, 'routes', 'old'), { recursive: true })
@@ -118,7 +118,7 @@ t.test('files that come and go are noticed by a reload', async t => {
 })
 
 for (const format of ['json', 'mjs', 'cjs'] as const) {
-  t.test(`without code, a reload reads config.${format} again and no code`, async t => {
+  t.test(`a reload with code: false reads config.${format} again, and no code`, async t => {
     const config = (plan: string): Files => ({
       json: { 'config.json': JSON.stringify({ plan }) },
       mjs: { 'config.mjs': `export default { plan: '${plan}' }` },
@@ -135,7 +135,7 @@ for (const format of ['json', 'mjs', 'cjs'] as const) {
   })
 }
 
-t.test('an old generation that imports something late gets what it was built of', async t => {
+t.test('a late import of an old generation gets the code that it was built from', async t => {
   const door = new Door()
   const folder = new Folder(t)
   const files = (value: string): Files => ({
@@ -167,7 +167,7 @@ t.test('an old generation that imports something late gets what it was built of'
   t.same((await Promise.all(late)).map(({ body }) => body), ['one one', 'two two', 'three three'])
 })
 
-t.test('of two tenants that share a folder, each has the code of its own last load', async t => {
+t.test('tenants that share a folder each have the code of their own last load', async t => {
   const folder = new Folder(t)
   await folder.write({ 'routes/index.mjs': route("request.tenantId + ' old'") })
   const app = appWith(t, { acme: { dir: folder.dir }, globex: { dir: folder.dir } })
@@ -181,7 +181,7 @@ t.test('of two tenants that share a folder, each has the code of its own last lo
   t.same(await read(), ['acme new', 'globex new'])
 })
 
-t.test('the modules of one generation are of one reading, also while a tenant of the same folder is reloaded', async t => {
+t.test('all modules of one generation are from one reading, even if another tenant of the folder is reloaded meanwhile', async t => {
   const door = new Door()
   const folder = new Folder(t)
   await folder.write({
@@ -203,7 +203,7 @@ t.test('the modules of one generation are of one reading, also while a tenant of
   const acme = send(app, 'acme')
   await door.reached
   const reloaded = app.multitenant.reload('globex')
-  // The reload may wait for the load of acme, or be at its own plugin: it goes on either way.
+  // The reload may wait for the load of acme, or be at its own plugin: it continues in both cases.
   await Promise.race([hold.reached, new Promise(resolve => setImmediate(resolve))])
   await Promise.all(Array.from({ length: 50 }, () => new Promise(resolve => setImmediate(resolve))))
   door.open()
@@ -212,7 +212,7 @@ t.test('the modules of one generation are of one reading, also while a tenant of
   await reloaded
 })
 
-t.test('a tenant that fails and one that hangs keep no other tenant of the same folder from being loaded', async t => {
+t.test('a failing and a hanging tenant do not keep other tenants of the folder from loading', async t => {
   const folder = new Folder(t)
   await folder.write({
     'plugins/database.mjs': `export default async (app, { tenant }) => {
@@ -234,7 +234,7 @@ t.test('a tenant that fails and one that hangs keep no other tenant of the same 
   t.equal((await hanging).body, 'hanging')
 })
 
-t.test('a folder that is reached by a symbolic link is read again too', async t => {
+t.test('a folder behind a symbolic link is read again too', async t => {
   const folder = new Folder(t)
   await folder.write({ 'routes/index.mjs': route("'old'"), 'services/Users.cjs': "module.exports = class Users { name = 'old' }" })
   const link = join(dirname(folder.dir), `${randomUUID()}-link`)
@@ -248,7 +248,7 @@ t.test('a folder that is reached by a symbolic link is read again too', async t 
   t.same(await read(), ['new', 'new'])
 })
 
-t.test('a module that could not be read is read again when it is mended', async t => {
+t.test('a module with an error is read again when it is fixed', async t => {
   for (const broken of ['export default async app => { this is no code', "throw new Error('at the top')", "import '../nowhere.mjs'"]) {
     await t.test(broken, async t => {
       const { app, folder, read } = await setUp(t, { 'routes/index.mjs': route("'old'") })
@@ -263,7 +263,7 @@ t.test('a module that could not be read is read again when it is mended', async 
   }
 })
 
-t.test('a tenant that never could be loaded is, when its code is mended', async t => {
+t.test('a tenant that never loaded loads when its code is fixed', async t => {
   const { app, folder } = await setUp(t, { 'routes/index.mjs': 'this is no code' })
   t.same(refusal(await send(app, 'acme')), [503, 'FST_TENANT_LOAD_FAILED'])
   await folder.write({ 'routes/index.mjs': route("'mended'") })
@@ -271,7 +271,7 @@ t.test('a tenant that never could be loaded is, when its code is mended', async 
   t.equal((await send(app, 'acme')).body, 'mended')
 })
 
-t.test('a tenant whose last reload failed is loaded from mended code after it was unloaded', async t => {
+t.test('a tenant whose last reload failed loads fixed code after an unload', async t => {
   const { app, folder, read } = await setUp(t, { 'routes/index.mjs': route("'old'") })
   t.equal(await read(), 'old')
   await folder.write({ 'routes/index.mjs': 'this is no code' })
@@ -281,7 +281,7 @@ t.test('a tenant whose last reload failed is loaded from mended code after it wa
   t.equal(await read(), 'mended')
 })
 
-t.test('what is installed in node_modules of a folder is not read again', async t => {
+t.test('node_modules in a folder are not read again', async t => {
   const { app, folder, read } = await setUp(t, {
     'node_modules/installed/package.json': '{ "name": "installed", "type": "module", "exports": "./index.js" }',
     'node_modules/installed/index.js': "export const value = 'installed'",
@@ -293,7 +293,7 @@ t.test('what is installed in node_modules of a folder is not read again', async 
   t.equal(await read(), 'new installed')
 })
 
-t.test("a tenant's reload reads none of another's code again, nor the app's", async t => {
+t.test('a reload of a tenant does not read code of another tenant or of the app again', async t => {
   const other = new Folder(t)
   await other.write({ 'routes/index.mjs': route("'other old'") })
   const { app, folder, read } = await setUp(t, { 'routes/index.mjs': route("'old'") }, {}, { globex: { dir: other.dir } })
@@ -307,7 +307,7 @@ t.test("a tenant's reload reads none of another's code again, nor the app's", as
   t.equal((await send(app, 'globex')).body, 'other old')
 })
 
-t.test('CommonJS modules that were read again are not kept by those that required them', async t => {
+t.test('CommonJS modules that were read again are not kept by modules that required them', async t => {
   const { app, read } = await setUp(t, {
     'routes/index.cjs': "require('../shared/value.cjs')\nmodule.exports = async app => { app.get('/', async () => 'ok') }",
     'shared/value.cjs': "exports.value = 'x'.repeat(10)"
@@ -321,7 +321,7 @@ t.test('CommonJS modules that were read again are not kept by those that require
   t.same([Object.keys(cache).length, children()], before)
 })
 
-t.test('two apps in one process read their tenants again without harming each other', async t => {
+t.test('two apps in one process read their tenants again independently', async t => {
   const files = { 'routes/index.mjs': route("'old'") }
   const [first, second] = [await setUp(t, files), await setUp(t, files)]
   for (const { read } of [first, second]) t.equal(await read(), 'old')
@@ -336,7 +336,7 @@ t.test('two apps in one process read their tenants again without harming each ot
   t.equal(await second.read(), 'newest')
 })
 
-t.test('which URLs get a version', async t => {
+t.test('only URLs of modules in a folder get a version', async t => {
   const versions = new Map([['file:///tenants/acme/', 2], ['file:///tenants/acme/inner/', 5]])
   const cases: Array<[url: string, parent: string | undefined, expected: string]> = [
     ['file:///tenants/acme/a.mjs', 'file:///app/lib.mjs', 'file:///tenants/acme/a.mjs?tenant-code=2'],
@@ -354,8 +354,8 @@ t.test('which URLs get a version', async t => {
   for (const [url, parent, expected] of cases) t.equal(versionedUrl(versions, url, parent), expected, `${url} from ${parent}`)
 })
 
-t.test('code is read afresh with the module hooks of every Node', async t => {
-  await t.test("in Node's own thread, where it has such hooks", async t => {
+t.test('module hooks read code again in every version of Node', async t => {
+  await t.test("hooks run in Node's own thread, where Node supports that", async t => {
     type Hooks = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof ModuleReloader>[0]>['registerHooks']>>[0]
     const dir = await realpath(t.testdir({ 'a.js': '' }))
     let hooks: Hooks | undefined
@@ -378,7 +378,7 @@ t.test('code is read afresh with the module hooks of every Node', async t => {
     t.equal(registered, 0)
   })
 
-  await t.test('in a thread of its own', async t => {
+  await t.test('hooks run in a separate thread', async t => {
     const dir = await realpath(t.testdir({ 'a.mjs': 'export const time = process.hrtime.bigint()' }))
     const read = async (): Promise<unknown> => (await importModule(join(dir, 'a.mjs')))['time']
     const freshCode = new ModuleReloader({})

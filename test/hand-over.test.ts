@@ -70,7 +70,7 @@ t.test('each hook of the app runs once', async t => {
     }
   }
 
-  t.test('onError included, in the route that failed', async t => {
+  t.test('an onError hook of the app runs once, in the route that failed', async t => {
     const app = emptyApp(t)
     const ran = recordHooks(app)
     app.register(multitenant, { tenants: tenants({ acme: own }) })
@@ -81,14 +81,14 @@ t.test('each hook of the app runs once', async t => {
     t.strictSame(ran, once(['onRequest', 'preParsing', 'preValidation', 'preHandler', 'onError', 'onSend', 'onResponse'], '/broken'))
   })
 
-  t.test('onTimeout included, in the route that takes too long', async t => {
+  t.test('an onTimeout hook of the app runs once, in the route that takes too long', async t => {
     const app = emptyApp(t)
     const ran = recordHooks(app)
     app.register(multitenant, {
       tenants: tenants({
         acme: async scope => {
           scope.get('/slow', (request, reply) => {
-            // Node does so when nothing moved on the socket for `connectionTimeout`.
+            // Node emits the timeout when nothing moved on the socket for `connectionTimeout`.
             request.raw.socket.emit('timeout')
             reply.hijack()
           })
@@ -105,7 +105,7 @@ t.test('each hook of the app runs once', async t => {
     await until(async () => await inFlight(app, 'acme') === 0)
   })
 
-  t.test("onRoute included, for each of the tenant's routes", async t => {
+  t.test("an onRoute hook of the app runs once for each of the tenant's routes", async t => {
     const app = emptyApp(t)
     const routes: string[] = []
     app.addHook('onRoute', route => { routes.push(`${String(route.method)} ${route.url}`) })
@@ -134,7 +134,7 @@ t.test('each hook of the app runs once', async t => {
     t.strictSame(ran.filter(name => !name.startsWith('onRegister')), ['onReady', 'preClose', 'onClose'])
   })
 
-  t.test("beside the tenant's own, which come after", async t => {
+  t.test("the tenant's own hooks run after the app's", async t => {
     const app = appOf(t, {
       acme: async scope => {
         scope.addHook('onRequest', async request => { order.push(`the tenant's, for ${request.tenantId}`) })
@@ -148,7 +148,7 @@ t.test('each hook of the app runs once', async t => {
   })
 })
 
-t.test('the hook comes first', async t => {
+t.test('the identify hook runs first', async t => {
   t.test("an app-wide hook added before sees the tenant, and the config of the tenant's route", async t => {
     const app = emptyApp(t)
     app.addHook('onRequest', async (request, reply) => {
@@ -175,7 +175,7 @@ t.test('the hook comes first', async t => {
     t.equal((await app.inject('/open')).statusCode, 401, 'nobody has no such route')
   })
 
-  t.test('nothing has run on the outer request when a tenant is handed it', async t => {
+  t.test("no other hook has run on the app's request when it is handed over", async t => {
     const app = emptyApp(t)
     const requests = new Set<FastifyRequest>()
     app.addHook('onRequest', async request => { requests.add(request) })
@@ -189,7 +189,7 @@ t.test('the hook comes first', async t => {
     t.equal((await app.inject({ url: '/own', headers: as('acme') })).json(), true)
   })
 
-  t.test('in children of the app that were made before it', async t => {
+  t.test('the identify hook runs first in children that the app made before', async t => {
     const app = emptyApp(t)
     const seen: Array<string | null> = []
     await app.register(async child => {
@@ -239,13 +239,13 @@ t.test('a refusal is thrown where the plugin was registered', async t => {
         t.equal(answer.status, status)
         t.match(JSON.parse(answer.body), { code, statusCode: status })
         t.equal(answer.headers['access-control-allow-origin'], '*', 'the earlier hooks have run')
-        // The child was made before the later hooks were added, and has them all the same.
+        // The child was created before the later hooks were added, and has them nevertheless.
         t.strictSame(ran, ['before', 'onError', 'onResponse'], 'the later ones have not')
       })
     }
   }
 
-  t.test("and goes to the app's error handler", async t => {
+  t.test("a refusal goes to the app's error handler", async t => {
     const { app } = await refusing(t)
     app.setErrorHandler(async (error: Error & { code: string }, _request, reply) => {
       reply.code(418)
@@ -256,7 +256,7 @@ t.test('a refusal is thrown where the plugin was registered', async t => {
     t.equal(answer.body, 'FST_TENANT_NOT_FOUND')
   })
 
-  t.test('an earlier hook may answer instead', async t => {
+  t.test('an earlier hook may answer instead of the refusal', async t => {
     const app = emptyApp(t)
     app.addHook('onRequest', async (_request, reply) => reply.code(429).send('slow down'))
     app.register(multitenant, { tenants: {} })
@@ -264,7 +264,7 @@ t.test('a refusal is thrown where the plugin was registered', async t => {
     t.equal(answer.statusCode, 429)
   })
 
-  t.test('and does not stick to the next request', async t => {
+  t.test('a refusal does not affect the next request', async t => {
     const { app } = await refusing(t)
     t.equal((await app.inject({ url: '/shared', headers: as('initech') })).statusCode, 404)
     t.equal((await app.inject({ url: '/shared', headers: as('acme') })).body, 'the app')
@@ -273,7 +273,7 @@ t.test('a refusal is thrown where the plugin was registered', async t => {
 })
 
 t.test("the tenant's scope inherits from the app", async t => {
-  t.test('what was decorated, before and after the plugin', async t => {
+  t.test('inherits decorators that were added before and after the plugin', async t => {
     const app = emptyApp(t)
     app.decorate('early', 'early')
     app.decorateRequest('mark', 'mark')
@@ -293,7 +293,7 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.strictSame((await app.inject({ url: '/own', headers: as('acme') })).json(), ['early', 'late', 'mark', 'sign'])
   })
 
-  t.test('schemas, and the ways to compile them', async t => {
+  t.test('inherits schemas and their compilers', async t => {
     const compiled: string[] = []
     const app = appOf(t, {
       acme: async scope => {
@@ -315,7 +315,7 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.strictSame(Object.keys(app.getSchemas()), ['shared'])
   })
 
-  t.test('the validator and serializer compilers', async t => {
+  t.test('inherits the validator and serializer compilers', async t => {
     const app = appOf(t, {
       acme: async scope => {
         scope.post('/own', { schema: { body: { type: 'object' }, response: { 200: { type: 'object' } } } }, async () => ({}))
@@ -327,13 +327,13 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.equal((await app.inject({ method: 'POST', url: '/own', headers: as('acme'), payload: { ok: false } })).statusCode, 400)
   })
 
-  t.test('the reply serializer', async t => {
+  t.test('inherits the reply serializer', async t => {
     const app = appOf(t, { acme: async scope => { scope.get('/own', async () => ({ id: 1 })) } })
     app.setReplySerializer(payload => `replied ${Object.keys(payload as object).join()}`)
     t.equal((await app.inject({ url: '/own', headers: as('acme') })).body, 'replied id')
   })
 
-  t.test('the names of plugins that others depend on', async t => {
+  t.test('inherits the names of plugins, on which others depend', async t => {
     const app = appOf(t, {
       acme: async scope => {
         await scope.register(fp(async () => {}, { name: 'own', dependencies: ['shared'] }))
@@ -350,7 +350,7 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.equal(app.hasPlugin('own'), false)
   })
 
-  t.test('the options of routes', async t => {
+  t.test('inherits the options of routes', async t => {
     const app = appOf(t, {
       acme: async scope => { scope.get('/Own/:id', async request => request.params) }
     }, {}, { routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, maxParamLength: 5 } })
@@ -358,7 +358,7 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.equal((await app.inject({ url: '/own/toolong', headers: as('acme') })).statusCode, 414)
   })
 
-  t.test('rewriteUrl, once', async t => {
+  t.test('inherits rewriteUrl, which runs once', async t => {
     const urls: string[] = []
     const app = appOf(t, {
       acme: async scope => { scope.get('/a/a/own', async request => [request.url, request.originalUrl]) }
@@ -372,7 +372,7 @@ t.test("the tenant's scope inherits from the app", async t => {
     t.strictSame(urls, ['/a/own'])
   })
 
-  t.test("and puts nothing on the app's server", async t => {
+  t.test("adds nothing to the app's server", async t => {
     const many = Object.fromEntries(Array.from({ length: 15 }, (_, n) => [`t${n}`, async () => {}]))
     const app = await listen(appOf(t, many))
     const before = app.server.eventNames().map(name => app.server.listenerCount(name))
@@ -401,7 +401,7 @@ t.test('request bodies', async t => {
   }
 
   for (const temperature of TEMPERATURES) {
-    t.test(`${temperature}: JSON is parsed once`, async t => {
+    t.test(`${temperature}: a JSON body is parsed once`, async t => {
       const app = await listen(appOf(t, { acme: echo }))
       await warm(app, temperature)
       let parsed = 0
@@ -413,7 +413,7 @@ t.test('request bodies', async t => {
       t.equal(parsed, 1)
     })
 
-    t.test(`${temperature}: by the tenant's own parser, which the app and other tenants do not have`, async t => {
+    t.test(`${temperature}: the tenant's own parser parses a body; the app and other tenants do not have it`, async t => {
       const app = appOf(t, { acme: echo, globex: async scope => { scope.post('/echo', async request => request.body) } })
       app.post('/shared', async request => request.body)
       await app.ready()
@@ -425,7 +425,7 @@ t.test('request bodies', async t => {
       t.equal((await app.inject({ ...form, url: '/shared', headers: { ...type, ...as('acme') } })).statusCode, 415)
     })
 
-    t.test(`${temperature}: the limit is the route's`, async t => {
+    t.test(`${temperature}: the body limit is the route's`, async t => {
       const app = appOf(t, { acme: echo }, {}, { bodyLimit: 100 })
       await app.ready()
       await warm(app, temperature)
@@ -439,7 +439,7 @@ t.test('request bodies', async t => {
       t.equal(await send('/echo', 101), 413)
     })
 
-    t.test(`${temperature}: an upload streams through`, async t => {
+    t.test(`${temperature}: an upload is streamed`, async t => {
       const app = await listen(appOf(t, {
         acme: async scope => {
           scope.addContentTypeParser('application/octet-stream', async (_request: FastifyRequest, payload: Readable) => payload)
@@ -477,7 +477,7 @@ t.test('request bodies', async t => {
 })
 
 t.test('answers', async t => {
-  t.test('a stream reaches the client whole', async t => {
+  t.test('a stream reaches the client completely', async t => {
     const download = randomBytes(8_000_000)
     const app = await listen(appOf(t, {
       acme: async scope => { scope.get('/download', async (_request, reply) => reply.type('application/octet-stream').send(Readable.from(chunks(download, 60_000)))) }
@@ -490,7 +490,7 @@ t.test('answers', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('each part of server-sent events arrives while the next is not written', async t => {
+  t.test('each server-sent event arrives before the next is written', async t => {
     const next = new Door()
     const app = await listen(appOf(t, {
       acme: async scope => {
@@ -517,7 +517,7 @@ t.test('answers', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('reply.hijack() takes the reply out of the lifecycle', async t => {
+  t.test('reply.hijack() ends the lifecycle of the reply', async t => {
     const app = emptyApp(t)
     const ran = recordHooks(app)
     app.register(multitenant, {
@@ -568,7 +568,7 @@ t.test('answers', async t => {
     t.equal(await options('/other'), 'the app')
   })
 
-  t.test('a method that was added', async t => {
+  t.test('a method that was added with addHttpMethod()', async t => {
     const app = emptyApp(t)
     app.addHttpMethod('REPORT', { hasBody: true })
     app.register(multitenant, {
@@ -611,7 +611,7 @@ t.test('answers', async t => {
 t.test('clients that leave', async t => {
   for (const temperature of TEMPERATURES) {
     for (const url of ['/own', '/shared']) {
-      t.test(`${temperature}, ${url}: the lease is given back when the handler has ended, onRequestAbort runs once`, async t => {
+      t.test(`${temperature}, ${url}: the lease is released when the handler has ended, and onRequestAbort runs once`, async t => {
         const app = emptyApp(t)
         const aborted: string[] = []
         const gate = new Door()
@@ -643,7 +643,7 @@ t.test('clients that leave', async t => {
     }
   }
 
-  t.test('onRequestAbort runs once where the path strategy sends the request on', async t => {
+  t.test('onRequestAbort runs once if the path strategy passes the request on', async t => {
     const app = emptyApp(t)
     const aborted: string[] = []
     const gates = { '/own': new Door(), '/shared': new Door() }
@@ -665,7 +665,7 @@ t.test('clients that leave', async t => {
     }
   })
 
-  t.test('so do those of a child that was made before the last hook of the app', async t => {
+  t.test('onRequestAbort hooks of a child run once, also if the child was created before the last hook of the app', async t => {
     const app = emptyApp(t)
     const aborted: string[] = []
     const gate = new Door()
@@ -712,7 +712,7 @@ t.test('clients that leave', async t => {
     gate.open()
   })
 
-  t.test('while their tenant is loaded: nothing of theirs runs, and the tenant serves the next', async t => {
+  t.test('a client that leaves while its tenant loads runs no handler, and the tenant serves the next client', async t => {
     const loading = new Door()
     const ran: string[] = []
     const app = appOf(t, {
@@ -741,7 +741,7 @@ t.test('clients that leave', async t => {
     t.match(await app.multitenant.unload('acme'), { drained: true })
   })
 
-  t.test('in the middle of an upload', async t => {
+  t.test('a client may leave during an upload', async t => {
     const started = new Door()
     started.open()
     const failed: string[] = []
@@ -765,7 +765,7 @@ t.test('clients that leave', async t => {
     await until(async () => await inFlight(app, 'acme') === 0)
   })
 
-  t.test('in the middle of a download: the stream is destroyed', async t => {
+  t.test('the stream of a download is destroyed when the client leaves', async t => {
     const endless = new Readable({ read () { this.push('x'.repeat(60_000)) } })
     const app = await listen(appOf(t, {
       acme: async scope => { scope.get('/endless', async (_request, reply) => reply.send(endless)) }
@@ -784,7 +784,7 @@ t.test('clients that leave', async t => {
 })
 
 t.test('the lease', async t => {
-  t.test('ends when the raw response closes, not when it has finished', async t => {
+  t.test('ends when the raw response closes, not when it finishes', async t => {
     const counts: Array<[when: string, count: number | undefined]> = []
     const app = await listen(appOf(t, {
       acme: async scope => {
@@ -800,7 +800,7 @@ t.test('the lease', async t => {
     t.strictSame(counts, [['finish', 1], ['close', 0]])
   })
 
-  t.test('outlives the onResponse hooks that the response starts', async t => {
+  t.test('lasts until the onResponse hooks of the response have run', async t => {
     const app = await listen(appOf(t, {
       acme: async scope => {
         scope.addHook('onResponse', async () => { states.push((await app.multitenant.stats()).tenants[0]?.inFlight) })
@@ -812,7 +812,7 @@ t.test('the lease', async t => {
     t.strictSame(states, [1])
   })
 
-  t.test('is taken for shared routes, and not for refusals or for nobody', async t => {
+  t.test('is taken for routes of the app, and not for refusals or requests without a tenant', async t => {
     const gate = new Door()
     const app = appOf(t, { acme: async () => {} }, {})
     app.get('/shared', async () => await gate.pass())
@@ -829,13 +829,13 @@ t.test('the lease', async t => {
     t.equal(tenants.length, 1)
   })
 
-  t.test('one request takes one', async t => {
+  t.test('is taken once per request', async t => {
     const app = await listen(appOf(t, { acme: async scope => { scope.get('/own', async () => ({})) } }))
     for (let n = 0; n < 3; n++) await exchange(app, { url: '/own', tenant: 'acme' })
     t.match((await app.multitenant.stats()).tenants, [{ requests: 3, inFlight: 0 }])
   })
 
-  t.test('an unload waits for it', async t => {
+  t.test('keeps an unload waiting', async t => {
     const gate = new Door()
     const order: string[] = []
     const app = await listen(appOf(t, {
@@ -890,7 +890,7 @@ t.test('reply.callNotFound()', async t => {
     return bodies
   }
 
-  t.test("the tenant's handler, else the app's", async t => {
+  t.test("calls the tenant's handler, or else the app's", async t => {
     const app = appOf(t, { acme: withHandler, globex: calling })
     app.setNotFoundHandler(async (request, reply) => {
       reply.code(404)
@@ -900,14 +900,14 @@ t.test('reply.callNotFound()', async t => {
     t.strictSame(await answers(t, app, 'globex'), ['app globex', 'nested globex', 'app globex', 'nested globex', 'app globex'])
   })
 
-  t.test("Fastify's own where the app set none", async t => {
+  t.test("calls Fastify's own handler if the app has none", async t => {
     const app = appOf(t, { globex: calling })
     t.strictSame((await answers(t, app, 'globex')).map(body => body.startsWith('nested') ? body : JSON.parse(body).message), [
       'Route GET:/own not found', 'nested globex', 'Route GET:/plain/own not found', 'nested globex', 'Route GET:/unknown not found'
     ])
   })
 
-  t.test("the app's hooks run once, those of its 404 handler too", async t => {
+  t.test("runs the app's hooks once, and those of its 404 handler", async t => {
     const app = emptyApp(t)
     const ran = recordHooks(app)
     app.register(multitenant, { tenants: tenants({ acme: withHandler, globex: calling }) })
@@ -920,7 +920,7 @@ t.test('reply.callNotFound()', async t => {
     t.strictSame(ran, await nativeCallNotFound(t), 'as in a child of the app')
   })
 
-  t.test("from a shared route it is the app's", async t => {
+  t.test("calls the app's handler in a route of the app", async t => {
     const app = appOf(t, { acme: withHandler })
     app.get('/shared', (_request, reply) => { reply.callNotFound() })
     app.setNotFoundHandler(async request => `app ${request.tenantId}`)
@@ -946,7 +946,7 @@ t.test('errors', async t => {
     await failing(scope, options)
   }
 
-  t.test("go to the tenant's error handler, else to the app's", async t => {
+  t.test("go to the tenant's error handler, or else to the app's", async t => {
     const app = appOf(t, { acme: handling, globex: failing })
     app.setErrorHandler(async (error: Error, request, reply) => {
       reply.code(419)
@@ -963,7 +963,7 @@ t.test('errors', async t => {
     t.match(checked.body, 'required property')
   })
 
-  t.test("what the tenant's error handler throws goes to the app's", async t => {
+  t.test("of the tenant's error handler go to the app's", async t => {
     const app = appOf(t, {
       acme: async scope => {
         scope.setErrorHandler(async (error: Error) => { throw new Error(`${error.message} again`) })
@@ -980,7 +980,7 @@ t.test('errors', async t => {
     t.equal((await app.inject({ url: '/fails', headers: as('acme') })).body, 'tenant acme: hook')
   })
 
-  t.test("Fastify's own handler answers where there is none", async t => {
+  t.test("go to Fastify's own handler if there is no other", async t => {
     const app = appOf(t, { globex: failing })
     const answer = await app.inject({ url: '/fails', headers: as('globex') })
     t.equal(answer.statusCode, 500)
@@ -994,7 +994,7 @@ t.test('handlerTimeout and request.signal', async t => {
     return {}
   }
 
-  t.test("the route's", async t => {
+  t.test("the route's handlerTimeout applies", async t => {
     const app = await listen(appOf(t, { acme: async scope => { scope.get('/own', { handlerTimeout: 1 }, waiting) } }))
     const answer = await exchange(app, { url: '/own', tenant: 'acme' })
     t.equal(answer.status, 503)
@@ -1002,7 +1002,7 @@ t.test('handlerTimeout and request.signal', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test("the app's", async t => {
+  t.test("the app's handlerTimeout applies", async t => {
     const app = await listen(appOf(t, { acme: async scope => { scope.get('/own', waiting) } }, {}, { handlerTimeout: 100 }))
     await app.multitenant.init('acme')
     const answer = await exchange(app, { url: '/own', tenant: 'acme' })
@@ -1010,7 +1010,7 @@ t.test('handlerTimeout and request.signal', async t => {
     t.match(JSON.parse(answer.body), { code: 'FST_ERR_HANDLER_TIMEOUT', message: /\/own/ })
   })
 
-  t.test('the signal tells that the client has left', async t => {
+  t.test('request.signal is aborted when the client has left', async t => {
     const gate = new Door()
     const app = await listen(appOf(t, {
       acme: async scope => {
@@ -1039,7 +1039,7 @@ t.test('constraints', async t => {
     scope.get('/hosted', { constraints: { host: 'a.example' } }, async () => 'acme at a')
   }
 
-  t.test('version and host', async t => {
+  t.test("version and host constraints select the tenant's route", async t => {
     const app = appOf(t, { acme: versions })
     app.get('/versioned', async () => 'the app')
     app.get('/hosted', { constraints: { host: 'b.example' } }, async () => 'the app at b')
@@ -1053,14 +1053,14 @@ t.test('constraints', async t => {
     t.equal(await body('/versioned', { 'accept-version': '3.x' }), 'the app', 'which knows no versions')
   })
 
-  t.test("a version that only the app has does not make the tenant's route answer", async t => {
+  t.test("a version that only the app has does not select the tenant's route", async t => {
     const app = appOf(t, { acme: versions })
     app.get('/versioned', { constraints: { version: '3.0.0' } }, async request => `the app 3, ${request.headers['accept-version']}`)
     const answer = await app.inject({ url: '/versioned', headers: { ...as('acme'), 'accept-version': '3.x' } })
     t.equal(answer.body, 'the app 3, 3.x')
   })
 
-  t.test('the routes see the accept-version that was sent', async t => {
+  t.test('routes see the accept-version header of the client', async t => {
     const app = appOf(t, { acme: async scope => { scope.get('/own', async request => request.headers['accept-version']) } })
     app.get('/versioned', { constraints: { version: '1.0.0' } }, async () => 'the app 1')
     t.equal((await app.inject({ url: '/own', headers: { ...as('acme'), 'accept-version': '9.x' } })).body, '9.x')
@@ -1082,7 +1082,7 @@ t.test('constraints', async t => {
   const plan = async (app: FastifyInstance, value: string, url = '/plan'): Promise<string> => (await app.inject({ url, headers: { ...as('acme'), 'x-plan': value } })).body
 
   for (const temperature of TEMPERATURES) {
-    t.test(`a strategy of the app's own, ${temperature}`, async t => {
+    t.test(`a constraint strategy of the app, ${temperature}`, async t => {
       const app = emptyApp(t)
       app.addConstraintStrategy({ ...planStrategy, deriveConstraint: (raw: IncomingMessage) => raw.headers['x-plan'] } as never)
       app.register(multitenant, { tenants: tenants({ acme: plans }) })
@@ -1094,7 +1094,7 @@ t.test('constraints', async t => {
       t.equal(await plan(app, 'gold', '/free'), 'free')
     })
 
-    t.test(`an asynchronous one, ${temperature}`, async t => {
+    t.test(`an asynchronous constraint strategy, ${temperature}`, async t => {
       const app = emptyApp(t)
       const ran = recordHooks(app)
       app.addConstraintStrategy({
@@ -1118,7 +1118,7 @@ t.test('constraints', async t => {
     })
   }
 
-  t.test('a strategy that only the tenant has', async t => {
+  t.test('a constraint strategy that only the tenant has', async t => {
     const app = appOf(t, {
       acme: async (scope, options) => {
         scope.addConstraintStrategy({ ...planStrategy, deriveConstraint: (raw: IncomingMessage) => raw.headers['x-plan'] } as never)
@@ -1132,7 +1132,7 @@ t.test('constraints', async t => {
 })
 
 t.test('connections', async t => {
-  t.test('one that is kept alive serves two tenants in turn', async t => {
+  t.test('a kept-alive connection serves two tenants in turn', async t => {
     const socketOf: FastifyPluginAsync = async scope => {
       scope.get('/own', async request => ({ tenant: request.tenantId, port: request.socket.remotePort }))
     }
@@ -1154,7 +1154,7 @@ t.test('connections', async t => {
     t.equal(await inFlight(app, 'globex'), 0)
   })
 
-  t.test('idle ones do not keep the app from closing', async t => {
+  t.test('idle connections do not keep the app from closing', async t => {
     const app = appOf(t, { acme: async scope => { scope.get('/own', async () => 'acme') } }, {}, { forceCloseConnections: true })
     await listen(app)
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -1208,7 +1208,7 @@ t.test('connections', async t => {
     await until(async () => (await app.multitenant.stats()).tenants[0]?.inFlight === 0)
   })
 
-  t.test('HTTP/2: a client that leaves while its tenant is loaded', async t => {
+  t.test('an HTTP/2 client may leave while its tenant loads', async t => {
     const loading = new Door()
     const app = Fastify({ http2: true })
     app.register(multitenant, {
@@ -1248,7 +1248,7 @@ t.test('the path strategy', async t => {
   app.get('/fallback/*', shows)
   await listen(app)
 
-  t.test("the tenant's route sees the URL without the tenant, and the whole as originalUrl", async t => {
+  t.test("gives the tenant's route the URL without the tenant, and the whole as originalUrl", async t => {
     ran.length = 0
     const { body } = await exchange(app, { url: '/acme/users/1?a=b' })
     t.strictSame(JSON.parse(body), {
@@ -1257,7 +1257,7 @@ t.test('the path strategy', async t => {
     t.strictSame(ran, once(ANSWERED, '/users/:id'))
   })
 
-  t.test("so do the app's routes, which run each hook once as well", async t => {
+  t.test("gives the app's routes the URL without the tenant, and runs each hook once", async t => {
     ran.length = 0
     const { body } = await exchange(app, { url: '/acme/shared/1?a=b' })
     t.strictSame(JSON.parse(body), {
@@ -1267,26 +1267,26 @@ t.test('the path strategy', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('the app without a tenant keeps the URL', async t => {
+  t.test('keeps the URL of a request without a tenant', async t => {
     const { body } = await exchange(app, { url: '/shared/1' })
     t.match(JSON.parse(body), { url: '/shared/1', originalUrl: '/shared/1', tenant: null })
   })
 
-  t.test('what nobody has is a 404', async t => {
+  t.test('answers with 404 for a URL that nobody has', async t => {
     ran.length = 0
     const { status } = await exchange(app, { url: '/acme/nowhere' })
     t.equal(status, 404)
     t.strictSame(ran, once(ANSWERED, '404'))
   })
 
-  t.test('an unknown tenant is refused', async t => {
+  t.test('refuses an unknown tenant', async t => {
     const { status, body } = await exchange(app, { url: '/initech/shared/1' })
     t.equal(status, 404)
     t.match(JSON.parse(body), { code: 'FST_TENANT_NOT_FOUND' })
   })
 })
 
-t.test('whatever arrives in a scope has its tenant', async t => {
+t.test("every request in a tenant's scope has the tenant", async t => {
   const own: FastifyPluginAsync = async scope => {
     scope.get('/who', async request => [request.tenantId, request.tenant?.id])
   }
@@ -1307,7 +1307,7 @@ t.test('whatever arrives in a scope has its tenant', async t => {
   const acme = await app.multitenant.init('acme')
   const globex = await app.multitenant.init('globex')
 
-  t.test('tenant.app.inject, whatever the headers claim', async t => {
+  t.test('tenant.app.inject() has the tenant, whatever the headers say', async t => {
     hooked.length = 0
     for (const headers of [{}, as('globex'), as('initech'), as('../..')]) {
       t.strictSame((await acme.app.inject({ url: '/who', headers })).json(), ['acme', 'acme'])
@@ -1316,7 +1316,7 @@ t.test('whatever arrives in a scope has its tenant', async t => {
     t.strictSame(hooked, ['acme', 'acme', 'acme', 'acme', 'globex'])
   })
 
-  t.test('unknown URLs too', async t => {
+  t.test('unknown URLs have the tenant too', async t => {
     hooked.length = 0
     const answer = await acme.app.inject({ url: '/nowhere', headers: as('globex') })
     t.equal(answer.statusCode, 404)
@@ -1330,7 +1330,7 @@ t.test('whatever arrives in a scope has its tenant', async t => {
     t.notMatch(lines.join(''), 'fastify bug')
   })
 
-  t.test('what comes by the app and finds no route too', async t => {
+  t.test('a request that the app hands over and that matches no route has the tenant', async t => {
     for (const id of ['acme', 'globex']) {
       const answer = await app.inject({ url: '/nowhere', headers: as(id) })
       t.equal(answer.statusCode, 404)
@@ -1338,7 +1338,7 @@ t.test('whatever arrives in a scope has its tenant', async t => {
     t.notMatch(lines.join(''), 'fastify bug')
   })
 
-  t.test('tenants at the same time keep apart', async t => {
+  t.test('concurrent requests of several tenants are kept apart', async t => {
     const ids = Array.from({ length: 50 }, (_, n) => n % 2 === 0 ? 'acme' : 'globex')
     const answers = await Promise.all(ids.map(async id => (await app.inject({ url: '/who', headers: as(id) })).json()))
     t.strictSame(answers, ids.map(id => [id, id]))
@@ -1349,7 +1349,7 @@ function * chunks (data: Buffer, size: number): Generator<Buffer> {
   for (let at = 0; at < data.length; at += size) yield data.subarray(at, at + size)
 }
 
-/** What the same hooks do in plain Fastify, in a child of the app. */
+/** The hooks that plain Fastify runs, in a child of the app. */
 async function nativeCallNotFound (t: Teardown): Promise<string[]> {
   const app = emptyApp(t)
   const ran = recordHooks(app)

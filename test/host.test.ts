@@ -58,7 +58,7 @@ t.test('the exact host wins, then the longest wildcard', async t => {
   for (const [host, answer] of hosts) t.equal(await askOverSocket(app, ['GET /who HTTP/1.1', `Host: ${host}`]), answer, host.slice(0, 60))
 })
 
-t.test('what a client sends beside the Host header, or instead of it, is of no account', async t => {
+t.test('other headers with a host, or instead of the Host header, are ignored', async t => {
   const cases: Array<[lines: string[], answer: string]> = [
     [['GET /who HTTP/1.1', 'Host: acme.example', 'X-Forwarded-Host: x.globex.example', 'Forwarded: host=x.globex.example', 'X-Host: x.globex.example'], 'acme'],
     [['GET http://x.globex.example/who HTTP/1.1', 'Host: acme.example'], 'acme'],
@@ -75,14 +75,14 @@ t.test('what a client sends beside the Host header, or instead of it, is of no a
   }
 })
 
-t.test('the patterns that name a host, the most specific first', async t => {
+t.test('the patterns that match a host, the most specific first', async t => {
   t.same(hostPatterns('a.b.example'), ['a.b.example', '*.b.example', '*.example'])
   t.same(hostPatterns('localhost'), ['localhost'])
   t.same(hostPatterns('[::1]'), ['[::1]'])
 })
 
 t.test('hosts given in code', async t => {
-  t.test('are refused when they are none, or two tenants have them', async t => {
+  t.test('are refused if one is invalid, or if two tenants have it', async t => {
     for (const host of ['', '*', '*.', '**.acme.example', 'a.*.example', '*.0.0.1', '*.[::1]', 'http://acme.example', 'acme example']) {
       t.throws(() => objectSource({ acme: { hosts: [host] } }), { ...HOSTS_INVALID, message: `The hosts of the tenants are not valid: '${host}' of tenant 'acme' is not a host` })
     }
@@ -94,7 +94,7 @@ t.test('hosts given in code', async t => {
 t.test('hosts of folders', async t => {
   const dirWith = (t: Test, hosts: unknown): string => t.testdir({ acme: {}, globex: {}, 'hosts.json': JSON.stringify(hosts) })
 
-  t.test('are in one file beside them, which is read when it has changed', async t => {
+  t.test('are in one file beside them, which is read again after a change', async t => {
     const dir = dirWith(t, { acme: ['acme.example', '*.acme.example'] })
     const source = directorySource(dir)
     t.equal(await source.resolveHost('x.acme.example'), 'acme')
@@ -107,7 +107,7 @@ t.test('hosts of folders', async t => {
     t.equal(await source.resolveHost('acme.example'), null, 'without the file no host is anybody\'s')
   })
 
-  t.test('are a failure, and not nobody\'s, when the file is wrong or the folder is gone', async t => {
+  t.test('are a 503, and not an unknown tenant, if the file is invalid or the folder is gone', async t => {
     const wrong: Array<[content: string, message: RegExp]> = [
       ['{', /hosts\.json is not valid JSON$/], ['', /is not valid JSON$/], ['[]', /must hold an object/], ['null', /must hold an object/], ['"x"', /must hold an object/],
       ['{ "acme": "acme.example" }', /the hosts of 'acme' in .* must be an array of hosts/], ['{ "acme": [1] }', /must be an array of hosts/],
@@ -128,7 +128,7 @@ t.test('hosts of folders', async t => {
     await t.rejects(directorySource(dir).resolveHost('x.example'), { code: 'ENOENT' })
   })
 
-  t.test('are found without a restart, and nothing of them is read at boot', async t => {
+  t.test('are found without a restart, and none of them is read at boot', async t => {
     const dir = dirWith(t, 'not read')
     const app = appWith(t, { tenants: dir, identify: 'host' })
     await app.ready()
@@ -151,7 +151,7 @@ t.test('hosts of several sources', async t => {
   t.equal(await source.resolveHost?.('hooli.example'), null)
 })
 
-t.test('a source that knows no hosts is refused at boot', async t => {
+t.test('a source without hosts is refused at boot', async t => {
   const bare: TenantSource = { get: () => null, async * list () { yield * [] } }
   for (const given of [bare, [bare, bare]]) {
     await t.rejects(async () => appWith(t, { tenants: given, identify: 'host' }).ready(), { code: 'FST_TENANT_OPTION_INVALID', message: /"host" unless the source of tenants has a method resolveHost/ })
@@ -159,8 +159,8 @@ t.test('a source that knows no hosts is refused at boot', async t => {
   await t.resolves(async () => appWith(t, { tenants: [bare, tenants], identify: 'host' }).ready())
 })
 
-t.test('a source of one\'s own', async t => {
-  t.test('is asked as a method, and may answer at once, later, or with nothing', async t => {
+t.test('a source of the user', async t => {
+  t.test('is called as a method, and may answer at once, later, or with nothing', async t => {
     class Own implements TenantSource {
       readonly hosts = new Map([['acme.example', 'acme']])
       get (id: string): { id: string } { return { id } }
@@ -173,13 +173,13 @@ t.test('a source of one\'s own', async t => {
     t.equal(await ask(app, { url: '/shared', headers: { host: 'hooli.example' } }), 'shared by null')
   })
 
-  t.test('that answers with what is no id is not believed', async t => {
+  t.test('that returns an invalid id is an error', async t => {
     const source: TenantSource = { ...objectSource({}), get: () => null, list: async function * () { yield * [] }, resolveHost: () => '../acme' }
     t.equal(await ask(appWith(t, { tenants: source, identify: 'host', defaultTenant: 'acme' }), { headers: { host: 'acme.example' } }), INVALID)
   })
 })
 
-t.test('a host that was nobody\'s is found as soon as its source tells of a change', async t => {
+t.test('an unknown host is found as soon as its source announces a change', async t => {
   const hosts = new Map<string, string>()
   let changed = (): void => {}
   const source: TenantSource = {
@@ -202,7 +202,7 @@ t.test('a host that was nobody\'s is found as soon as its source tells of a chan
 
 interface Asked { lookup: HostLookup, asked: string[], warnings: object[], now (ms: number): void }
 
-/** A lookup whose source is a function, and whose clock stands still until it is told the time. */
+/** A lookup of a source made of one function, with a clock that the test sets. */
 function lookupWith (t: Test, resolveHost: (host: string) => string | null | Promise<string | null>, timeout = 60_000): Asked {
   const asked: string[] = []
   const warnings: object[] = []
@@ -220,8 +220,8 @@ function lookupWith (t: Test, resolveHost: (host: string) => string | null | Pro
   return { lookup, asked, warnings, now: ms => { time = ms } }
 }
 
-t.test('what the source said of a host', async t => {
-  t.test('is remembered for some seconds, and then given at once', async t => {
+t.test('the tenant of a host', async t => {
+  t.test('is remembered for some seconds, and then returned at once', async t => {
     const { lookup, asked, now } = lookupWith(t, host => host === 'acme.example' ? 'acme' : null)
     for (const [ms, questions] of [[0, 2], [4_999, 2], [5_000, 4], [9_999, 4]] as const) {
       now(ms)
@@ -233,7 +233,7 @@ t.test('what the source said of a host', async t => {
     t.equal(lookup.find('hooli.example'), null)
   })
 
-  t.test('is asked once for all who wait', async t => {
+  t.test('is looked up once for all that wait', async t => {
     const { lookup, asked } = lookupWith(t, async () => 'acme')
     t.strictSame(await Promise.all(Array.from({ length: 100 }, () => lookup.find('acme.example'))), Array(100).fill('acme'))
     t.strictSame(asked, ['acme.example'])
@@ -255,7 +255,7 @@ t.test('what the source said of a host', async t => {
     t.equal(await lookup.find('acme.example'), null, 'one that is gone')
   })
 
-  t.test('counts for nothing when tenants were added while it was asked', async t => {
+  t.test('is not remembered if tenants were added during the look-up', async t => {
     const door = new Door()
     let id: string | null = null
     const { lookup, asked } = lookupWith(t, async () => {
@@ -276,7 +276,7 @@ t.test('what the source said of a host', async t => {
 })
 
 t.test('a source that fails', async t => {
-  t.test('is asked again by the next request', async t => {
+  t.test('is asked again at the next request', async t => {
     let fails = true
     const { lookup } = lookupWith(t, () => {
       if (fails) throw new Error('no database')
@@ -287,7 +287,7 @@ t.test('a source that fails', async t => {
     t.equal(await lookup.find('acme.example'), 'acme')
   })
 
-  t.test('leaves the hosts that it named before with their tenants, and says so', async t => {
+  t.test('leaves known hosts with their tenants, and is logged', async t => {
     let fails = false
     const { lookup, asked, warnings, now } = lookupWith(t, async host => {
       if (fails) throw new Error('no database')
@@ -307,7 +307,7 @@ t.test('a source that fails', async t => {
     t.equal(await lookup.find('acme.example'), 'acme')
   })
 
-  t.test('is not waited for by the hosts that it named before, as long as it fails', async t => {
+  t.test('does not delay known hosts while it fails', async t => {
     let answer: () => Promise<string | null> = async () => 'acme'
     const { lookup, asked, warnings, now } = lookupWith(t, () => answer())
     await lookup.find('acme.example')
@@ -335,7 +335,7 @@ t.test('a source that fails', async t => {
     t.equal(lookup.find('acme.example'), 'globex')
   })
 
-  t.test('is waited for when something was told', async t => {
+  t.test('delays known hosts after a change was announced', async t => {
     let fails = false
     let id = 'acme'
     const { lookup, now } = lookupWith(t, async () => {
@@ -353,7 +353,7 @@ t.test('a source that fails', async t => {
     t.equal(await lookup.find('acme.example'), 'globex')
   })
 
-  t.test('leaves hosts that are known to have changed hands with nobody', async t => {
+  t.test('leaves hosts that are known to have moved without a tenant', async t => {
     const hosts = ['acme.example', 'www.acme.example', 'a.b.acme.example', 'globex.example']
     const patterns = [['acme.example'], ['*.acme.example'], ['*.b.acme.example', 'www.acme.example'], [], null]
     const forgotten = [[0], [1, 2], [1, 2], [], [0, 1, 2, 3]]
@@ -373,7 +373,7 @@ t.test('a source that fails', async t => {
     }
   })
 
-  t.test('also while they are asked about', async t => {
+  t.test('leaves hosts that are being looked up without a tenant', async t => {
     let fails = false
     const door = new Door()
     const { lookup, now } = lookupWith(t, async () => {
@@ -396,7 +396,7 @@ t.test('a source that fails', async t => {
   })
 })
 
-t.test('many wildcards at once are looked for in one go', async t => {
+t.test('many wildcards are looked up together', async t => {
   const { lookup } = lookupWith(t, async () => 'acme')
   const hosts = Array.from({ length: 1_500 }, (_, index) => `www.shop-${index}.example`)
   for (const host of hosts) await lookup.find(host)
@@ -405,10 +405,10 @@ t.test('many wildcards at once are looked for in one go', async t => {
   t.equal(kept.length, 300)
 })
 
-t.test('a wildcard that changes hands', async t => {
+t.test('a wildcard that moves to another tenant', async t => {
   const DEEP = `${'a.'.repeat(119)}example`
 
-  t.test('is not looked for in each of the hosts that are remembered', async t => {
+  t.test('is not compared with each of the remembered hosts', async t => {
     const { lookup } = lookupWith(t, async () => 'acme')
     const hosts = Array.from({ length: 1_000 }, (_, index) => `h${index}.${DEEP}`)
     for (const host of hosts) await lookup.find(host)
@@ -421,7 +421,7 @@ t.test('a wildcard that changes hands', async t => {
     t.ok(count > 0 && count <= 200, `${count} looks, of one host and once`)
   })
 
-  t.test('leaves what was doubted in doubt', async t => {
+  t.test('keeps hosts uncertain that were uncertain before', async t => {
     let id = 'acme'
     const { lookup } = lookupWith(t, async () => id)
     await lookup.find('acme.example')
@@ -431,7 +431,7 @@ t.test('a wildcard that changes hands', async t => {
     t.equal(await lookup.find('acme.example'), 'globex')
   })
 
-  t.test('is remembered with so many others, and what was heard before those is asked for again', async t => {
+  t.test('is remembered up to a limit, and hosts looked up before that are looked up again', async t => {
     const { lookup, asked } = lookupWith(t, async () => 'acme')
     await lookup.find('early.example')
     lookup.forget(['*.first.example'])
@@ -444,7 +444,7 @@ t.test('a wildcard that changes hands', async t => {
   })
 })
 
-t.test('a host that is longer than any is nobody\'s, and no source is asked', async t => {
+t.test('a host that is longer than a host can be is unknown, and no source is asked', async t => {
   const { lookup, asked } = lookupWith(t, async () => 'acme')
   const longest = 'a.'.repeat(126) + 'b'
   t.equal(lookup.find(`${longest}.`), null)
@@ -457,7 +457,7 @@ t.test('a flood of made-up hosts', async t => {
   const flood = (lookup: HostLookup, hosts: number, prefix = 'x'): Array<Promise<string | null>> =>
     Array.from({ length: hosts }, async (_, index) => lookup.find(`${prefix}${index}.example`))
 
-  t.test('reaches the source a few at a time, and no more than so many wait', async t => {
+  t.test('reaches the source a few at a time, and the queue is bounded', async t => {
     let running = 0
     let most = 0
     const { lookup, asked } = lookupWith(t, async () => {
@@ -474,7 +474,7 @@ t.test('a flood of made-up hosts', async t => {
     t.match(refused[0], { reason: { message: 'Too many unknown hosts are being looked up' } })
   })
 
-  t.test('neither keeps a tenant\'s host waiting nor pushes it out', async t => {
+  t.test("neither delays a tenant's host nor evicts it from the cache", async t => {
     let open = (): void => {}
     const closed = new Promise<void>(resolve => { open = resolve })
     let waits = false

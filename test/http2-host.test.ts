@@ -6,7 +6,7 @@ import t from 'tap'
 import multitenant from '../index.ts'
 import { pair } from './fixtures/identification/asking.ts'
 
-t.test('over HTTP/2 a host that differs from the authority is refused, as two hosts over HTTP/1.1 are', async t => {
+t.test('an HTTP/2 request whose host differs from its authority is refused, as two hosts over HTTP/1.1 are', async t => {
   for (const [identify, baseDomain] of [['host', undefined], ['subdomain', 'example']] as const) {
     const app = Fastify({ http2: true })
     app.register(multitenant, { tenants: pair, identify, ...(baseDomain !== undefined && { baseDomain }) })

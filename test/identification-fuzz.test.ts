@@ -16,7 +16,7 @@ import type { MultitenantOptions } from '../index.ts'
 /** The same seed makes the same inputs. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1)
 let inputs = 0
-/** How many of them reached a tenant: where none does, nothing was tried. */
+/** The number of inputs that reached a tenant: if none does, nothing was tested. */
 let reached = 0
 
 const PIECES = [
@@ -26,7 +26,7 @@ const PIECES = [
   'ⓐcme', 'ªcme', 'аcme', 'ａｃｍｅ', 'ac\u00adme', 'acme\u200b', '。', '\u212a', 'ß', 'e\u0301', '\ud800'
 ]
 
-/** What somebody might try as an id, a segment or a label. */
+/** Possible inputs for an id, a segment or a label. */
 const nasty = fc.oneof(
   fc.constantFrom('acme', 'globex'),
   fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 5 }).map(pieces => pieces.join('')),
@@ -34,7 +34,7 @@ const nasty = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 20 })
 )
 
-/** The same as a host, near enough to one of acme's. */
+/** Possible inputs for a host, similar to a host of acme. */
 const nastyHost = fc.oneof(
   nasty,
   nasty.map(label => `${label}.example.com`),
@@ -57,7 +57,7 @@ async function send (app: FastifyInstance, { url = '/who', headers = {} }: Sent)
   return { status: response.statusCode, body: response.body }
 }
 
-/** Says of a request whether it may have reached the tenant that it did, and that nothing broke. */
+/** Checks that the request may have reached the tenant that answered, and that nothing broke. */
 async function isRight (app: FastifyInstance, sent: Sent, mayReach: (id: string) => boolean): Promise<boolean> {
   const { status, body } = await send(app, sent)
   if (status !== 200) return status >= 400 && status < 500
@@ -66,7 +66,7 @@ async function isRight (app: FastifyInstance, sent: Sent, mayReach: (id: string)
   return mayReach(body.replace(/ x$/, ''))
 }
 
-/** An app of which every request is answered, with the id of its tenant. */
+/** An app that answers every request with the id of its tenant. */
 async function answering (t: Test, options: MultitenantOptions): Promise<FastifyInstance> {
   const app = appWith(t, options, app => {
     app.register(cookie, { secret: 'secret' })
@@ -80,12 +80,12 @@ async function answering (t: Test, options: MultitenantOptions): Promise<Fastify
 }
 
 t.test('ids', async t => {
-  t.test('in a header reach the tenant that they are, letter for letter', async t => {
+  t.test('in a header reach the tenant with exactly this id', async t => {
     const app = await answering(t, { identify: 'header' })
     await check(t, 20_000, nasty, id => isRight(app, { headers: { 'x-tenant-id': id } }, reached => reached === id))
   })
 
-  t.test('in a query reach the tenant that they are once they are decoded', async t => {
+  t.test('in a query reach the tenant with the decoded id', async t => {
     const app = await answering(t, { identify: 'query' })
     await check(t, 15_000, nasty, text => isRight(app, { url: `/who?tenant=${text}` }, reached => {
       const given = new URLSearchParams(text.startsWith('?') ? `tenant=${text}` : `tenant=${text}`.split('#')[0]).getAll('tenant')
@@ -93,13 +93,13 @@ t.test('ids', async t => {
     }))
   })
 
-  t.test('in a path reach the tenant that the first segment is, as it is written', async t => {
+  t.test('in a path reach the tenant with the id of the first segment, undecoded', async t => {
     const app = await answering(t, { identify: 'path' })
     await check(t, 15_000, nasty, text => isRight(app, { url: `/${text}/who` }, reached => new RegExp(`^/${reached}(?:[/?#]|$)`).test(`/${text}/who`)))
     await check(t, 5_000, nasty, text => isRight(app, { url: `${text}/who` }, reached => new RegExp(`^(?:https?://[^/?#]+)?/${reached}(?:[/?#]|$)`, 'i').test(`${text}/who`)))
   })
 
-  t.test('in a cookie or a token reach nobody without a signature', async t => {
+  t.test('in a cookie or a token without a valid signature reach no tenant', async t => {
     for (const identify of ['cookie', 'jwt'] as const) {
       const app = await answering(t, { identify })
       const [name, value] = identify === 'cookie' ? ['cookie', 'tenant='] : ['authorization', 'Bearer ']
@@ -107,7 +107,7 @@ t.test('ids', async t => {
     }
   })
 
-  t.test('lead to no path outside of the tenants\' folder', async t => {
+  t.test("lead to no path outside of the tenants' folder", async t => {
     const dir = t.testdir({ acme: {}, globex: {}, Initech: {}, 'hosts.json': '{ "acme": ["only.example"] }' })
     const paths = new Set<unknown>()
     for (const name of ['readdir', 'readFile', 'stat'] as const) {
@@ -117,7 +117,7 @@ t.test('ids', async t => {
         return Reflect.apply(real, fs, given)
       })
     }
-    // What modules imported from there by name.
+    // The names by which modules were imported.
     syncBuiltinESMExports()
     t.teardown(syncBuiltinESMExports)
     for (const isId of [isTenantId, isAnyId]) {
@@ -136,7 +136,7 @@ t.test('ids', async t => {
 t.test('hosts', async t => {
   const hostOf = (pattern: string, host: string): boolean => new RegExp(`^${pattern}\\.?(?::\\d{0,5})?$`, 'i').test(host)
 
-  t.test('have one spelling, which is a host and its own', async t => {
+  t.test('have one canonical form, which is a host and its own canonical form', async t => {
     await check(t, 30_000, nastyHost, written => {
       const host = canonicalHost(written)
       if (host === null) return true
@@ -144,12 +144,12 @@ t.test('hosts', async t => {
     })
   })
 
-  t.test('below a base domain reach the tenant that the label is', async t => {
+  t.test('below a base domain reach the tenant that the label names', async t => {
     const app = await answering(t, { identify: 'subdomain', baseDomain: 'example.com' })
     await check(t, 15_000, nastyHost, host => isRight(app, { headers: { host } }, reached => hostOf(`${reached}\\.example\\.com`, host)))
   })
 
-  t.test('of tenants reach those that have them', async t => {
+  t.test('of tenants reach the tenants that have them', async t => {
     const tenants = { acme: { ...pair.acme, hosts: ['acme.example.com', '*.acme.example'] }, globex: { ...pair.globex, hosts: ['*.globex.example'] } }
     const written: Record<string, string> = { acme: '(?:acme\\.example\\.com|[a-z0-9_.-]+\\.acme\\.example)', globex: '[a-z0-9_.-]+\\.globex\\.example' }
     const app = await answering(t, { tenants, identify: 'host' })
@@ -157,13 +157,13 @@ t.test('hosts', async t => {
   })
 })
 
-t.test('negative control: a strategy that trims what it reads is found out', async t => {
+t.test('negative control: a strategy that trims its input is detected', async t => {
   const app = await answering(t, { identify: ({ headers }) => String(headers['x-tenant-id']).replace(/[^a-z]/gi, '').toLowerCase() })
   const property = fc.asyncProperty(nasty, async id => isRight(app, { headers: { 'x-tenant-id': id } }, reached => reached === id))
   t.equal((await fc.check(property, { seed, numRuns: 20_000 })).failed, true)
 })
 
-t.test('all of that was enough', async t => {
+t.test('enough inputs reached a tenant', async t => {
   t.ok(inputs >= 100_000, `${inputs} inputs`)
   t.ok(reached >= 1_000, `${reached} of them reached a tenant`)
 })

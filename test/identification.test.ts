@@ -20,13 +20,13 @@ import type { IdentificationContext } from '../index.ts'
 const REFUSED = 'FST_TENANT_INVALID_ID'
 
 interface Seen {
-  /** The id, the code of the error, or null when nothing answered. */
+  /** The id, the code of the error, or null if there is no id. */
   answer: string | null
-  /** What the tenant's routes would see; the URL as it is without a strategy that reads it. */
+  /** The URL that the tenant's routes would see; unchanged for a strategy that does not read it. */
   url: string
 }
 
-/** An app that says of every request what the strategy makes of it. */
+/** An app that answers every request with the strategy's result. */
 function appWith (t: Test, strategy: TenantIdentificationStrategy, options: FastifyServerOptions = {}): FastifyInstance {
   const app = Fastify({ ...options, forceCloseConnections: true })
   app.addHook('onRequest', async (request, reply) => {
@@ -57,7 +57,7 @@ async function seenBy (app: FastifyInstance, request: InjectOptions): Promise<Se
   return response.json<Seen>()
 }
 
-/** What inject cannot send: the lines go over a socket as they are. */
+/** Sends raw lines over a socket, which inject cannot. */
 async function seenOverSocket (app: FastifyInstance, lines: string[]): Promise<Seen> {
   return JSON.parse(await bodyOverSocket(app, lines))
 }
@@ -72,7 +72,7 @@ function requestWith (given: object): FastifyRequest {
 }
 
 t.test('header', async (t) => {
-  t.test('answers with the value, and refuses what is no id', async (t) => {
+  t.test('returns the value, and refuses an invalid id', async (t) => {
     const app = appWith(t, new HeaderStrategy())
     const cases: Array<[headers: InjectOptions['headers'], answer: string | null]> = [
       [{ 'x-tenant-id': 'acme' }, 'acme'],
@@ -106,7 +106,7 @@ t.test('header', async (t) => {
     }
   })
 
-  t.test('refuses a repeated header of which Node keeps only the first', async (t) => {
+  t.test('refuses a repeated header even if Node keeps only the first', async (t) => {
     const app = appWith(t, new HeaderStrategy({ header: 'from' }))
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', 'Host: a', 'From: acme'])).answer, 'acme')
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', 'Host: a', 'From: acme', 'FROM: globex'])).answer, REFUSED)
@@ -117,22 +117,22 @@ t.test('header', async (t) => {
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', 'Host: a', 'Set-Cookie: acme'])).answer, REFUSED)
   })
 
-  t.test('takes nothing that the headers inherit', async (t) => {
+  t.test('reads nothing that the headers object inherits', async (t) => {
     for (const header of ['constructor', '__proto__', 'tostring']) {
       t.equal((await seenBy(appWith(t, new HeaderStrategy({ header })), {})).answer, null, header)
     }
   })
 
-  t.test('refuses a wrong name', async (t) => {
+  t.test('refuses an invalid header name', async (t) => {
     for (const header of ['', 'X-Tenant-Id', 'x tenant', 'x-tenant:', 'ä', 7, null]) {
-      // @ts-expect-error not every one of them is a string
+      // @ts-expect-error not all of them are strings
       t.throws(() => new HeaderStrategy({ header }), { code: 'FST_TENANT_OPTION_INVALID', message: /'header'/ }, String(header))
     }
   })
 })
 
 t.test('query', async (t) => {
-  t.test('answers with the parameter, and refuses what is no id', async (t) => {
+  t.test('returns the parameter, and refuses an invalid id', async (t) => {
     const app = appWith(t, new QueryStrategy())
     const cases: Array<[url: string, answer: string | null]> = [
       ['/?tenant=acme', 'acme'],
@@ -153,7 +153,7 @@ t.test('query', async (t) => {
     for (const [url, answer] of cases) t.equal((await seenBy(app, { url })).answer, answer, url)
   })
 
-  t.test('takes its own parameter only, whatever the parser makes', async (t) => {
+  t.test('reads only its own parameter, whatever the parser returns', async (t) => {
     const inherited = (): Record<string, unknown> => Object.create({ tenant: 'acme' })
     const cases: Array<[parsed: unknown, answer: string | null]> = [
       [inherited(), null],
@@ -173,7 +173,7 @@ t.test('query', async (t) => {
     }
   })
 
-  t.test('takes nothing by the names that objects inherit', async (t) => {
+  t.test('reads nothing that objects inherit', async (t) => {
     for (const parameter of ['__proto__', 'constructor']) {
       const app = appWith(t, new QueryStrategy({ parameter }))
       t.equal((await seenBy(app, { url: '/' })).answer, null, parameter)
@@ -181,9 +181,9 @@ t.test('query', async (t) => {
     }
   })
 
-  t.test('refuses a wrong name', async (t) => {
+  t.test('refuses an invalid parameter name', async (t) => {
     for (const parameter of ['', 7, null]) {
-      // @ts-expect-error not every one of them is a string
+      // @ts-expect-error not all of them are strings
       t.throws(() => new QueryStrategy({ parameter }), { code: 'FST_TENANT_OPTION_INVALID', message: /'parameter'/ }, String(parameter))
     }
   })
@@ -219,14 +219,14 @@ t.test('subdomain', async (t) => {
     ['\xaacme.example.com', REFUSED]
   ]
 
-  t.test('answers with the one label before the base domain', async (t) => {
+  t.test('returns the one label before the base domain', async (t) => {
     const app = appWith(t, new SubdomainStrategy({ baseDomain: 'Example.com' }))
     for (const [host, answer] of hosts) {
       t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', `Host: ${host}`])).answer, answer, host)
     }
   })
 
-  t.test('never looks at a host that a client sends beside the Host header', async (t) => {
+  t.test('ignores hosts outside of the Host header', async (t) => {
     const app = appWith(t, new SubdomainStrategy({ baseDomain: 'example.com' }))
     const lines = ['Host: acme.example.com', 'X-Forwarded-Host: globex.example.com', 'Forwarded: host=globex.example.com', 'X-Host: globex.example.com']
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', ...lines])).answer, 'acme')
@@ -241,7 +241,7 @@ t.test('subdomain', async (t) => {
     t.equal((await seenOverSocket(wary, lines)).answer, 'acme')
   })
 
-  t.test('no host is no answer, two are refused', async (t) => {
+  t.test('finds no id without a host, and refuses two hosts', async (t) => {
     const app = appWith(t, new SubdomainStrategy({ baseDomain: 'example.com' }))
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.0'])).answer, null)
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', 'Host:'])).answer, null)
@@ -249,13 +249,13 @@ t.test('subdomain', async (t) => {
     t.equal((await seenOverSocket(app, ['GET / HTTP/1.1', 'Host: acme.example.com', 'host: acme.example.com'])).answer, REFUSED)
   })
 
-  t.test('several labels are refused by the strategy itself', async (t) => {
+  t.test('refuses several labels', async (t) => {
     const strategy = new SubdomainStrategy({ baseDomain: 'example.com' })
     const request = requestWith({ host: 'a.acme.example.com', raw: { rawHeaders: ['Host', 'a.acme.example.com'] } })
     t.throws(() => strategy.extractTenantId(request), { code: REFUSED, statusCode: 400 })
   })
 
-  t.test('takes the label next to the base domain where there may be several', async (t) => {
+  t.test('with `levels` takes the label next to the base domain', async (t) => {
     const app = appWith(t, new SubdomainStrategy({ baseDomain: 'example.com', levels: 2 }))
     const cases: Array<[host: string, answer: string | null]> = [
       ['api.acme.example.com', 'acme'], ['acme.example.com', 'acme'], ['www.acme.example.com', 'acme'], ['acme.www.example.com', null],
@@ -264,7 +264,7 @@ t.test('subdomain', async (t) => {
     for (const [host, answer] of cases) t.equal((await seenBy(app, { headers: { host } })).answer, answer, host)
     for (const levels of [0, -1, 1.5, '2', null]) {
       const options = { baseDomain: 'example.com', levels }
-      // @ts-expect-error not every one of them is a number
+      // @ts-expect-error not all of them are numbers
       const strategy = (): SubdomainStrategy => new SubdomainStrategy(options)
       if (levels === null) t.doesNotThrow(strategy, 'null is none')
       else t.throws(strategy, { code: 'FST_TENANT_OPTION_INVALID', message: /'levels'/ }, String(levels))
@@ -279,17 +279,17 @@ t.test('subdomain', async (t) => {
     for (const [host, answer] of cases) t.equal((await seenBy(app, { headers: { host } })).answer, answer, host)
   })
 
-  t.test('refuses a wrong base domain', async (t) => {
+  t.test('refuses an invalid base domain', async (t) => {
     for (const baseDomain of [undefined, null, '', 7, '.example.com', '*.example.com', 'http://example.com', '[::1]', '127.0.0.1', '0.0.1', '1', '0x1', 'a.0xf']) {
       const expected = { code: 'FST_TENANT_OPTION_INVALID', message: 'The option \'baseDomain\' must be a domain name, e.g. "example.com"' }
-      // @ts-expect-error not every one of them is a string
+      // @ts-expect-error not all of them are strings
       t.throws(() => new SubdomainStrategy({ baseDomain }), expected, String(baseDomain))
     }
     // @ts-expect-error the options are not optional
     t.throws(() => new SubdomainStrategy(), { code: 'FST_TENANT_OPTION_INVALID' })
   })
 
-  t.test('refuses wrong reserved labels', async (t) => {
+  t.test('refuses invalid reserved labels', async (t) => {
     for (const reserved of ['www', [''], [7], {}]) {
       // @ts-expect-error none of them is an array of strings
       t.throws(() => new SubdomainStrategy({ baseDomain: 'example.com', reserved }), { code: 'FST_TENANT_OPTION_INVALID', message: /'reserved'/ })
@@ -298,14 +298,14 @@ t.test('subdomain', async (t) => {
 })
 
 t.test('path', async (t) => {
-  /** With routes of the app's own, whose handlers are never reached: the hook answers. */
+  /** With routes of the app whose handlers are never reached, because the hook answers. */
   function pathApp (t: Test, prefix?: string, routes: string[] = []): FastifyInstance {
     const app = appWith(t, new PathStrategy({ ...(prefix !== undefined && { prefix }) }))
     for (const route of routes) app.get(route, async () => null)
     return app
   }
 
-  t.test('answers with the first segment and takes it off', async (t) => {
+  t.test('returns the first segment and removes it from the URL', async (t) => {
     const app = pathApp(t)
     const cases: Array<[url: string, answer: string | null, tenantUrl: string]> = [
       ['/acme/users?x=1', 'acme', '/users?x=1'],
@@ -338,7 +338,7 @@ t.test('path', async (t) => {
     }
   })
 
-  t.test('targets that only a socket can send', async (t) => {
+  t.test('handles request targets that only a socket can send', async (t) => {
     const app = pathApp(t)
     const cases: Array<[target: string, answer: string | null, tenantUrl: string]> = [
       ['GET //acme/x', null, '//acme/x'],
@@ -360,7 +360,7 @@ t.test('path', async (t) => {
     }
   })
 
-  t.test('leaves the app its own routes', async (t) => {
+  t.test("leaves the app's own routes alone", async (t) => {
     const app = pathApp(t, undefined, ['/health', '/users/:id', '/static/*', '/pages/:page/*', '/'])
     for (const url of ['/health', '/health?x=1', '/users/7', '/static/app.js', '/static/', '/pages/a/b', '/']) {
       t.same(await seenBy(app, { url }), { answer: null, url }, url)
@@ -369,7 +369,7 @@ t.test('path', async (t) => {
     t.same(await seenBy(app, { url: '/acme/users' }), { answer: 'acme', url: '/users' })
   })
 
-  t.test('answers where only a wildcard of the app would', async (t) => {
+  t.test('finds an id if only a wildcard of the app matches', async (t) => {
     for (const wildcard of ['/*', '*']) {
       const app = pathApp(t, undefined, [wildcard, '/health'])
       t.same(await seenBy(app, { url: '/acme/users' }), { answer: 'acme', url: '/users' }, wildcard)
@@ -396,7 +396,7 @@ t.test('path', async (t) => {
     }
   })
 
-  t.test('takes off no segment that is not the tenant found', async (t) => {
+  t.test('removes only the segment of the tenant that was found', async (t) => {
     const strategy = new PathStrategy()
     const request = requestWith({ url: '/acme/users', is404: true })
     t.equal(strategy.tenantUrl(request, 'acme'), '/users')
@@ -406,15 +406,15 @@ t.test('path', async (t) => {
     t.equal(strategy.tenantUrl(requestWith({ url: '/acme', is404: false, routeOptions: {} }), 'acme'), '/acme')
   })
 
-  t.test('refuses a wrong prefix', async (t) => {
+  t.test('refuses an invalid prefix', async (t) => {
     for (const prefix of ['api', '/:org', '/a*', '/a//b', '//', '/a?b', '/a#b', '/%61', 7, null]) {
-      // @ts-expect-error not every one of them is a string
+      // @ts-expect-error not all of them are strings
       t.throws(() => new PathStrategy({ prefix }), { code: 'FST_TENANT_OPTION_INVALID', message: /'prefix'/ }, String(prefix))
     }
     t.doesNotThrow(() => new PathStrategy({ prefix: '/' }))
   })
 
-  t.test('the origin form of a target is the path that the router sees', async (t) => {
+  t.test('a request target in origin form is the path that the router sees', async (t) => {
     const cases: Array<[target: string, path: string | null]> = [
       ['/x?y', '/x?y'], ['//x', '//x'], ['http://a/x?y#z', null], ['http://a#/x', null], ['http://a/x?y', '/x?y'], ['http://a', '/'], ['http://a?/x', '/?/x'],
       ['http:///x', null], ['http://a b/x', null], ['http://a:99999/x', null], ['http:/x', null], ['*', null], ['', null], ['x', null], ['a.com:80', null]
@@ -443,7 +443,7 @@ t.test('chain', async (t) => {
   const request = requestWith({ url: '/acme/users', is404: true })
   const context = contextOf(Fastify())
 
-  t.test('the first that answers wins, whether it answers at once or later', async (t) => {
+  t.test('the first id found wins, at once or asynchronously', async (t) => {
     const cases: Array<[strategies: Array<() => string | null | undefined | Promise<string | null | undefined>>, answer: string | undefined]> = [
       [[() => 'acme', mustNotBeAsked], 'acme'],
       [[() => undefined, () => null, () => 'acme', mustNotBeAsked], 'acme'],
@@ -459,13 +459,13 @@ t.test('chain', async (t) => {
     }
   })
 
-  t.test('makes no promise unless a member does', async (t) => {
+  t.test('makes no promise unless a member returns one', async (t) => {
     t.equal(chain([() => null, () => 'acme', async () => 'globex']).extractTenantId(request, context), 'acme')
     t.equal(chain([() => null, () => undefined]).extractTenantId(request, context), undefined)
     t.type(chain([async () => null, () => 'acme']).extractTenantId(request, context), Promise)
   })
 
-  t.test('what a member throws is thrown on, and the next is not asked', async (t) => {
+  t.test('throws the error of a member, and asks no further member', async (t) => {
     const broken = new Error('the database is down')
     let asked = 0
     const next = (): string => {
@@ -478,7 +478,7 @@ t.test('chain', async (t) => {
     t.equal(asked, 0)
   })
 
-  t.test('an answer that is no id is not passed over', async (t) => {
+  t.test('refuses an invalid id of a member, and asks no further member', async (t) => {
     const app = appWith(t, chain([new HeaderStrategy(), new QueryStrategy()]))
     const cases: Array<[request: InjectOptions, answer: string | null]> = [
       [{ url: '/?tenant=globex' }, 'globex'],
@@ -490,21 +490,21 @@ t.test('chain', async (t) => {
     for (const [request, answer] of cases) t.equal((await seenBy(app, request)).answer, answer, JSON.stringify(request))
   })
 
-  t.test('the first member that changes the URL says what routes see', async (t) => {
+  t.test('the first member that changes the URL decides what routes see', async (t) => {
     const rewriting = Object.assign(new FunctionStrategy(() => null), { tenantUrl: () => '/rewritten' })
     t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'acme', context), '/users')
     t.equal(chain([new HeaderStrategy(), new PathStrategy(), rewriting]).tenantUrl(request, 'globex', context), '/rewritten')
     t.equal(chain([new HeaderStrategy(), new PathStrategy()]).tenantUrl(request, 'globex', context), '/acme/users')
   })
 
-  t.test('refuses what is no strategy, and none at all', async (t) => {
-    // @ts-expect-error not every one of them is an array
+  t.test('refuses an invalid strategy, and an empty list', async (t) => {
+    // @ts-expect-error not all of them are arrays
     for (const members of [[], undefined, 'header']) t.throws(() => chain(members), { code: 'FST_TENANT_OPTION_INVALID' })
     // @ts-expect-error there is no such name
     t.throws(() => chain(['heeder']), { code: 'FST_TENANT_OPTION_INVALID' })
   })
 
-  t.test('its members may be named, and are made with what stands beside identify', async (t) => {
+  t.test("members may be given by name, and read the plugin's options", async (t) => {
     const context = { ...contextOf(Fastify()), named: strategyByName({ baseDomain: 'example.com', prefix: '/api' }) }
     const strategy = chain(['subdomain', chain(['path'])])
     const at = (host: string, url: string): FastifyRequest => requestWith({ host, url, is404: true, raw: { rawHeaders: [] } })
@@ -518,7 +518,7 @@ t.test('chain', async (t) => {
 })
 
 t.test('the identify option', async (t) => {
-  t.test('names, functions, strategies and arrays', async (t) => {
+  t.test('takes names, functions, strategies and arrays', async (t) => {
     const own = { extractTenantId: () => 'acme' }
     const inheriting = new (class extends HeaderStrategy {})()
     t.type(resolveStrategy('header'), HeaderStrategy)
@@ -534,14 +534,14 @@ t.test('the identify option', async (t) => {
     t.equal(resolveStrategy(inheriting), inheriting)
   })
 
-  t.test('baseDomain and prefix reach the strategies, in arrays too', async (t) => {
+  t.test('passes baseDomain and prefix to the strategies, in arrays too', async (t) => {
     const app = appWith(t, resolveStrategy(['subdomain', 'path', 'query'], { baseDomain: 'example.com', prefix: '/api' }))
     t.equal((await seenBy(app, { url: '/api/globex/x', headers: { host: 'acme.example.com' } })).answer, 'acme')
     t.same(await seenBy(app, { url: '/api/globex/x', headers: { host: 'example.com' } }), { answer: 'globex', url: '/api/x' })
     t.equal((await seenBy(app, { url: '/other/x?tenant=initech', headers: { host: 'example.com' } })).answer, 'initech')
   })
 
-  t.test('refuses what means no strategy', async (t) => {
+  t.test('refuses an invalid strategy', async (t) => {
     class Forgetful {}
     const names = /'identify' must be "header", "subdomain", "host", "path", "query", "cookie", "jwt", a strategy, a function, or a non-empty array/
     const cases: Array<[identify: unknown, message: RegExp]> = [
@@ -560,7 +560,7 @@ t.test('the identify option', async (t) => {
     }
   })
 
-  t.test('refuses a base domain that is missing, wrong or read by nothing', async (t) => {
+  t.test('refuses a base domain that is missing, invalid or unused', async (t) => {
     const expected = { code: 'FST_TENANT_OPTION_INVALID', message: /'baseDomain'/ }
     t.throws(() => resolveStrategy('subdomain'), expected)
     t.throws(() => resolveStrategy(['header', 'subdomain'], {}), expected)

@@ -6,11 +6,11 @@ import type { Build, Pair } from './fixtures/pair.ts'
 
 interface Case {
   build: Build
-  /** Where one tenant, or the app, sees what is another's. */
+  /** Lists where a tenant, or the app, sees something of another. */
   leaks: (pair: Pair) => Promise<string[]>
 }
 
-/** Two tenants that do the same thing, each in its own way. With the guard off each case must find a leak, or not even boot. */
+/** Two tenants that do the same in different ways. With the guard off each case must find a leak, or fail to boot. */
 const cases: Record<string, Case> = {
   'the same decorator of the instance': {
     build: id => async scope => {

@@ -6,7 +6,7 @@ import type { InlineTenant } from '../index.ts'
 
 const acme: InlineTenant = { config: { plan: 'gold' }, plugin: async scope => { scope.get('/', async () => 'acme') } }
 
-t.test('a job gets its tenant, loaded when it is not, and answers with what it returns', async t => {
+t.test("run() loads the tenant, passes it to the job, and returns the job's result", async t => {
   const app = appWith(t, { acme })
   await app.ready()
   t.equal(app.multitenant.get('acme'), null)
@@ -14,7 +14,7 @@ t.test('a job gets its tenant, loaded when it is not, and answers with what it r
   t.equal(await app.multitenant.run('acme', () => 'at once'), 'at once')
 })
 
-t.test('a tenant stays as it is under a job, whatever becomes of it', async t => {
+t.test('a tenant stays usable during a job, whatever happens to it', async t => {
   const door = new Door()
   const closed: number[] = []
   let loads = 0
@@ -44,7 +44,7 @@ t.test('a tenant stays as it is under a job, whatever becomes of it', async t =>
   t.same(closed, [2, 1])
 })
 
-t.test('negative control: a tenant that is only looked up is closed under the job', async t => {
+t.test('negative control: a tenant from get() closes while the job runs', async t => {
   const door = new Door()
   const closed: string[] = []
   const app = appWith(t, { acme: { plugin: async scope => { scope.addHook('onClose', async () => { closed.push('closed') }) } } })
@@ -56,7 +56,7 @@ t.test('negative control: a tenant that is only looked up is closed under the jo
   t.same(await job, ['closed', 'closed'])
 })
 
-t.test('a job that throws leaves nothing behind', async t => {
+t.test('a job that throws releases its lease', async t => {
   const app = appWith(t, { acme })
   await app.ready()
   await t.rejects(app.multitenant.run('acme', async () => { throw new Error('rejected') }), { message: 'rejected' })
@@ -65,7 +65,7 @@ t.test('a job that throws leaves nothing behind', async t => {
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
-t.test('the signal of a job is aborted when its tenant is closed by force, and the job is named', async t => {
+t.test('the signal of a job is aborted when its tenant is closed by force, and the report names the job', async t => {
   const app = appWith(t, { acme }, { drainTimeout: 10 })
   await app.ready()
   const started = latch()
@@ -86,7 +86,7 @@ t.test('the signal of a job that ends in time is never aborted', async t => {
   t.equal(signal.aborted, false)
 })
 
-t.test('a job that takes no notice of the signal does not hold its tenant for ever', async t => {
+t.test('a job that ignores the signal does not hold its tenant for ever', async t => {
   const door = new Door()
   const app = appWith(t, { acme }, { drainTimeout: 10 })
   await app.ready()
@@ -102,7 +102,7 @@ t.test('a job that takes no notice of the signal does not hold its tenant for ev
   t.match((await app.multitenant.stats()).tenants, [{ id: 'acme', inFlight: 0 }], 'its end is not counted out of the next generation')
 })
 
-t.test('a job of a tenant that cannot be had does not run', async t => {
+t.test('a job does not run if its tenant cannot be loaded', async t => {
   let ran = false
   const app = appWith(t, { acme, broken: { plugin: async () => { throw new Error('broken') } } })
   await app.ready()
@@ -114,7 +114,7 @@ t.test('a job of a tenant that cannot be had does not run', async t => {
   t.equal(ran, false)
 })
 
-t.test('jobs in jobs and at the same time have each their own tenant, also after one threw', async t => {
+t.test('nested and concurrent jobs each have their own tenant, also after one threw', async t => {
   const app = appWith(t, { acme, globex: {} })
   await app.ready()
   const { run } = app.multitenant
@@ -135,7 +135,7 @@ t.test('jobs in jobs and at the same time have each their own tenant, also after
   t.ok(ids.every((id, index) => id === (index % 2 === 0 ? 'acme' : 'globex')))
 })
 
-t.test("the caller's async context is there in a job, in a handler and in a stream", async t => {
+t.test("jobs, handlers and streams run in the caller's async context", async t => {
   const storage = new AsyncLocalStorage<string>()
   const app = appWith(t, Object.fromEntries(['acme', 'globex'].map(id => [id, {
     plugin: async scope => {
@@ -149,7 +149,7 @@ t.test("the caller's async context is there in a job, in a handler and in a stre
   app.addHook('onRequest', (request, _reply, done) => storage.run(String(request.headers['x-tenant-id']), done))
   await app.ready()
   const post = (id: string) => app.inject({ method: 'POST', url: '/', headers: { 'x-tenant-id': id }, payload: { of: id } })
-  // The first requests load the tenants: what comes after a load is in the context of who asks, too.
+  // The first requests load the tenants: code after a load is in the caller's context, too.
   const ids = Array.from({ length: 40 }, (_, index) => index % 2 === 0 ? 'acme' : 'globex')
   const bodies = await Promise.all(ids.map(async id => (await post(id)).body))
   t.same(bodies, ids.map(id => `${id} {"of":"${id}"}`))
@@ -160,7 +160,7 @@ t.test("the caller's async context is there in a job, in a handler and in a stre
   t.equal(inJob, 'the caller')
 })
 
-t.test('negative control: one variable for all requests does not keep them apart', async t => {
+t.test('negative control: a variable shared by all requests mixes them up', async t => {
   let current = ''
   const app = appWith(t, Object.fromEntries(['acme', 'globex'].map(id => [id, {
     plugin: async scope => {

@@ -25,7 +25,7 @@ function bearer (token: string): { headers: { authorization: string } } {
   return { headers: { authorization: `Bearer ${token}` } }
 }
 
-/** A token as it is written: header and payload, without a signature. */
+/** An unsigned token: header and payload as text. */
 function unsignedToken (header: object, payload: unknown): string {
   return [header, payload].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.') + '.'
 }
@@ -70,7 +70,7 @@ t.test('a token names the tenant once it is verified', async t => {
     })
   }
 
-  t.test('of two headers none is taken', async t => {
+  t.test('two authorization headers are refused', async t => {
     const app = await verifying(t)
     const [acme, globex] = ['acme', 'globex'].map(tenant => `Authorization: Bearer ${app.jwt.sign({ tenant })}`) as [string, string]
     const lines = ['GET /who HTTP/1.1', 'Host: a']
@@ -103,8 +103,8 @@ t.test('the claim', async t => {
   }
 })
 
-t.test('@fastify/jwt verifies by its own options', async t => {
-  t.test('keys that are fetched', async t => {
+t.test('@fastify/jwt verifies with its own options', async t => {
+  t.test('fetches keys', async t => {
     const keys: Record<string, string> = { one: 'first key', two: 'second key' }
     const secret = async (_request: unknown, token: { header?: { kid?: string }, kid?: string }): Promise<string> => {
       const kid = (token.header ?? token).kid ?? ''
@@ -119,8 +119,8 @@ t.test('@fastify/jwt verifies by its own options', async t => {
     t.equal(await ask(app, signed('three', 'first key')), FAILED, 'a key that cannot be had is a failure')
   })
 
-  t.test('whom it trusts', async t => {
-    // What rejects with nothing looks like a success to @fastify/jwt.
+  t.test('checks which tokens it trusts', async t => {
+    // A rejection without an error looks like a success to @fastify/jwt.
     const trusted = (_request: unknown, { jti }: { jti?: string }): Promise<boolean> =>
       jti === 'broken' ? new Promise((_resolve, reject) => { Reflect.apply(reject, null, []) }) : Promise.resolve(jti !== 'revoked')
     const app = await verifying(t, 'jwt', { trusted })
@@ -129,19 +129,19 @@ t.test('@fastify/jwt verifies by its own options', async t => {
     t.equal(await ask(app, bearer(app.jwt.sign({ tenant: 'acme', jti: 'broken' }))), UNVERIFIED)
   })
 
-  t.test('which algorithms and issuers it takes', async t => {
+  t.test('checks algorithms and issuers', async t => {
     const app = await verifying(t, 'jwt', { verify: { algorithms: ['HS256'], allowedIss: 'me' } })
     t.equal(await ask(app, bearer(app.jwt.sign({ tenant: 'acme', iss: 'me' }))), 'acme')
     t.equal(await ask(app, bearer(app.jwt.sign({ tenant: 'acme', iss: 'you' }))), 'FST_JWT_AUTHORIZATION_TOKEN_INVALID')
     t.equal(await ask(app, bearer(app.jwt.sign({ tenant: 'acme', iss: 'me' }, { algorithm: 'HS512' }))), UNVERIFIED)
   })
 
-  t.test('what it makes of the payload', async t => {
+  t.test('applies formatUser to the payload', async t => {
     const app = await verifying(t, new JwtStrategy({ claim: 'customer' }), { formatUser: payload => ({ customer: Reflect.get(payload as object, 'tenant') }) })
     t.equal(await ask(app, bearer(app.jwt.sign({ tenant: 'acme' }))), 'acme')
   })
 
-  t.test('where the token is', async t => {
+  t.test('reads the token from where it is configured', async t => {
     const app = await verifying(t, 'jwt', { verify: { extractToken: ({ headers }) => headers['x-token'] as string } })
     const token = app.jwt.sign({ tenant: 'acme' })
     t.equal(await ask(app, { headers: { 'x-token': token } }), 'acme')
@@ -150,7 +150,7 @@ t.test('@fastify/jwt verifies by its own options', async t => {
   })
 
   for (const order of ['first', 'registered'] as const) {
-    t.test(`a cookie, which is not parsed yet, order: ${order}`, async t => {
+    t.test(`reads it from an unparsed cookie, order: ${order}`, async t => {
       const app = await verifying(t, 'jwt', { cookie: { cookieName: 'token', signed: false } }, { order })
       const [acme, globex] = ['acme', 'globex'].map(tenant => app.jwt.sign({ tenant })) as [string, string]
       t.equal(await ask(app, { cookies: { token: acme } }), 'acme')
@@ -160,7 +160,7 @@ t.test('@fastify/jwt verifies by its own options', async t => {
       t.equal(await ask(app, { ...bearer(acme), cookies: { token: globex } }), 'acme', 'the header comes first')
     })
 
-    t.test(`a signed cookie, order: ${order}`, async t => {
+    t.test(`reads it from a signed cookie, order: ${order}`, async t => {
       const app = await verifying(t, 'jwt', { cookie: { cookieName: 'token', signed: true }, verify: { onlyCookie: true } }, { order })
       const token = app.jwt.sign({ tenant: 'acme' })
       t.equal(await ask(app, { cookies: { token: app.signCookie(token) } }), 'acme')
@@ -169,7 +169,7 @@ t.test('@fastify/jwt verifies by its own options', async t => {
     })
   }
 
-  t.test('by namespaces', async t => {
+  t.test('reads it by namespace', async t => {
     const app = appWith(t, { identify: new JwtStrategy({ namespace: 'users' }), defaultTenant: 'globex' }, app => {
       app.register(jwt, { secret: 'of users', namespace: 'users' })
       app.register(jwt, { secret: 'of admins', namespace: 'admins', jwtVerify: 'verifyAdmin' })
@@ -184,7 +184,7 @@ t.test('@fastify/jwt verifies by its own options', async t => {
   })
 })
 
-t.test('leaves no user behind that no hook of the app has let in', async t => {
+t.test('sets no user before a hook of the app has verified the token', async t => {
   const app = await verifying(t)
   app.multitenant.setIdentificationStrategy('jwt')
   const token = app.jwt.sign({ tenant: 'acme' })
@@ -196,7 +196,7 @@ t.test('leaves no user behind that no hook of the app has let in', async t => {
   t.strictSame((await seen.inject({ url: '/user', ...bearer(token) })).json(), { user: null, tenantId: 'acme' })
 })
 
-t.test('works in children that were there before @fastify/jwt, and where that comes last', async t => {
+t.test('works in children that were created before @fastify/jwt, and if that is registered last', async t => {
   const app = appWith(t, { identify: 'jwt' }, app => {
     app.register(async child => { child.get('/early', async ({ tenantId }) => tenantId) })
   })
@@ -205,7 +205,7 @@ t.test('works in children that were there before @fastify/jwt, and where that co
   t.equal(await ask(app, { url: '/early', ...bearer(app.jwt.sign({ tenant: 'acme' })) }), 'acme')
 })
 
-t.test('is refused at boot where the app cannot verify', async t => {
+t.test('is refused at boot if the app cannot verify tokens', async t => {
   const refused = async (identify: Identify, message: RegExp, prepare?: (app: FastifyInstance) => void): Promise<void> => {
     await t.rejects(async () => appWith(t, { identify }, prepare).ready(), { code: 'FST_TENANT_OPTION_INVALID', message })
   }
@@ -224,7 +224,7 @@ t.test('is refused at boot where the app cannot verify', async t => {
   })
 })
 
-t.test('refuses a wrong claim', async t => {
+t.test('refuses an invalid claim', async t => {
   for (const claim of ['', [], [''], ['a', 7], 7, null, {}]) {
     t.throws(() => new JwtStrategy({ claim } as never), { code: 'FST_TENANT_OPTION_INVALID', message: /'claim'/ }, JSON.stringify(claim))
   }

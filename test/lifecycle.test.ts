@@ -17,7 +17,7 @@ import { ignoreLeases } from './fixtures/lifecycle/ignore-leases.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Plugin } from './fixtures/lifecycle/app.ts'
 
-t.test('a thousand first requests at the same time load a tenant once, and all are answered', async t => {
+t.test('a thousand concurrent first requests load a tenant once, and all are answered', async t => {
   const door = new Door()
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
   await app.ready()
@@ -31,7 +31,7 @@ t.test('a thousand first requests at the same time load a tenant once, and all a
   t.equal(app.multitenant.get('acme')?.generation, 1)
 })
 
-t.test('negative control: without a shared load, each of the first requests loads', async t => {
+t.test('negative control: without a shared load, each of the first requests loads the tenant', async t => {
   let loads = 0
   const door = new Door()
   const tenants = new Map<string, string>()
@@ -52,7 +52,7 @@ t.test('negative control: without a shared load, each of the first requests load
   t.equal(loads, 100)
 })
 
-/** A tenant whose database ends with it, a request that uses it late, and a stream that does. */
+/** A tenant that closes its database, with a handler and a stream that use the database late. */
 function withDatabase (door: Door, events: string[]): Plugin {
   return async scope => {
     const db = { open: true }
@@ -74,7 +74,7 @@ function withDatabase (door: Door, events: string[]): Plugin {
   }
 }
 
-t.test('a tenant is closed when its requests, their streams and their onResponse hooks are over', async t => {
+t.test('a tenant closes when its requests, their streams and their onResponse hooks have ended', async t => {
   for (const url of ['/', '/stream']) {
     for (const end of ['unload', 'reload', 'suspend'] as const) {
       await t.test(`${end}, GET ${url}`, async t => {
@@ -97,7 +97,7 @@ t.test('a tenant is closed when its requests, their streams and their onResponse
   }
 })
 
-t.test('negative control: an unload that waits for no lease ends the database of a request that runs', async t => {
+t.test('negative control: an unload that ignores leases closes the database of a running request', async t => {
   ignoreLeases(t)
   const door = new Door()
   const events: string[] = []
@@ -111,7 +111,7 @@ t.test('negative control: an unload that waits for no lease ends the database of
   t.equal((await response).body, 'database closed')
 })
 
-t.test('a response that somebody keeps keeps none that ran beside it', async t => {
+t.test('a response that is kept does not keep the responses of concurrent requests', async t => {
   const doors = [new Door(), new Door(), new Door()]
   const kept: object[] = []
   const beside: Array<WeakRef<object>> = []
@@ -127,14 +127,14 @@ t.test('a response that somebody keeps keeps none that ran beside it', async t =
       }
     }
   })
-  // In a function of their own, for what they answer with to go out of sight.
+  // In a separate function, so that its results can be collected.
   await (async () => {
     const sent = []
     for (const [index, door] of doors.entries()) {
       sent.push(send(app, 'acme', `/${index}`))
       await door.reached
     }
-    // The one that is kept ends while both of its neighbours run.
+    // The kept response ends while both of its neighbours run.
     for (const index of [1, 0, 2]) {
       doors[index]!.open()
       t.equal((await sent[index]!).body, 'done')
@@ -144,7 +144,7 @@ t.test('a response that somebody keeps keeps none that ran beside it', async t =
   t.equal(kept.length, 1)
 })
 
-t.test('a client that leaves in the middle of a stream holds a tenant no longer', async t => {
+t.test('a client that leaves during a stream holds a tenant no longer', async t => {
   const door = new Door()
   const events: string[] = []
   const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
@@ -157,7 +157,7 @@ t.test('a client that leaves in the middle of a stream holds a tenant no longer'
   door.open()
 })
 
-t.test('a client that leaves while the tenant is loaded holds nothing', async t => {
+t.test('a client that leaves while the tenant loads holds no tenant', async t => {
   const door = new Door()
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
   const address = new URL(await listen(app))
@@ -174,7 +174,7 @@ t.test('a client that leaves while the tenant is loaded holds nothing', async t 
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
-t.test('a client that leaves while its pipelined requests wait for their turn holds nothing but what a handler is still at', async t => {
+t.test('a client that leaves with pipelined requests holds a tenant only for the running handlers', async t => {
   const door = new Door()
   const app = appWith(t, {
     acme: {
@@ -210,7 +210,7 @@ t.test('a client that leaves while its pipelined requests wait for their turn ho
   t.match(await app.multitenant.unload('acme'), { drained: true })
 })
 
-t.test('a client that leaves while a tenant is loaded for its pipelined requests holds nothing', async t => {
+t.test('a client that leaves while a tenant loads for its pipelined requests holds no tenant', async t => {
   const door = new Door()
   const slow = new Door()
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
@@ -229,7 +229,7 @@ t.test('a client that leaves while a tenant is loaded for its pipelined requests
   slow.open()
 })
 
-t.test('what is still open after drainTimeout is ended by force and reported', async t => {
+t.test('requests that run after drainTimeout are closed by force and reported', async t => {
   const door = new Door()
   const events: string[] = []
   const messages = new Events(t)
@@ -253,14 +253,14 @@ t.test('what is still open after drainTimeout is ended by force and reported', a
   t.equal((await send(app, 'acme', '/nowhere')).statusCode, 404, 'the tenant can be loaded again')
 })
 
-t.test('a tenant that is not loaded has nothing to unload', async t => {
+t.test('an unload of a tenant that is not loaded does nothing', async t => {
   const app = appWith(t, { acme: answers('acme') })
   await app.ready()
   t.equal(await app.multitenant.unload('acme'), null)
   t.equal(await app.multitenant.unload('nobody'), null)
 })
 
-t.test('a second unload while the first waits resolves, and the tenant ends once', async t => {
+t.test('a second unload during the first resolves, and the tenant closes once', async t => {
   const door = new Door()
   const events: string[] = []
   const app = appWith(t, { acme: { plugin: withDatabase(door, events) } })
@@ -274,7 +274,7 @@ t.test('a second unload while the first waits resolves, and the tenant ends once
   t.same(events.filter(event => event === 'database closed'), ['database closed'])
 })
 
-t.test('a tenant that is unloaded while it is loaded ends, and those who wait for it are answered', async t => {
+t.test('a tenant that is unloaded while it loads closes, and its waiting requests are answered', async t => {
   const door = new Door()
   const events = new Events(t)
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
@@ -289,7 +289,7 @@ t.test('a tenant that is unloaded while it is loaded ends, and those who wait fo
   t.ok(events.names.includes('drain acme 1'))
 })
 
-t.test('a tenant that is deleted and made again while its last request runs is another tenant', async t => {
+t.test('a tenant that is deleted and added again during its last request is a different tenant', async t => {
   const door = new Door()
   const source = new MemorySource({
     acme: {
@@ -320,7 +320,7 @@ t.test('a tenant that is deleted and made again while its last request runs is a
   t.equal((await send(app, 'acme')).body, 'the new one', 'the end of the old one does not touch the new one')
 })
 
-t.test('a folder that is deleted and made again is loaded from its new files', async t => {
+t.test('a folder that is deleted and created again is loaded from its new files', async t => {
   const dir = t.testdir({ 'again-acme': { routes: { 'index.mjs': 'export default async app => { app.get("/", async () => "old") }' } } })
   const app = appWith(t, dir)
   t.equal((await send(app, 'again-acme')).body, 'old')
@@ -334,7 +334,7 @@ t.test('a folder that is deleted and made again is loaded from its new files', a
   t.equal((await send(app, 'again-acme')).body, 'new')
 })
 
-t.test('a suspended tenant is refused at every entry', async t => {
+t.test('all entries refuse a suspended tenant', async t => {
   const app = appWith(t, { acme: answers('acme'), globex: answers('globex') })
   app.get('/of-the-app', async request => request.tenantId)
   const address = await listen(app)
@@ -361,7 +361,7 @@ t.test('a suspended tenant is refused at every entry', async t => {
   t.equal((await send(app, 'acme')).body, 'acme')
 })
 
-t.test('nothing new enters a suspended tenant whose last request runs', async t => {
+t.test('nothing new enters a suspended tenant during its last request', async t => {
   const door = new Door()
   const app = appWith(t, {
     acme: {
@@ -393,7 +393,7 @@ t.test('nothing new enters a suspended tenant whose last request runs', async t 
   t.match(await ending, { drained: true })
 })
 
-t.test('a tenant that is suspended while it is loaded takes none of those who wait', async t => {
+t.test('a tenant that is suspended while it loads refuses all that wait', async t => {
   const door = new Door()
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
   await app.ready()
@@ -407,7 +407,7 @@ t.test('a tenant that is suspended while it is loaded takes none of those who wa
   t.equal(app.multitenant.get('acme'), null)
 })
 
-t.test('what is built while the tenant is taken out of service takes no request, not even in between', async t => {
+t.test('a generation that is built while the tenant is suspended or unloaded takes no request', async t => {
   const build = async (asked: (app: FastifyInstance) => unknown): Promise<{ app: FastifyInstance, seen: () => number }> => {
     const doors: Door[] = []
     const app = appWith(t, {
@@ -451,7 +451,7 @@ t.test('what is built while the tenant is taken out of service takes no request,
   t.ok(control.seen() > 0, 'the control: otherwise it is seen at once')
 })
 
-t.test('a tenant that takes itself out of service while it is loaded is told at once that it waits for itself', async t => {
+t.test('a tenant that unloads itself while it loads fails at once', async t => {
   const app = appWith(t, {
     acme: {
       plugin: async scope => {
@@ -472,7 +472,7 @@ t.test('only a tenant that exists can be suspended', async t => {
   t.match(await app.multitenant.stats(), { suspended: 0 })
 })
 
-t.test('resume lets a tenant in whose pause after a failure is not over', async t => {
+t.test('resume() ends the pause after a failure', async t => {
   let broken = true
   const app = appWith(t, {
     acme: {
@@ -489,7 +489,7 @@ t.test('resume lets a tenant in whose pause after a failure is not over', async 
   t.equal((await send(app, 'acme')).body, 'acme')
 })
 
-t.test('app.close() waits for the requests of tenants, and ends the tenants before what was registered before', async t => {
+t.test('app.close() waits for requests of tenants, and closes tenants before plugins registered earlier', async t => {
   const door = new Door()
   const events: string[] = []
   const app = Fastify()
@@ -512,7 +512,7 @@ t.test('app.close() waits for the requests of tenants, and ends the tenants befo
   t.same(events, ['onResponse, database open', 'what was registered after closed', 'database closed', "the app's database closed"])
 })
 
-t.test('app.close() waits for the jobs of tenants, and takes no more', async t => {
+t.test('app.close() waits for jobs of tenants, and starts no more', async t => {
   const door = new Door()
   const app = appWith(t, { acme: answers('acme'), globex: answers('globex') })
   await app.ready()
@@ -533,7 +533,7 @@ t.test('app.close() waits for the jobs of tenants, and takes no more', async t =
   await closed
 })
 
-t.test('app.close() ends what is still being loaded', async t => {
+t.test('app.close() ends running loads', async t => {
   const door = new Door()
   let closed = false
   const app = appWith(t, {
@@ -556,7 +556,7 @@ t.test('app.close() ends what is still being loaded', async t => {
   await t.rejects(loaded, { code: 'FST_TENANT_CLOSED' })
 })
 
-t.test('app.close() closes the source, last', async t => {
+t.test('app.close() closes the source last', async t => {
   const events: string[] = []
   const source = Object.assign(new MemorySource({
     acme: { plugin: async scope => { scope.addHook('onClose', async () => { events.push('tenant') }) } }
@@ -587,7 +587,7 @@ t.test('an app whose onReady hook fails loads no tenants', async t => {
   await t.rejects(app.multitenant.init('acme'), { message: 'not ready' })
 })
 
-t.test('an error that cannot be logged fails its load alone', async t => {
+t.test('an error that cannot be logged fails only its own load', async t => {
   const log = new LogLines()
   const hostile = Object.defineProperty(new Error('hidden'), 'stack', { get: () => { throw new Error('no stack') } })
   const app = appWith(t, { acme: { plugin: async () => { throw hostile } }, globex: answers('globex') }, {}, log.server)
@@ -596,7 +596,7 @@ t.test('an error that cannot be logged fails its load alone', async t => {
   t.equal((await send(app, 'globex')).body, 'globex')
 })
 
-t.test('a tenant whose onClose hook throws is closed, and it is logged', async t => {
+t.test('a tenant whose onClose hook throws is closed, and the error is logged', async t => {
   const log = new LogLines()
   let loads = 0
   const plugin: Plugin = async scope => {
@@ -618,7 +618,7 @@ t.test('a tenant whose onClose hook throws is closed, and it is logged', async t
   t.equal(log.of('tenant failed to close').length, 3)
 })
 
-t.test('a tenant whose onClose hook never ends is given up after a while', async t => {
+t.test('a tenant whose onClose hook never ends is given up after a time limit', async t => {
   fakeTime(t)
   const log = new LogLines()
   const closing = latch()
@@ -642,7 +642,7 @@ t.test('a tenant whose onClose hook never ends is given up after a while', async
   await t.resolves(app.close())
 })
 
-t.test('a timer that a closed tenant has left finds the tenant as it is now', async t => {
+t.test('a timer left by a closed tenant finds the tenant as it is now', async t => {
   const left = latch<() => Promise<string>>()
   const app = appWith(t, {
     acme: {
@@ -664,7 +664,7 @@ t.test('a timer that a closed tenant has left finds the tenant as it is now', as
 })
 
 for (const [where, own] of [["the app's @fastify/websocket", false], ["the tenant's own @fastify/websocket", true]] as const) {
-  t.test(`the websockets of a suspended tenant are ended, with ${where}`, async t => {
+  t.test(`the websockets of a suspended tenant are closed, with ${where}`, async t => {
     const connected = latch()
     const app = Fastify()
     t.teardown(() => app.close())
@@ -703,7 +703,7 @@ for (const [where, own] of [["the app's @fastify/websocket", false], ["the tenan
   })
 }
 
-t.test('a source that answers with nothing at all knows no such tenant', async t => {
+t.test('a source that returns undefined knows no such tenant', async t => {
   const source = { get: () => undefined as never, async * list () {} }
   const app = Fastify()
   t.teardown(() => app.close())
@@ -712,7 +712,7 @@ t.test('a source that answers with nothing at all knows no such tenant', async t
   await t.rejects(app.multitenant.init('acme'), { code: 'FST_TENANT_NOT_FOUND' })
 })
 
-t.test('an unload during a reload ends both generations', async t => {
+t.test('an unload during a reload closes both generations', async t => {
   const entered = latch()
   const goOn = latch()
   const closed: number[] = []
@@ -744,7 +744,7 @@ t.test('an unload during a reload ends both generations', async t => {
   t.equal(app.multitenant.get('acme'), null)
 })
 
-t.test('an unload during a load that fails ends nothing', async t => {
+t.test('an unload during a failing load closes nothing', async t => {
   const entered = latch()
   const goOn = latch()
   const app = Fastify()

@@ -6,9 +6,9 @@ import { Door, latch, turn } from './fixtures/lifecycle/app.ts'
 import type pg from 'pg'
 import type { ListenerOptions } from '../lib/sources/postgres/listener.ts'
 
-/** What a listener uses of a connection. */
+/** The part of a connection that a listener uses. */
 class FakeClient extends EventEmitter {
-  /** What connecting comes to. */
+  /** The result of an attempt to connect. */
   connecting: () => Promise<void> = async () => {}
   ending: () => Promise<void> = async () => {}
   ended = 0
@@ -56,7 +56,7 @@ function setUp (options: Partial<ListenerOptions> = {}) {
   return { listener, clients, lost, messages, control, compared: () => compared, listening: () => listening }
 }
 
-/** Lets time pass, and what comes of it happen. */
+/** Advances the clock, and lets the consequences happen. */
 async function pass (ms: number): Promise<void> {
   mock.timers.tick(ms)
   await turn()
@@ -65,7 +65,7 @@ async function pass (ms: number): Promise<void> {
 t.beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }))
 t.afterEach(() => mock.timers.reset())
 
-t.test('the pauses grow, up to a few seconds, and are no two the same', async t => {
+t.test('the pauses grow to a few seconds, and are all different', async t => {
   for (const [failures, longest] of [[0, 100], [1, 200], [4, 1_600], [5, 3_000], [1_000, 3_000]] as const) {
     const pauses = Array.from({ length: 100 }, () => pauseAfter(failures))
     t.ok(pauses.every(pause => pause >= longest / 2 && pause <= longest))
@@ -73,7 +73,7 @@ t.test('the pauses grow, up to a few seconds, and are no two the same', async t 
   }
 })
 
-t.test('it listens, then compares, and hands messages on', async t => {
+t.test('it listens, then compares, and passes messages on', async t => {
   const { listener, clients, messages, compared } = setUp()
   await listener.open()
   t.same(clients[0]?.queries, ['listen "changes"'])
@@ -85,7 +85,7 @@ t.test('it listens, then compares, and hands messages on', async t => {
   t.equal(clients[0]?.ended, 1)
 })
 
-t.test('what is asked between times is asked on its connection, which is lost when it gives no answer', async t => {
+t.test('its connection is used for other queries, and is given up when a query gets no answer', async t => {
   const { listener, clients, lost } = setUp()
   let asked = 0
   await listener.ask(async () => { asked++ })
@@ -100,7 +100,7 @@ t.test('what is asked between times is asked on its connection, which is lost wh
   await listener.close()
 })
 
-t.test('a first connection that fails is the caller\'s to know', async t => {
+t.test('an error of the first connection reaches the caller', async t => {
   const { listener, clients, control, lost } = setUp()
   control.next = client => { client.connecting = async () => { throw new Error('no such host') } }
   await t.rejects(listener.open(), { message: 'no such host' })
@@ -110,7 +110,7 @@ t.test('a first connection that fails is the caller\'s to know', async t => {
   await listener.close()
 })
 
-t.test('a lost connection is told once, and made anew until it works', async t => {
+t.test('a lost connection is reported once, and opened again until it works', async t => {
   const { listener, clients, control, lost, compared, listening } = setUp()
   await listener.open()
   control.next = client => { client.connecting = async () => { throw new Error('away') } }
@@ -130,7 +130,7 @@ t.test('a lost connection is told once, and made anew until it works', async t =
   await listener.close()
 })
 
-t.test('it compares now and then, and takes a connection that cannot for lost', async t => {
+t.test('it compares periodically, and gives up a connection that fails to', async t => {
   let failing = false
   let compared = 0
   const { listener, clients, lost } = setUp({ compare: async () => { if (failing) throw new Error('no answer'); compared++ } })
@@ -149,7 +149,7 @@ t.test('it compares now and then, and takes a connection that cannot for lost', 
   await listener.close()
 })
 
-t.test('a connection that cannot even be ended is forgotten', async t => {
+t.test('a connection that cannot be closed is dropped', async t => {
   const { listener, clients, control, lost } = setUp()
   control.next = client => { client.ending = async () => { throw new Error('stuck') } }
   await listener.open()
@@ -161,7 +161,7 @@ t.test('a connection that cannot even be ended is forgotten', async t => {
   await listener.close()
 })
 
-t.test('a server that does not take leave is left', async t => {
+t.test('a server that does not confirm the close is left', async t => {
   const { listener, clients, control } = setUp()
   control.next = client => { client.ending = () => client.destroyed.promise }
   await listener.open()
@@ -172,7 +172,7 @@ t.test('a server that does not take leave is left', async t => {
   t.equal(clients[0]?.ended, 1)
 })
 
-t.test('closed or lost while it compares, it does not compare again', async t => {
+t.test('it does not compare again when it is closed or lost during a comparison', async t => {
   for (const lose of [false, true]) {
     const door = new Door()
     let compared = 0
@@ -192,7 +192,7 @@ t.test('closed or lost while it compares, it does not compare again', async t =>
   }
 })
 
-t.test('closed while it waits for another attempt, it makes none', async t => {
+t.test('it makes no further attempt when it is closed during a pause', async t => {
   const { listener, clients } = setUp()
   await listener.open()
   clients[0]?.emit('end')
@@ -201,7 +201,7 @@ t.test('closed while it waits for another attempt, it makes none', async t => {
   t.equal(clients.length, 1)
 })
 
-t.test('closed while it connects, it ends what comes of it', async t => {
+t.test('it ends the new connection when it is closed while it connects', async t => {
   for (const fails of [false, true]) {
     const { listener, clients, control } = setUp()
     await listener.open()

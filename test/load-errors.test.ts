@@ -9,12 +9,12 @@ import { fail, folder } from './fixtures/loading/load.ts'
 import type { FixtureDirContent } from './fixtures/loading/load.ts'
 import type { MultitenantOptions } from '../index.ts'
 
-/** What the load of a folder fails with, on one line. */
+/** The error of a folder's load, on one line. */
 async function messageOf (t: Test, content: FixtureDirContent): Promise<string> {
   return (await fail(t, folder(t, content))).message.replaceAll('\n', ' ')
 }
 
-t.test('an error says the file and the line where it is', async t => {
+t.test('an error has the file and the line of its cause', async t => {
   const wrong = 'export const a = 1\n\nexport const b = { x: , }\n'
   const throws = "\nexport default async () => {\n  throw new Error('no db')\n}\n"
 
@@ -67,7 +67,7 @@ t.test('an error says the file and the line where it is', async t => {
     t.match(await fail(t, dir), { code: 'FST_TENANT_PLUGIN_FAILED', message: /^The plugin 'file:extra\.mjs' could not be loaded: extra\.mjs: Unexpected token .* \(at lib\.mjs:3\)$/ })
   })
 
-  t.test('and nothing where it is not known', async t => {
+  t.test('and no place if it is unknown', async t => {
     t.match((await messageOf(t, { services: { 'Mail.mjs': "export default () => { throw 'a string' }" } })), /a string$/)
     t.match((await messageOf(t, { services: { 'Mail.mjs': "export default () => { const error = new Error('bare'); error.stack = undefined; throw error }" } })), /bare$/)
     t.match((await messageOf(t, { services: { 'Mail.mjs': "export default () => { throw JSON.parse('{').a }" } })), / \(at services\/Mail\.mjs:1\)$/, 'a syntax error of data')
@@ -84,7 +84,7 @@ async function hang (t: Test, content: FixtureDirContent, options: MultitenantOp
   return { line: await failed, body: response.body }
 }
 
-t.test('a file that never ends is named', async t => {
+t.test('a file that never finishes loading is named', async t => {
   const fine = 'export default async () => {}'
   const never = 'export default () => new Promise(() => {})'
   const files: Record<string, FixtureDirContent> = {
@@ -108,14 +108,14 @@ t.test('a file that never ends is named', async t => {
   }
 })
 
-t.test('so is a core plugin', async t => {
+t.test('a core plugin that never finishes loading is named', async t => {
   const root = t.testdir({ src: { tenants: {}, plugins: { auth: { 'index.mjs': 'export default (app, options, done) => {}' } } } })
   const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, fastify: { pluginTimeout: 300 } })
-  // Fastify gives up on the plugin, or on the one around it, whichever timer it hears first.
+  // Fastify gives up on the plugin, or on the one around it, whichever timer fires first.
   await t.rejects(server.start(), { message: /auth\/index\.mjs: It did not finish in time: a promise is not resolved, or done\(\) is not called$/ })
 })
 
-t.test('why a load failed is said once in the log, with the stacks of all causes', async t => {
+t.test('the log has the cause of a failed load once, with the stacks of all causes', async t => {
   const log = new LogLines()
   const dir = folder(t, { services: { 'Mail.mjs': "export default () => { throw new Error('no smtp', { cause: new Error('refused') }) }" } })
   const app = appWith(t, { acme: { dir } }, {}, log.server)
@@ -126,7 +126,7 @@ t.test('why a load failed is said once in the log, with the stacks of all causes
   t.same(response.json(), { statusCode: 503, code: 'FST_TENANT_LOAD_FAILED', error: 'Service Unavailable', message: "Tenant 'acme' could not be loaded" })
 })
 
-t.test('a configSchema that is none is refused at boot, and at no load', async t => {
+t.test('an invalid configSchema is refused at boot, and not at a load', async t => {
   const wrong: Record<string, Record<string, unknown>> = {
     'data/properties/plan/type': { type: 'object', properties: { plan: { type: 'text' } } },
     'unknown keyword': { type: 'object', properities: {} },
@@ -142,7 +142,7 @@ t.test('a configSchema that is none is refused at boot, and at no load', async t
   }
 })
 
-t.test('a hosts.json that is no JSON names its line', async t => {
+t.test('the error of an invalid hosts.json names its line', async t => {
   const dir = t.testdir({ [`acme-${randomUUID()}`]: {} })
   await writeFile(join(dir, 'hosts.json'), '{\n  "acme": [,]\n}')
   const log = new LogLines()

@@ -15,7 +15,7 @@ import type { FixtureDirContent } from './fixtures/loading/load.ts'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures', 'loading')
 
-t.test('everything a tenant\'s folder may have, in order', async t => {
+t.test("a tenant's folder may have every part, and they load in order", async t => {
   const events: string[] = []
   const app = makeApp(t)
   const event = (name: string): void => { events.push(name) }
@@ -54,7 +54,7 @@ t.test('a tenant without a folder', async t => {
     t.same(await get(app, '/'), { id: 'acme', plan: 'gold' })
   })
 
-  t.test('may have nothing', async t => {
+  t.test('may be empty', async t => {
     const { config, tenant } = await load(t, {})
     t.same(config, {})
     t.same(tenant.listServices(), [])
@@ -73,7 +73,7 @@ t.test('the folder', async t => {
     t.match(await fail(t, join(dir, 'file')), { message: "The tenant's folder is a file" })
   })
 
-  t.test('has folders where it should', async t => {
+  t.test('must have folders in the places of folders', async t => {
     t.match(await fail(t, folder(t, { services: 'a file' })), { code: 'ENOTDIR' })
   })
 })
@@ -93,19 +93,19 @@ t.test('config', async t => {
     }
   })
 
-  t.test('compiled from TypeScript', async t => {
+  t.test('may be compiled from TypeScript', async t => {
     const { config } = await load(t, folder(t, { 'config.cjs': "exports.__esModule = true; exports.default = { plan: 'gold' }" }))
     t.same(config, { plan: 'gold' })
   })
 
-  t.test('of the definition wins over the folder\'s, key by key', async t => {
+  t.test("of the definition wins over the folder's, key by key", async t => {
     const dir = folder(t, { 'config.json': '{ "plan": "gold", "limits": { "a": 1 }, "name": "Acme" }' })
     const { config, tenant } = await load(t, { dir, config: async ({ id }) => ({ limits: { b: 2 }, id }) })
     t.same(config, { plan: 'gold', limits: { b: 2 }, name: 'Acme', id: 'acme' })
     t.equal(tenant.name, 'Acme', 'its name is the name to show')
   })
 
-  t.test('is a copy, except what has a life of its own', async t => {
+  t.test('is a copy, except for instances and functions', async t => {
     class Pool {}
     const pool = new Pool()
     const given = { limits: { list: [{ a: 1 }] }, pool, log: () => {}, bare: Object.assign(Object.create(null), { a: 1 }), self: {} }
@@ -121,7 +121,7 @@ t.test('config', async t => {
     t.equal((config['self'] as typeof given).self, config['self'], 'circles are no problem')
   })
 
-  t.test('of one file is not shared by its tenants', async t => {
+  t.test('of a shared file is copied for each tenant', async t => {
     const dir = folder(t, { 'config.mjs': 'export default { limits: { list: [] } }' })
     const one = await load(t, { id: 'one', dir })
     const two = await load(t, { id: 'two', dir })
@@ -132,13 +132,13 @@ t.test('config', async t => {
     t.same(three.config, { limits: { list: [] } })
   })
 
-  t.test('and other JSON may begin with a byte order mark', async t => {
+  t.test('and other JSON files may begin with a byte order mark', async t => {
     const { config, scope } = await load(t, folder(t, { 'config.json': '\uFEFF{ "plan": "gold" }', schemas: { 'user.json': '\uFEFF{ "type": "object" }' } }))
     t.equal(config['plan'], 'gold')
     t.match(scope.getSchema('user'), { $id: 'user' })
   })
 
-  t.test('has no way to a prototype', async t => {
+  t.test('cannot reach a prototype', async t => {
     const { config } = await load(t, folder(t, { 'config.json': '{ "__proto__": { "admin": true }, "deep": { "__proto__": { "admin": true } } }' }))
     t.equal(config['admin'], undefined)
     t.equal((config['deep'] as Record<string, unknown>)['admin'], undefined)
@@ -156,7 +156,7 @@ t.test('config', async t => {
     t.match(await fail(t, { config: () => [] }), { code: 'FST_TENANT_CONFIG_INVALID', message: /the tenant's own config must be an object/ })
   })
 
-  t.test('names its file when it fails', async t => {
+  t.test('names its file when it throws', async t => {
     t.match(await fail(t, folder(t, { 'config.mjs': 'export default {' })), { message: /^config\.mjs: Unexpected/, cause: SyntaxError })
     t.match(await fail(t, folder(t, { 'config.json': '{' })), { message: /^config\.json: /, cause: SyntaxError })
     t.match(await fail(t, folder(t, { 'config.mjs': "export default async () => { throw new Error('vault is sealed') }" })), {
@@ -165,7 +165,7 @@ t.test('config', async t => {
     t.match(await fail(t, folder(t, { 'config.mjs': "export default () => { throw 'a string' }" })), { message: 'config.mjs: a string' })
   })
 
-  t.test('is one file', async t => {
+  t.test('must not be in two files', async t => {
     t.match(await fail(t, folder(t, { 'config.json': '{}', 'config.js': 'export default {}' })), {
       message: 'Only one of config.js and config.json may exist'
     })
@@ -185,7 +185,7 @@ t.test('config against a schema', async t => {
     }
   }
 
-  t.test('is defaulted, coerced, and completed from .env', async t => {
+  t.test('gets defaults, coercion, and values from .env', async t => {
     const before = structuredClone(schema)
     const dir = folder(t, { 'config.json': '{ "plan": "gold", "port": "80", "own": [1] }', '.env': 'FROM_DOTENV=yes\nplan=silver\nOTHER=no\n' })
     const { config, scope } = await load(t, dir, { checkConfig: createConfigChecker(schema) })
@@ -197,7 +197,7 @@ t.test('config against a schema', async t => {
     t.notOk(scope.hasRequestDecorator('getEnvs'))
   })
 
-  t.test('of tenants without a folder, one after the other', async t => {
+  t.test('works for tenants without a folder, one after the other', async t => {
     const checkConfig = createConfigChecker(schema)
     const one = await load(t, { config: { plan: 'gold' } }, { checkConfig })
     const two = await load(t, { config: { plan: 'silver', port: 1 } }, { checkConfig })
@@ -206,20 +206,20 @@ t.test('config against a schema', async t => {
     t.not(one.config['limits'], two.config['limits'])
   })
 
-  t.test('beside an app that uses @fastify/env itself', async t => {
+  t.test('works beside an app that uses @fastify/env itself', async t => {
     const app = makeApp(t)
     app.decorate('config', { app: true }).decorate('getEnvs', (() => ({ app: true })) as never)
     const { config } = await load(t, { config: { plan: 'gold' } }, { checkConfig: createConfigChecker(schema) }, app)
     t.match(config, { plan: 'gold', port: 3000 })
   })
 
-  t.test('keeps nothing else when the schema says so', async t => {
+  t.test('keeps no other keys if the schema says so', async t => {
     const checkConfig = createConfigChecker({ ...schema, additionalProperties: false })
     const { config } = await load(t, { config: { plan: 'gold', own: 1 } }, { checkConfig })
     t.same(config, { plan: 'gold', port: 3000, limits: { users: 5 } })
   })
 
-  t.test('is refused when it does not fit', async t => {
+  t.test('is refused if it does not match', async t => {
     const checkConfig = createConfigChecker(schema)
     t.match(await fail(t, { config: { port: 'none', limits: { users: 'x' } } }, { checkConfig }), {
       code: 'FST_TENANT_CONFIG_INVALID',
@@ -251,7 +251,7 @@ t.test('the index module', async t => {
     t.equal(await name('module.exports = function plugin (app, options, done) { done() }', {}, 'index.cjs'), 'acme', "not the function's name")
   })
 
-  t.test('is a plugin whose decorators are the tenant\'s', async t => {
+  t.test('is a plugin whose decorators are visible in the tenant', async t => {
     const ways: Record<string, string> = {
       'async.mjs': "export default async function (app, { tenant, config }) { app.decorate('made', tenant.id + config.plan) }",
       'callback.mjs': "export default (app, { tenant, config }, done) => { app.decorate('made', tenant.id + config.plan); setImmediate(done) }",
@@ -266,7 +266,7 @@ t.test('the index module', async t => {
     }
   })
 
-  t.test('is left as it was, and its marks count', async t => {
+  t.test('is not modified, and its fastify-plugin options apply', async t => {
     const plain = async (): Promise<void> => {}
     await load(t, { plugin: plain })
     t.same(Object.getOwnPropertySymbols(plain), [])
@@ -274,7 +274,7 @@ t.test('the index module', async t => {
     t.match(error, { code: 'FST_ERR_PLUGIN_DEPENDENCY_NOT_REGISTERED' })
   })
 
-  t.test('names its file when it fails', async t => {
+  t.test('names its file when it throws', async t => {
     t.match(await fail(t, folder(t, { 'index.mjs': 'export default 1' })), { message: 'index.mjs: The default export must be a plugin' })
     t.match(await fail(t, folder(t, { 'index.mjs': 'export default {' })), { message: /^index\.mjs: Unexpected/ })
     t.match(await fail(t, folder(t, { 'index.mjs': "export default async () => { throw new Error('no db') }" })), { message: 'index.mjs: no db', cause: { message: 'no db' } })
@@ -329,7 +329,7 @@ t.test('schemas', async t => {
     t.same(app.getSchemas(), {})
   })
 
-  t.test('are left as they were, so that tenants may share them', async t => {
+  t.test('are not modified, so that tenants may share them', async t => {
     const dir = folder(t, { 'index.mjs': "import schema from './schemas/user.mjs'\nexport const name = Object.keys(schema).join()", schemas: { 'user.mjs': "export default { type: 'object' }" } })
     await load(t, { id: 'one', dir })
     const { tenant, scope } = await load(t, { id: 'two', dir })
@@ -337,7 +337,7 @@ t.test('schemas', async t => {
     t.match(scope.getSchema('user'), { $id: 'user' })
   })
 
-  t.test('are refused by name when they are none', async t => {
+  t.test('are refused by name if they are invalid', async t => {
     const wrong = async (name: string, content: string, message: RegExp | string): Promise<void> => {
       t.match(await fail(t, folder(t, { schemas: { [name]: content } })), { message })
     }
@@ -356,7 +356,7 @@ t.test('schemas', async t => {
     await wrong('user.mjs', 'export default {', /^schemas\/user\.mjs: Unexpected/)
   })
 
-  t.test('are refused when two have the same $id', async t => {
+  t.test('are refused if two have the same $id', async t => {
     t.match(await fail(t, folder(t, { schemas: { 'a.json': '{ "$id": "x", "type": "string" }', 'b.json': '{ "$id": "x", "type": "number" }' } })), {
       message: "Two different schemas 'x': schemas/a.json and schemas/b.json"
     })
@@ -364,14 +364,14 @@ t.test('schemas', async t => {
     t.match(await fail(t, folder(t, { schemas: { 'a.mjs': twice } })), { message: "Two different schemas 'x': both in schemas/a.mjs" })
   })
 
-  t.test('are refused by name when the app has the $id', async t => {
+  t.test('are refused by name if the app has the $id', async t => {
     const app = makeApp(t).addSchema({ $id: 'user', type: 'object' })
     const dir = folder(t, { schemas: { 'user.json': '{ "type": "object" }' } })
     await t.rejects(load(t, dir, {}, app), { message: /^schemas\/user\.json: Schema with id 'user' already declared/, cause: { code: 'FST_ERR_SCH_ALREADY_PRESENT' } })
   })
 })
 
-t.test('files that are not loaded are named in the log', async t => {
+t.test('the log names files that are not loaded', async t => {
   const log = new LogLines()
   const app = Fastify(log.server)
   t.teardown(() => app.close())
@@ -396,7 +396,7 @@ t.test('files that are not loaded are named in the log', async t => {
   t.match(log.of('this file is not loaded: a service must be a module'), [{ level: 40, file: 'services/data.json' }])
 })
 
-t.test('what seems to be meant for a part of the folder is told of', async t => {
+t.test('the log warns about files that seem meant for a part of the folder', async t => {
   const told = async (content: FixtureDirContent): Promise<unknown[]> => {
     const log = new LogLines()
     const app = Fastify(log.server)
@@ -424,7 +424,7 @@ t.test('services', async t => {
     t.equal(tenant.getService<{ self: () => unknown }>('Plain').self(), tenant.getService('Plain'))
   })
 
-  t.test('get the arguments of the option, once, and see earlier ones', async t => {
+  t.test('get the arguments of the option, once, and see earlier services', async t => {
     let calls = 0
     const services: LoadingOptions['services'] = ({ app, tenant }) => [{ calls: ++calls, app, tenant, made: Reflect.get(app, 'made') }]
     const dir = folder(t, {
@@ -441,7 +441,7 @@ t.test('services', async t => {
     t.equal(calls, 1, 'not asked for without services')
   })
 
-  t.test('are refused by name', async t => {
+  t.test('are refused by name if they are invalid', async t => {
     const wrong = async (name: string, content: string, expected: object): Promise<void> => {
       t.match(await fail(t, folder(t, { services: { [name]: content } })), expected)
     }
@@ -455,14 +455,14 @@ t.test('services', async t => {
     await wrong('Mail.mjs', 'export const a = () => 1, b = () => 2', { message: "services/Mail.mjs: No export is the service 'Mail': export it as default or by that name; the exports are a, b" })
   })
 
-  t.test('have the name of their folder when they are its index', async t => {
+  t.test('are named after their folder if they are its index', async t => {
     const mail = 'export default class { name = "mail" }'
     const { tenant } = await load(t, folder(t, { services: { mail: { 'index.mjs': mail, 'smtp.cjs': 'module.exports = { port: 25 }' }, sms: { 'index.mjs': mail } } }))
     t.same(tenant.listServices(), ['mail', 'sms', 'smtp'])
     t.match(await fail(t, folder(t, { services: { 'index.mjs': 'export class A {}\nexport class B {}' } })), { message: /^services\/index\.mjs: No export is the service 'index'/ })
   })
 
-  t.test('are found by their name among other classes, however it is written', async t => {
+  t.test('are found by name among other classes, however it is written', async t => {
     const others = 'class MailError extends Error {}\nclass MailServiceTest {}\n'
     const { tenant } = await load(t, folder(t, {
       services: {
@@ -474,7 +474,7 @@ t.test('services', async t => {
     t.match(tenant.getService('mailer'), { is: 'a property' })
   })
 
-  t.test('are refused when two have the same name', async t => {
+  t.test('are refused if two have the same name', async t => {
     t.match(await fail(t, folder(t, { services: { 'Mail.mjs': 'export default {}', old: { 'Mail.cjs': 'module.exports = class {}' } } })), {
       message: "Two services 'Mail': services/Mail.mjs and services/old/Mail.cjs"
     })
@@ -511,7 +511,7 @@ t.test('plugins', async t => {
     }
   })
 
-  t.test('and routes name their file when they fail', async t => {
+  t.test('and routes name their file when they throw', async t => {
     const ways: Record<string, string> = {
       'async.mjs': "export default async () => { throw new Error('no db') }",
       'callback.mjs': "export default (app, options, done) => { done(new Error('no db')) }",
@@ -533,7 +533,7 @@ t.test('plugins', async t => {
     t.match(await fail(t, folder(t, { plugins: { lib: { 'package.json': '{}' } } })), { message: /^plugins: @fastify\/autoload cannot import plugin/ })
   })
 
-  t.test('with the same name are refused', async t => {
+  t.test('of the same name are refused', async t => {
     const named = `import fp from ${JSON.stringify(import.meta.resolve('fastify-plugin'))}\nexport default fp(async () => {}, { name: 'auth' })`
     const other = named.replace('auth', 'other')
     t.match(await fail(t, folder(t, { plugins: { 'a.mjs': named, 'c.mjs': other, b: { 'b.mjs': named } } })), {
@@ -543,7 +543,7 @@ t.test('plugins', async t => {
 })
 
 t.test('routes', async t => {
-  t.test('have folder names for prefixes, and may be objects', async t => {
+  t.test('have folder names as prefixes, and may be objects', async t => {
     const dir = folder(t, {
       routes: {
         'root.mjs': "export default { method: 'GET', url: '/object', handler: async () => ({ object: true }) }",
@@ -555,7 +555,7 @@ t.test('routes', async t => {
     t.same(await get(app, '/users'), { users: true })
   })
 
-  t.test('that are objects name their file when they fail', async t => {
+  t.test('that are objects name their file when they throw', async t => {
     const route = "export default { method: 'GET', url: '/same', handler: async () => ({}) }"
     t.match(await fail(t, folder(t, { routes: { 'a.mjs': route, 'b.mjs': route } })), { message: /^routes\/b\.mjs: Method 'GET' already declared/ })
   })
@@ -592,7 +592,7 @@ t.test('autoConfig', async t => {
     }
   })
 
-  t.test('is there for every tenant that shares the folder, and whenever it is loaded', async t => {
+  t.test('applies to every tenant that shares the folder, at each load', async t => {
     const dir = folder(t, { routes: { 'own.mjs': own('{ auto: 1, id: 2 }') } })
     for (const id of ['one', 'two', 'one']) {
       const { app } = await load(t, { id, dir })
@@ -621,7 +621,7 @@ t.test('autoConfig', async t => {
     t.same(await answer(withPrefix, '/v2/sub/own', { autoload }), { auto: 1, prefix: '/v2/sub', id: 'acme' })
   })
 
-  t.test('of two files that export one function are two', async t => {
+  t.test('of two files that export one function is kept apart', async t => {
     const file = (db: string): string => `import library from '../library.mjs'\nlibrary.autoConfig = { db: '${db}' }\nexport default library`
     const dir = folder(t, {
       'library.mjs': 'export default async function library (app, { db }) { app.get("/" + db, async () => ({ db })) }',
@@ -632,7 +632,7 @@ t.test('autoConfig', async t => {
     t.same(await get(app, '/b'), { db: 'b' })
   })
 
-  t.test('of one tenant is never another\'s, though both set it on one function', async t => {
+  t.test('of two tenants that set it on one function is kept apart', async t => {
     const root = folder(t, {
       'library.mjs': "export default async function library (app, options) { app.get('/db', async () => ({ db: options.db ?? null })) }",
       acme: { routes: { 'db.mjs': "import library from '../../library.mjs'\nlibrary.autoConfig = { db: 'of acme' }\nexport default library" } },
@@ -649,12 +649,12 @@ t.test('autoConfig', async t => {
   })
 })
 
-t.test('a package.json that cannot be read is an error, and no answer', async t => {
+t.test('a package.json that cannot be read is an error', async t => {
   const dir = t.testdir({ 'package.json': {}, 'a.js': 'module.exports = 1' })
   await t.rejects(importModule(`${dir}/a.js`), { code: 'EISDIR' })
 })
 
-t.test('where there is no package.json, .js is CommonJS, as for Node', async t => {
+t.test('without a package.json .js is CommonJS, as in Node', async t => {
   const dir = await mkdtemp(join(tmpdir(), 'tenant-'))
   t.teardown(() => rm(dir, { recursive: true }))
   await writeFile(join(dir, 'a.js'), 'module.exports = 1')

@@ -22,7 +22,7 @@ interface Line {
 interface Logged {
   app: FastifyInstance
   lines: Line[]
-  /** Sends one request over a socket; answers with the lines that it made. */
+  /** Sends one request over a socket, and returns the lines that it logged. */
   send (question: Question): Promise<Line[]>
 }
 
@@ -79,7 +79,7 @@ function messages (lines: readonly Line[]): string[] {
   return lines.map(({ msg }) => msg)
 }
 
-t.test('one line comes in and one completes', async t => {
+t.test('a request logs one "incoming request" and one "request completed"', async t => {
   interface Case { what: string, options?: MultitenantOptions, question: Question, status: number, tenantId?: string, refusedId?: string, between?: string[], routedUrl?: string }
 
   const cases: Case[] = [
@@ -119,14 +119,14 @@ t.test('one line comes in and one completes', async t => {
     }
   }
 
-  t.test('each request has an id of its own', async t => {
+  t.test('each request has its own id', async t => {
     const { send } = await logged(t)
     const first = await send({ url: '/own', tenant: 'acme' })
     const second = await send({ url: '/own', tenant: 'acme' })
     t.strictSame([first[0]?.reqId, second[0]?.reqId], ['req-1', 'req-2'])
   })
 
-  t.test('the tenant is named once in a line', async t => {
+  t.test('a line names the tenant once', async t => {
     const raw: string[] = []
     const app = Fastify({ logger: { stream: { write: (line: string) => { raw.push(line) } } } })
     t.teardown(() => app.close())
@@ -140,7 +140,7 @@ t.test('one line comes in and one completes', async t => {
     }
   })
 
-  t.test('what is injected into a tenant has both lines too', async t => {
+  t.test('a request injected into a tenant logs both lines too', async t => {
     const { app, lines } = await logged(t)
     const tenant = await app.multitenant.init('acme')
     lines.length = 0
@@ -150,7 +150,7 @@ t.test('one line comes in and one completes', async t => {
     t.equal(new Set(lines.map(({ reqId }) => reqId)).size, 1)
   })
 
-  t.test("a tenant's own app.log names it", async t => {
+  t.test("lines of a tenant's own app.log name the tenant", async t => {
     const { app, lines } = await logged(t)
     const tenant = await app.multitenant.init('acme')
     lines.length = 0
@@ -248,7 +248,7 @@ t.test("the log settings are the app's", async t => {
     t.strictSame([...new Set(lines.map(({ reqId }) => reqId))], ['mine-3'])
   })
 
-  t.test('setGenReqId too', async t => {
+  t.test("the app's setGenReqId() is called once", async t => {
     const lines: Line[] = []
     const app = Fastify({ logger: { stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
     t.teardown(() => app.close())
@@ -280,7 +280,7 @@ t.test("the log settings are the app's", async t => {
     }
   })
 
-  t.test('a childLoggerFactory that makes no logger for a tenant fails the request alone', async t => {
+  t.test('a childLoggerFactory that returns no logger for a tenant fails only that request', async t => {
     const app = Fastify({
       logger: { level: 'silent' },
       childLoggerFactory: (logger, bindings, options) => 'tenantId' in (logger as pino.Logger).bindings() ? undefined as never : logger.child(bindings, options)
@@ -294,7 +294,7 @@ t.test("the log settings are the app's", async t => {
     t.match(await response.json(), { statusCode: 500, error: 'Internal Server Error' })
   })
 
-  t.test('no logger at all', async t => {
+  t.test('works without a logger', async t => {
     const app = Fastify()
     t.teardown(() => app.close())
     app.register(multitenant, { tenants: tenants(plugins) })

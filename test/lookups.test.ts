@@ -10,7 +10,7 @@ import { answers, appWith, call, Door, fakeTime, listen, MemorySource, refusal, 
 import type { FastifyInstance } from 'fastify'
 import type { TenantDefinition } from '../index.ts'
 
-/** The source's answer about every id but those of tenants waits at the door. */
+/** The source's answers wait at the door, except those about tenants. */
 class SlowSource extends MemorySource {
   readonly door = new Door()
 
@@ -23,7 +23,7 @@ class SlowSource extends MemorySource {
   }
 }
 
-/** A source that is asked for several ids by one call. */
+/** A source with getMany(). */
 class BatchSource extends MemorySource {
   /** The ids of each call. */
   readonly batches: Array<readonly string[]> = []
@@ -44,7 +44,7 @@ function ids (count: number, name = 'nobody'): string[] {
   return Array.from({ length: count }, (_, index) => `${name}-${index}`)
 }
 
-/** What the app's own code is refused with. */
+/** The error that the app's own code gets. */
 function codeOf (work: Promise<unknown>): Promise<string> {
   return work.then(() => 'served', error => error.code)
 }
@@ -58,7 +58,7 @@ function refusalsOf (app: FastifyInstance, code: string): { count: number } {
   return refusals
 }
 
-/** Sends requests of these tenants by one connection, without waiting for an answer. */
+/** Sends requests of these tenants over one connection, without waiting for an answer. */
 function pipeline (url: string, names: readonly string[]): Socket {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -79,7 +79,7 @@ t.test('an id that is being looked up has no slot, and takes no turn of a load',
   t.match(await app.multitenant.stats(), { unknown: 5, loads: 1 })
 })
 
-t.test('an id is looked up once, however many ask for it', async t => {
+t.test('an id is looked up once, however many requests ask for it', async t => {
   const source = new SlowSource()
   const app = appWith(t, source)
   await app.ready()
@@ -91,14 +91,14 @@ t.test('an id is looked up once, however many ask for it', async t => {
   t.same(source.asked.filter(id => id === 'nobody').length, 2, 'once by the slow source, once by the one below it')
 })
 
-t.test('a tenant whose definition was looked up is loaded from it', async t => {
+t.test('a tenant loads from the definition that its look-up returned', async t => {
   const source = new MemorySource({ acme: answers('acme') })
   const app = appWith(t, source)
   t.equal((await send(app, 'acme')).body, 'acme')
   t.same(source.asked, ['acme'])
 })
 
-t.test('a cold tenant is answered while one connection floods the source with made-up ids that hang', async t => {
+t.test('a tenant loads and answers while one connection floods the source with made-up ids that hang', async t => {
   const source = new SlowSource({ acme: answers('acme') })
   const app = appWith(t, source)
   const refused = refusalsOf(app, 'FST_TENANT_OVERLOADED')
@@ -115,7 +115,7 @@ t.test('a cold tenant is answered while one connection floods the source with ma
   source.door.open()
 })
 
-t.test('a cold tenant is answered while one HTTP/2 session floods the source with made-up ids that hang', async t => {
+t.test('a tenant loads and answers while one HTTP/2 session floods the source with made-up ids that hang', async t => {
   const source = new SlowSource({ acme: answers('acme') })
   const app = appWith(t, source, {}, { http2: true } as object)
   const refused = refusalsOf(app, 'FST_TENANT_OVERLOADED')
@@ -134,7 +134,7 @@ t.test('a cold tenant is answered while one HTTP/2 session floods the source wit
   source.door.open()
 })
 
-t.test('when too many ids wait to be looked up, one more is refused at once', async t => {
+t.test('when too many ids wait for a look-up, the next one is refused at once', async t => {
   const source = new SlowSource({ acme: answers('acme') })
   const app = appWith(t, source)
   await app.ready()
@@ -146,7 +146,7 @@ t.test('when too many ids wait to be looked up, one more is refused at once', as
   t.ok(codes.filter(code => code === 'FST_TENANT_NOT_FOUND').length >= 1_000)
 })
 
-t.test('who is refused because too many ids wait is told when to come again', async t => {
+t.test('a refusal because of too many waiting ids has Retry-After', async t => {
   const source = new SlowSource()
   const app = appWith(t, source)
   await app.ready()
@@ -158,7 +158,7 @@ t.test('who is refused because too many ids wait is told when to come again', as
   await Promise.all(requests)
 })
 
-t.test('an id is not looked up when all clients that asked for it have left', async t => {
+t.test('an id is not looked up if all clients that asked for it have left', async t => {
   fakeTime(t)
   const source = new SlowSource()
   const app = appWith(t, source, { maxWaiting: 100 })
@@ -178,7 +178,7 @@ t.test('an id is not looked up when all clients that asked for it have left', as
   })
   for (const socket of late) socket.destroy()
   await until(async () => await connections() === 2)
-  // Responses are told a little later than the server is.
+  // A response closes a little later than the server sees it.
   await turn()
   source.door.open()
   await once(stayed, 'data')
@@ -199,7 +199,7 @@ t.test('no more than maxWaiting requests wait for one id to be looked up', async
   t.same((await Promise.all(waiting)).map(({ statusCode }) => statusCode), [404, 404, 404])
 })
 
-t.test('look-ups of a source that takes several ids are few, however many ids there are', async t => {
+t.test('a source with getMany() gets few calls, however many ids there are', async t => {
   fakeTime(t)
   const source = new BatchSource({ acme: answers('acme'), idle: { ...answers('idle'), suspended: true } })
   const door = new Door()
@@ -219,7 +219,7 @@ t.test('look-ups of a source that takes several ids are few, however many ids th
   t.equal(source.batches.length, 5, 'and what was said is remembered')
 })
 
-t.test('when a call for several ids fails, each is looked up by itself', async t => {
+t.test('when getMany() fails, each id is looked up separately', async t => {
   const source = new BatchSource({ acme: answers('acme') })
   source.broken = true
   const app = appWith(t, source)
@@ -228,7 +228,7 @@ t.test('when a call for several ids fails, each is looked up by itself', async t
   t.same(responses.map(({ statusCode }) => statusCode), [404, 404, 404, 404, 404, 200])
 })
 
-t.test('a source that does not answer a call for several ids is not asked again when nobody waits', async t => {
+t.test('a source that does not answer getMany() is not asked again when nobody waits', async t => {
   fakeTime(t)
   const source = new BatchSource()
   source.before = new Promise(() => {})
@@ -242,7 +242,7 @@ t.test('a source that does not answer a call for several ids is not asked again 
   t.same(source.asked, [])
 })
 
-t.test('a tenant that changes while it is looked up is looked up again', async t => {
+t.test('a tenant that changes during its look-up is looked up again', async t => {
   for (const source of [new MemorySource(), new BatchSource()]) {
     let tell: (change: { id: string }) => void = () => {}
     const door = new Door()
@@ -264,7 +264,7 @@ t.test('a tenant that changes while it is looked up is looked up again', async t
   }
 })
 
-t.test('when the app closes, those that wait to be looked up are refused, and the source is closed after its last call', async t => {
+t.test('when the app closes, waiting look-ups are refused, and the source closes after its last call', async t => {
   fakeTime(t)
   const events: string[] = []
   const source = Object.assign(new SlowSource(), { close: () => { events.push('closed') } })
@@ -281,7 +281,7 @@ t.test('when the app closes, those that wait to be looked up are refused, and th
   t.same(events, ['closed'])
 })
 
-t.test('a tenant that is suspended while it is looked up is refused', async t => {
+t.test('a tenant that is suspended during its look-up is refused', async t => {
   const source = new MemorySource({ acme: answers('acme') })
   const door = new Door()
   const app = appWith(t, source)
@@ -302,7 +302,7 @@ function put (queue: FairQueue<string>, client: unknown, item: string): boolean 
   return true
 }
 
-t.test('a queue takes the clients in turn', async t => {
+t.test('a queue serves the clients in turn', async t => {
   const queue = new FairQueue<string>({ max: 10, isGone: () => false, onDrop: () => {} })
   for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) t.ok(put(queue, item[0], item))
   const taken: Array<string | undefined> = []
@@ -311,7 +311,7 @@ t.test('a queue takes the clients in turn', async t => {
   t.equal(queue.take(), undefined)
 })
 
-t.test('a full queue drops the last item of the client with most in it for one with less', async t => {
+t.test('a full queue drops the last item of the client with the most items, for a client with fewer', async t => {
   const dropped: string[] = []
   const queue = new FairQueue<string>({ max: 4, isGone: () => false, onDrop: item => dropped.push(item) })
   for (const item of ['a1', 'a2', 'a3', 'a4']) t.ok(put(queue, 'a', item))
@@ -325,7 +325,7 @@ t.test('a full queue drops the last item of the client with most in it for one w
   t.equal(queue.size, 4)
 })
 
-t.test('a full queue forgets what nobody wants any more first', async t => {
+t.test('a full queue first drops items that nobody wants any more', async t => {
   const gone = new Set<string>()
   const dropped: string[] = []
   const queue = new FairQueue<string>({ max: 3, isGone: item => gone.has(item), onDrop: item => dropped.push(item) })

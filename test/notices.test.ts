@@ -34,7 +34,7 @@ function setUp (t: Test, table: Record<string, string> = {}) {
   return { notices, add, table, checks, told, strange, control, anyTold: () => anyTold }
 }
 
-/** Lets time pass, and what comes of it happen. */
+/** Advances the clock, and lets the consequences happen. */
 async function pass (ms = 250): Promise<void> {
   mock.timers.tick(ms)
   await turn()
@@ -46,15 +46,15 @@ t.beforeEach(() => {
 })
 t.afterEach(() => mock.timers.reset())
 
-t.test('a message is told when the table says the same, with its hosts', async t => {
+t.test('a message that agrees with the table is passed on, with its hosts', async t => {
   const { add, told } = setUp(t, { acme: '1' })
   add({ id: 'acme', version: '1', active: true, hosts: ['acme.example'] })
   await pass(1)
   t.strictSame(told, [{ id: 'acme', version: '1', active: true, hosts: ['acme.example'] }])
 })
 
-t.test('a message that is made up', async t => {
-  t.test('changes nothing, and costs one query in a while', async t => {
+t.test('a forged message', async t => {
+  t.test('changes nothing, and causes one query in a while', async t => {
     const { add, told, checks } = setUp(t, { acme: '1' })
     add({ id: 'acme', version: '1', active: true, hosts: [] })
     await pass(1)
@@ -67,21 +67,21 @@ t.test('a message that is made up', async t => {
     t.ok(checks.every(ids => ids.length === 1))
   })
 
-  t.test('about a tenant that is not there does not say whose hosts change hands', async t => {
+  t.test('about an unknown tenant does not say whose hosts change', async t => {
     const { add, told } = setUp(t)
     add({ id: 'made-up', active: false, hosts: null })
     await pass(1)
     t.strictSame(told, [{ id: 'made-up', version: undefined, active: false }])
   })
 
-  t.test('about a version that the table does not have tells what it has', async t => {
+  t.test("about a version that the table does not have passes on the table's version", async t => {
     const { add, told } = setUp(t, { acme: '7' })
     add({ id: 'acme', version: '8', active: false, hosts: ['acme.example'] })
     await pass(1)
     t.strictSame(told, [{ id: 'acme', version: '7', active: true }])
   })
 
-  t.test('about more tenants than one query asks for hides no change', async t => {
+  t.test('about more tenants than fit into one query hides no change', async t => {
     const { add, checks, told, anyTold } = setUp(t, { acme: '1' })
     for (let index = 0; index < 5_000; index++) add({ id: `made-up-${index}`, version: '1' })
     add({ id: 'acme', version: '1' })
@@ -94,7 +94,7 @@ t.test('a message that is made up', async t => {
   })
 })
 
-t.test('messages about one tenant that come together are told as one, with the hosts of all', async t => {
+t.test('messages about one tenant at the same time are passed on as one, with all hosts', async t => {
   const HOSTS = Array.from({ length: 600 }, (_, index) => `${index}.example`)
   const cases: Array<[first: unknown, second: unknown, told: unknown]> = [
     [['a.example'], ['a.example', 'b.example'], ['a.example', 'b.example']],
@@ -113,7 +113,7 @@ t.test('messages about one tenant that come together are told as one, with the h
   }
 })
 
-t.test('a tenant that was deleted is told with its hosts, and again when it is back', async t => {
+t.test('a deleted tenant is reported with its hosts, and again when it is added', async t => {
   const { add, told, table } = setUp(t, { acme: '1' })
   add({ id: 'acme', version: '1', hosts: ['acme.example'] })
   await pass(1)
@@ -126,7 +126,7 @@ t.test('a tenant that was deleted is told with its hosts, and again when it is b
   t.strictSame(told.map(({ version, active, hosts }) => [version, active, hosts]), [['1', true, ['acme.example']], [undefined, false, ['acme.example']], ['2', true, ['acme.example']]])
 })
 
-t.test('a change that is heard of while the table is asked is not lost', async t => {
+t.test('a change that is announced during a query is not lost', async t => {
   const { add, told, table, control } = setUp(t, { acme: '1' })
   const door = new Door()
   control.before = () => door.pass()
@@ -141,7 +141,7 @@ t.test('a change that is heard of while the table is asked is not lost', async t
   t.strictSame(told[1]?.hosts, ['a.example', 'b.example'])
 })
 
-t.test('what cannot be asked is asked later', async t => {
+t.test('a query that fails is tried again later', async t => {
   const { add, told, control } = setUp(t, { acme: '1' })
   control.connected = false
   add({ id: 'acme', version: '1' })
@@ -157,14 +157,14 @@ t.test('what cannot be asked is asked later', async t => {
   t.equal(told.length, 1)
 })
 
-t.test('messages that are not of the table are counted', async t => {
+t.test('messages that do not come from the table are counted', async t => {
   const { notices, strange, checks } = setUp(t)
   for (const payload of ['', 'null', '5', '{}', '{"id":5}', '{"id":"a\\u0000"}', JSON.stringify({ id: 'a'.repeat(600) }), '{"id":"a","hosts":"b"}', '{"id":"a","hosts":[1]}']) notices.add(payload)
   await pass(1)
   t.strictSame([strange, checks], [[9], []])
 })
 
-t.test('closed, it checks nothing', async t => {
+t.test('it queries nothing after it is closed', async t => {
   const { notices, add, checks, control } = setUp(t, { acme: '1' })
   const door = new Door()
   control.before = () => door.pass()

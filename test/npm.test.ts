@@ -10,7 +10,7 @@ import type { ServerConfig } from '../index.ts'
 
 type Content = NonNullable<Parameters<Test['testdir']>[0]>
 
-/** A project whose dependencies are these packages: the content of each, `null` when it is not installed. */
+/** A project with these packages as dependencies: the content of each, or `null` if it is not installed. */
 function project (t: Test, packages: Record<string, Content | null>, more: Record<string, Content> = {}, manifest: object = {}): string {
   const modules: Record<string, Content> = {}
   for (const [name, content] of Object.entries(packages)) {
@@ -39,13 +39,13 @@ async function start (t: Test, config: ServerConfig): Promise<{ app: FastifyInst
   return { server, app: await server.start() }
 }
 
-t.test('the name of a package that an import names', async t => {
+t.test('the name of a package is read from an import', async t => {
   for (const [specifier, name] of [['a', 'a'], ['a/b', 'a'], ['@a/b', '@a/b'], ['@a/b/c.js', '@a/b'], ['a/.well', 'a'], ['@a', null], ['a/../b', null], ['./a', null], ['a:b', null], ['a/', null]] as const) {
     t.equal(packageNameOf(specifier), name, specifier)
   }
 })
 
-t.test('the dependencies that match are tenants', async t => {
+t.test('dependencies that match the pattern are tenants', async t => {
   const root = project(t, { 'acme-tenant-one': {}, 'acme-tenant-two': {}, other: {}, '@acme/tenant-three': {}, 'my-eu-four': {}, exact: {} })
   t.strictSame(await open(root, 'acme-tenant-*'), { one: 'acme-tenant-one', two: 'acme-tenant-two' })
   t.strictSame(await open(root, '@acme/tenant-*'), { three: '@acme/tenant-three' })
@@ -65,7 +65,7 @@ t.test('the main module of a package may name the tenant', async t => {
   t.strictSame(await open(root, 't-*'), { named: 't-a', 'id-b': 't-b', 'id-c': 't-c', d: 't-d' })
 })
 
-t.test('a package of a workspace is found where it is', async t => {
+t.test('a package of a workspace is found at its real path', async t => {
   const root = t.testdir({
     'package.json': '{ "dependencies": { "t-acme": "*" } }',
     node_modules: { 't-acme': t.fixture('symlink', '../packages/acme') },
@@ -76,7 +76,7 @@ t.test('a package of a workspace is found where it is', async t => {
   t.equal(source.get('acme')?.dir, join(root, 'packages/acme'))
 })
 
-t.test('what is wrong is said when the app boots', async t => {
+t.test('an invalid package is refused at boot', async t => {
   const fail = async (root: string, error: { code: string, message?: string | RegExp, cause?: object }, pattern = 't-*'): Promise<void> => {
     const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, tenants: { npmPattern: pattern } })
     await t.rejects(server.start(), error)
@@ -101,7 +101,7 @@ t.test('an optional dependency may be missing', async t => {
   t.strictSame(await open(root, 't-*'), { a: 't-a' })
 })
 
-t.test('a package has what a tenant\'s folder may have', async t => {
+t.test("a package may have every part of a tenant's folder", async t => {
   const root = project(t, {
     't-acme': {
       'config.json': '{ "plan": "pro" }',
@@ -120,7 +120,7 @@ t.test('a package has what a tenant\'s folder may have', async t => {
 })
 
 t.test('folders and packages', async t => {
-  t.test('are tenants side by side', async t => {
+  t.test('are tenants together', async t => {
     const root = project(t, { 't-acme': {} }, { src: { tenants: { globex: {} } } })
     const { app, server } = await start(t, { root, tenants: { npmPattern: 't-*' } })
     t.strictSame(await app.multitenant.list(), ['globex', 'acme'])
@@ -143,7 +143,7 @@ t.test('folders and packages', async t => {
     }
   })
 
-  t.test('must not have a tenant in common', async t => {
+  t.test('must not have the same id', async t => {
     const root = project(t, { 't-acme': {} }, { src: { tenants: { acme: {} } } })
     const server = new MultiTenantServer({ root, server: { port: 0, logLevel: 'silent' }, tenants: { npmPattern: 't-*' } })
     await t.rejects(server.start(), { code: 'FST_TENANT_ID_TAKEN', message: `Tenant 'acme' exists more than once: ${join(root, 'src/tenants/acme')} and ${join(root, 'node_modules/t-acme')}` })

@@ -19,14 +19,14 @@ declare module 'fastify' {
 const TEMPERATURES = ['cold', 'warm'] as const
 const kMark = Symbol('mark')
 
-/** What hooks leave on requests and replies, decorated or not. */
+/** The properties that hooks set on requests and replies, decorated or not. */
 type Marked = Record<string | symbol, unknown>
 
 function marked (object: FastifyRequest | FastifyReply): Marked {
   return object as unknown as Marked
 }
 
-/** Registers the plugin after what `early` adds. */
+/** Registers the plugin after `early`. */
 async function registered (t: Teardown, plugins: Record<string, FastifyPluginAsync>, early: (app: FastifyInstance) => void, options: MultitenantOptions = {}): Promise<FastifyInstance> {
   const app = emptyApp(t)
   early(app)
@@ -41,7 +41,7 @@ t.test("order: 'registered'", async t => {
   }
 
   for (const temperature of TEMPERATURES) {
-    t.test(`earlier hooks run on the outer request, all others in the tenant's route, each once, ${temperature}`, async t => {
+    t.test(`earlier hooks run on the app's request, all others in the tenant's route, each once, ${temperature}`, async t => {
       const early: string[] = []
       const app = await registered(t, { acme: own }, app => {
         app.addHook('onRequest', async request => { early.push(`${request.routeOptions.url ?? '404'} ${request.tenantId}`) })
@@ -62,7 +62,7 @@ t.test("order: 'registered'", async t => {
       t.strictSame(ran.slice(-ANSWERED.length), once(ANSWERED, '404'))
     })
 
-    t.test(`the tenant comes from what an earlier hook found, ${temperature}`, async t => {
+    t.test(`the tenant comes from an earlier hook, ${temperature}`, async t => {
       const app = await registered(t, { acme: own }, app => {
         app.decorateRequest('visitor', null)
         app.addHook('onRequest', async request => { request.setDecorator('visitor', { of: request.headers.authorization }) })
@@ -76,7 +76,7 @@ t.test("order: 'registered'", async t => {
     })
   }
 
-  t.test("with 'first' the earlier hook has found nothing yet", async t => {
+  t.test("with order: 'first' the earlier hook has not run yet", async t => {
     const seen: unknown[] = []
     const app = await registered(t, { acme: own }, app => {
       app.decorateRequest('visitor', null)
@@ -92,7 +92,7 @@ t.test("order: 'registered'", async t => {
     t.strictSame(seen, [null])
   })
 
-  t.test('a body is parsed in the tenant', async t => {
+  t.test("a body is parsed in the tenant's route", async t => {
     const app = await registered(t, { acme: own }, app => { app.addHook('onRequest', async () => {}) })
     const answer = await app.inject({ method: 'POST', url: '/echo', headers: as('acme'), payload: { a: 1 } })
     t.strictSame(answer.json(), { a: 1 })
@@ -110,7 +110,7 @@ t.test("order: 'registered'", async t => {
     t.equal((await app.inject({ url: '/shared', headers: as('acme') })).body, 'acme /shared')
   })
 
-  t.test('a refusal is thrown at once: later hooks do not run', async t => {
+  t.test('a refusal is thrown at once, and later hooks do not run', async t => {
     const ran: string[] = []
     const app = await registered(t, { broken: async () => { throw new Error('broken on purpose') } }, app => {
       app.addHook('onRequest', async (_request, reply) => {
@@ -128,7 +128,7 @@ t.test("order: 'registered'", async t => {
     }
   })
 
-  t.test('an earlier hook that answers keeps the request from the tenant', async t => {
+  t.test('a request that an earlier hook answers does not reach the tenant', async t => {
     const app = await registered(t, { acme: own }, app => {
       app.addHook('onRequest', async (_request, reply) => reply.code(429).send('slow down'))
     })
@@ -136,7 +136,7 @@ t.test("order: 'registered'", async t => {
     t.equal((await app.multitenant.stats()).loads, 0)
   })
 
-  t.test('each hook runs once where the path strategy sends a request on to a route of the app', async t => {
+  t.test('each hook runs once if the path strategy passes a request to a route of the app', async t => {
     const early: string[] = []
     const app = await registered(t, { acme: own }, app => {
       app.addHook('onRequest', async request => { early.push(request.originalUrl) })
@@ -148,7 +148,7 @@ t.test("order: 'registered'", async t => {
     t.strictSame(early, ['/acme/own', '/acme/shared'])
   })
 
-  t.test('what is injected into the tenant goes through all hooks there', async t => {
+  t.test('a request injected into the tenant runs all hooks there', async t => {
     const ran: string[] = []
     const app = await registered(t, { acme: own }, app => {
       app.addHook('onRequest', async request => { ran.push(`early ${request.tenantId}`) })
@@ -160,8 +160,8 @@ t.test("order: 'registered'", async t => {
   })
 })
 
-t.test('what earlier hooks left on the request and the reply', async t => {
-  /** An app whose earlier hook marks request and reply, and a tenant's route that runs `inTenant` with both pairs. */
+t.test('properties that earlier hooks set on the request and the reply', async t => {
+  /** An app whose earlier hook sets properties, and a tenant's route that runs `inTenant` with both requests and replies. */
   async function sharing (t: Teardown, inTenant: (inner: Marked, outer: Marked) => unknown, of: 'request' | 'reply'): Promise<LightMyRequestResponse> {
     let outer: Marked = {}
     const app = await registered(t, {
@@ -185,7 +185,7 @@ t.test('what earlier hooks left on the request and the reply', async t => {
   }
 
   for (const of of ['request', 'reply'] as const) {
-    t.test(`is there in the tenant: ${of}`, async t => {
+    t.test(`can be read in the tenant: ${of}`, async t => {
       const answer = await sharing(t, (inner, outer) => {
         t.not(inner, outer)
         t.equal(inner.plain, 'plain')
@@ -198,7 +198,7 @@ t.test('what earlier hooks left on the request and the reply', async t => {
       t.equal(answer.body, 'seen')
     })
 
-    t.test(`is changed in the tenant for both: ${of}`, async t => {
+    t.test(`are changed for both by the tenant: ${of}`, async t => {
       const answer = await sharing(t, (inner, outer) => {
         for (const key of ['plain', 'decorated', kMark, Symbol.for('undeclared')]) {
           inner[key] = `${String(key)} by the tenant`
@@ -209,7 +209,7 @@ t.test('what earlier hooks left on the request and the reply', async t => {
       t.equal(answer.body, 'seen')
     })
 
-    t.test(`is changed from outside for both, where a copy would part: ${of}`, async t => {
+    t.test(`are changed for both by the app, where a copy would differ: ${of}`, async t => {
       const answer = await sharing(t, (inner, outer) => {
         const copy = { ...inner }
         for (const key of ['plain', 'decorated', kMark, Symbol.for('undeclared')]) {
@@ -223,7 +223,7 @@ t.test('what earlier hooks left on the request and the reply', async t => {
     })
   }
 
-  t.test('without what is its own: route, id, parameters, tenant', async t => {
+  t.test("do not include the tenant's own: route, id, parameters, tenant", async t => {
     const app = await registered(t, {
       acme: async scope => {
         scope.get('/own/:id', async (request, reply) => ({
@@ -237,7 +237,7 @@ t.test('what earlier hooks left on the request and the reply', async t => {
     })
   })
 
-  t.test('does not reach the next request', async t => {
+  t.test('do not reach the next request', async t => {
     const app = await registered(t, {
       acme: async scope => {
         scope.get('/own', async request => {
@@ -280,7 +280,7 @@ t.test('reply headers that earlier hooks set', async t => {
     t.match(answer.headers, { 'x-early': 'early', vary: 'origin' })
   })
 
-  t.test('are seen, replaced and removed by the tenant', async t => {
+  t.test('can be read, replaced and removed by the tenant', async t => {
     const answer = await headers(t, reply => reply.headers({ 'x-early': 'early', 'x-gone': 'gone' }), reply => {
       reply.header('x-seen', reply.getHeader('x-early'))
       reply.header('x-early', 'late')
@@ -291,7 +291,7 @@ t.test('reply headers that earlier hooks set', async t => {
     t.notOk('x-gone' in answer.headers)
   })
 
-  t.test('cookies once each, in order, with those of the tenant', async t => {
+  t.test('include cookies once each, in order, with those of the tenant', async t => {
     const early = (reply: FastifyReply): void => { reply.header('set-cookie', ['a=1', 'b=2']) }
     t.strictSame((await headers(t, early, () => {})).headers['set-cookie'], ['a=1', 'b=2'])
     t.strictSame((await headers(t, early, reply => reply.header('set-cookie', 'c=3'))).headers['set-cookie'], ['a=1', 'b=2', 'c=3'])
@@ -299,12 +299,12 @@ t.test('reply headers that earlier hooks set', async t => {
     t.equal((await headers(t, one, () => {})).headers['set-cookie'], 'a=1')
   })
 
-  t.test('on the raw reply stay there', async t => {
+  t.test('stay on the raw reply', async t => {
     const answer = await headers(t, reply => reply.raw.setHeader('x-raw', 'raw'), () => {})
     t.equal(answer.headers['x-raw'], 'raw')
   })
 
-  t.test('and so does the status code', async t => {
+  t.test('keep the status code', async t => {
     t.equal((await headers(t, reply => reply.code(202), () => {})).statusCode, 202)
     t.equal((await headers(t, reply => reply.code(202), reply => reply.code(203))).statusCode, 203)
   })
@@ -317,7 +317,7 @@ t.test('@fastify/cookie and @fastify/session before the plugin', async t => {
     visit (url: string): Promise<LightMyRequestResponse>
   }
 
-  /** An app whose tenant is in the session, and a browser that keeps its cookie. */
+  /** An app with the tenant in the session, and a browser that keeps its cookie. */
   async function browser (t: Teardown): Promise<Browser> {
     const sessions = new Map<string, object>()
     const app = await registered(t, {
@@ -375,7 +375,7 @@ t.test('@fastify/cookie and @fastify/session before the plugin', async t => {
     return { app, sessions, visit }
   }
 
-  t.test('the session names the tenant, and what its routes change is saved', async t => {
+  t.test('the session names the tenant, and changes by its routes are saved', async t => {
     const { sessions, visit } = await browser(t)
     t.equal((await visit('/visit')).statusCode, 404, 'nobody yet')
     await visit('/login/acme')
@@ -387,14 +387,14 @@ t.test('@fastify/cookie and @fastify/session before the plugin', async t => {
     t.equal(sessions.size, 1)
   })
 
-  t.test('its cookie is set once', async t => {
+  t.test('the session cookie is set once', async t => {
     const { visit } = await browser(t)
     await visit('/login/acme')
     const answer = await visit('/visit')
     t.strictSame(answer.cookies.map(({ name }) => name), ['sessionId'])
   })
 
-  t.test('session.destroy() in a route of the tenant ends it, where a copy would keep it', async t => {
+  t.test('session.destroy() in a route of the tenant ends the session, where a copy would keep it', async t => {
     const { sessions, visit } = await browser(t)
     await visit('/login/acme')
     t.equal(sessions.size, 1)
@@ -405,7 +405,7 @@ t.test('@fastify/cookie and @fastify/session before the plugin', async t => {
     t.equal((await visit('/visit')).statusCode, 404)
   })
 
-  t.test('session.regenerate() in a route of the tenant', async t => {
+  t.test('session.regenerate() works in a route of the tenant', async t => {
     const { sessions, visit } = await browser(t)
     await visit('/login/acme')
     await visit('/visit')
@@ -416,7 +416,7 @@ t.test('@fastify/cookie and @fastify/session before the plugin', async t => {
     t.equal((await visit('/visit')).body, 'acme 2')
   })
 
-  t.test('cookies are read and set in the tenant', async t => {
+  t.test('cookies can be read and set in the tenant', async t => {
     const { visit } = await browser(t)
     await visit('/login/acme')
     const answer = await visit('/cookie')

@@ -12,7 +12,7 @@ import type { AutoloadOptions, MultitenantOptions } from '../index.ts'
 
 const PLUGIN = 'export default async () => {}'
 
-/** The warnings of a load, by the file that each is about. */
+/** The warnings of a load, by file. */
 async function warnings (t: Test, content: FixtureDirContent, autoload: AutoloadOptions = {}): Promise<Record<string, string>> {
   const log = new LogLines()
   await load(t, folder(t, content), { autoload: { plugins: {}, routes: {}, ...autoload } }, makeApp(t, log.server))
@@ -21,7 +21,7 @@ async function warnings (t: Test, content: FixtureDirContent, autoload: Autoload
   return Object.fromEntries(warned.map(({ file, msg }) => [file, msg])) as Record<string, string>
 }
 
-t.test('what is passed over in a tenant\'s folder is said, with what to do', async t => {
+t.test("the log names what is skipped in a tenant's folder, with the fix", async t => {
   const config = "this is not loaded: name the tenant's config one of config.js, config.mjs, config.cjs, config.ts, config.mts, config.cts, config.json"
   const part = (name: string): string => `this is not loaded: the tenant's ${name} belong in the folder ${name}/`
   t.same(await warnings(t, {
@@ -49,12 +49,12 @@ t.test('what is passed over in a tenant\'s folder is said, with what to do', asy
   })
 })
 
-t.test('an index module may import what it likes, but no config that is missing', async t => {
+t.test('an index module may import any file, except a missing config', async t => {
   t.same(await warnings(t, { 'index.mjs': '', 'confg.mjs': '', 'config.json': '{}', 'routes.mjs': '' }), {})
   t.same(Object.keys(await warnings(t, { 'index.mjs': '', 'confg.mjs': '', 'routes.mjs': '' })), ['confg.mjs'])
 })
 
-t.test('what is of the system, for readers and for tools is passed over without a word', async t => {
+t.test('files of the system, for readers and for tools are skipped without a warning', async t => {
   const noise = (): Record<string, NonNullable<FixtureDirContent>> => ({
     '.DS_Store': '',
     'Thumbs.db': '',
@@ -78,7 +78,7 @@ t.test('what is of the system, for readers and for tools is passed over without 
   t.same(await warnings(t, { ...noise(), 'index.html': '', 'schema.sql': '', views: {}, lib: {}, public: {}, services: noise(), schemas: { ...noise(), 'package.json': '{ "type": "object" }', 'tsconfig.json': '{ "type": "object" }' }, plugins: fine(), routes: fine() }), {})
 })
 
-t.test('a file beside an index file is said, unless that imports it', async t => {
+t.test('the log names a file beside an index file, unless the index imports it', async t => {
   const module = 'export default async () => {}\n'
   t.same(await warnings(t, {
     routes: {
@@ -95,21 +95,21 @@ t.test('a file beside an index file is said, unless that imports it', async t =>
   t.same(Object.keys(await warnings(t, { plugins: { 'only.jsx': '' } })), ['plugins/only.jsx'], 'also where there is no other')
 })
 
-t.test('what the options of autoload leave out is not said', async t => {
+t.test('files that the options of autoload exclude cause no warning', async t => {
   const routes = { users: { 'index.mjs': PLUGIN, 'admins.mjs': PLUGIN }, 'page.tsx': '' }
   for (const options of [{ ignorePattern: /admins/ }, { ignoreFilter: 'admins' }, { matchFilter: 'users' }]) {
     t.same(await warnings(t, { routes }, { routes: options }), {})
   }
 })
 
-t.test('schemas and services that no Node can load are said', async t => {
+t.test('the log names schemas and services that Node cannot load', async t => {
   const message = 'this file is not loaded: only modules and JSON files are loaded (.js, .mjs, .cjs, .json)'
   t.same(await warnings(t, { schemas: { 'user.yaml': '', deep: { 'order.json5': '' } }, services: { 'Mail.tsx': '', Mail: '' } }), {
     'schemas/user.yaml': message, 'schemas/deep/order.json5': message, 'services/Mail.tsx': message, 'services/Mail': message
   })
 })
 
-t.test('the lines are of the tenant, and come once for each load', async t => {
+t.test("the tenant's logger writes the warnings, once per load", async t => {
   const log = new LogLines()
   const app = appWith(t, { acme: { dir: folder(t, { 'confg.js': '' }) } }, {}, log.server)
   app.get('/', async () => 'fine')
@@ -120,7 +120,7 @@ t.test('the lines are of the tenant, and come once for each load', async t => {
 
 interface Booted { dir: string, lines: LogLines, warned: () => Record<string, unknown> }
 
-/** An app on a folder of tenants, and what it warns of. */
+/** An app on a folder of tenants, and its warnings. */
 async function boot (t: Test, content: FixtureDirContent, options: MultitenantOptions = {}): Promise<Booted & { list: () => Promise<string[]> }> {
   const lines = new LogLines()
   const dir = t.testdir(content)
@@ -130,7 +130,7 @@ async function boot (t: Test, content: FixtureDirContent, options: MultitenantOp
   return { dir, lines, warned, list: () => app.multitenant.list() }
 }
 
-t.test('what is beside the folders of tenants is said at boot', async t => {
+t.test("the log names other files beside the tenants' folders at boot", async t => {
   const noId = 'this folder is not a tenant: its name must be 1 to 63 letters, digits, _ and -, the first a letter or a digit'
   const noHosts = 'this file is not read: the hosts of the tenants are in hosts.json'
   const { warned } = await boot(t, {
@@ -154,7 +154,7 @@ t.test('what is beside the folders of tenants is said at boot', async t => {
   })
 })
 
-t.test('once, and again when it comes back', async t => {
+t.test('a warning comes once, and again when the file is back', async t => {
   const name = `with space ${randomUUID()}`
   const { dir, lines, list } = await boot(t, { acme: {} })
   const count = (): number => lines.lines.filter(({ file }) => file === name).length
@@ -168,7 +168,7 @@ t.test('once, and again when it comes back', async t => {
   t.equal(count(), 2)
 })
 
-t.test('a folder whose name has capitals is said under subdomain identification, where no host can name it', async t => {
+t.test('the log names a folder with capitals in its name if subdomains identify tenants, because no host can name it', async t => {
   const reason = 'no request can name this tenant: hosts are read in lower case, so write the name of the folder in lower case'
   const content = { acme: {}, Globex: {} }
   const baseDomain = 'example.com'
@@ -177,7 +177,7 @@ t.test('a folder whose name has capitals is said under subdomain identification,
   t.same((await boot(t, content, { identify: ['subdomain', 'header'], baseDomain })).warned(), {})
 })
 
-t.test('a defaultTenant that does not exist is said', async t => {
+t.test('the log warns of a defaultTenant that does not exist', async t => {
   const line = 'defaultTenant does not exist: requests that name no tenant are refused until it does'
   const log = new LogLines()
   const warned = log.next(line)
@@ -192,11 +192,11 @@ t.test('a defaultTenant that does not exist is said', async t => {
   t.match(await failed, { level: 40, err: { message: 'no database' } })
 })
 
-t.test('host identification is said where no tenant has hosts', async t => {
+t.test('the log warns if hosts identify tenants and no tenant has a host', async t => {
   const line = "no tenant has a host, so identify: 'host' finds no tenant: add hosts.json to the folders, or `hosts` to tenants in code"
   const said = async (tenants: MultitenantOptions['tenants'], defaultTenant: string): Promise<number> => {
     const log = new LogLines()
-    // Looked for after the hosts.
+    // This check runs after that for hosts.
     const done = log.next('defaultTenant does not exist: requests that name no tenant are refused until it does')
     await appWith(t, tenants, { identify: 'host', defaultTenant }, log.server).ready()
     await done

@@ -7,14 +7,14 @@ import type { Results } from '../bench/report.js'
 
 const results: Results = JSON.parse(await readFile(join(ROOT, 'bench/results.json'), 'utf8'))
 
-t.test('docs/performance.md and its plots are what the results make of it', async t => {
+t.test('docs/performance.md and its plots are made from the results', async t => {
   for (const [name, document] of Object.entries(report(results))) {
     t.equal(await readFile(join(ROOT, 'docs', name), 'utf8'), document, `${name}: run node bench/report.js`)
     if (name.endsWith('.svg')) t.match(report(results)['performance.md'], `](${name})`)
   }
 })
 
-t.test('a missed target is named with its reason, a target that is met is not', async t => {
+t.test('the page names each missed target with its reason, and no target that is met', async t => {
   const { 'performance.md': document } = report({
     ...results,
     figures: results.figures.map(({ atLeast, atMost, why, ...figure }, index) => {

@@ -19,14 +19,14 @@ const log = pino({ level: 'silent' })
 const database = await openDatabase(t)
 const { connectionString } = database
 
-/** The same database for connections that can be told by their name. */
+/** The same database, by connections with a recognisable name. */
 function named (application: string): string {
   const url = new URL(connectionString)
   url.searchParams.set('application_name', application)
   return url.href
 }
 
-/** A source whose table is there and empty. */
+/** A source with an existing, empty table. */
 async function makeSource (t: Test, options: Partial<PostgresTenantsOptions> = {}): Promise<PostgresSource> {
   const source = postgresTenants({ connectionString, schema: database.newSchema(), ...options })
   t.teardown(() => source.close())
@@ -34,14 +34,14 @@ async function makeSource (t: Test, options: Partial<PostgresTenantsOptions> = {
   return source
 }
 
-/** One process of several: what it has in memory is its own, the table is shared. */
+/** One of several processes: each has its own memory, and they share the table. */
 interface Node {
   app: FastifyInstance
   source: PostgresSource
   log: LogLines
 }
 
-/** Closed by its app, and not by the test. */
+/** The app closes it, and not the test. */
 async function startNode (t: Test, schema: string, templates: string, options: MultitenantOptions = {}, more: Partial<PostgresTenantsOptions> = {}): Promise<Node> {
   const source = postgresTenants({ connectionString, schema, templates, ...more })
   await source.migrate()
@@ -67,7 +67,7 @@ async function put (table: string, id: string, plan: string): Promise<void> {
   await database.query(`insert into ${table} (id, template, config) values ($1, 'standard', $2) on conflict (id) do update set config = excluded.config`, [id, { plan }])
 }
 
-t.test('options that are wrong are refused, by name', async t => {
+t.test('invalid options are refused, by name', async t => {
   const wrong = (options: object, name: string): void => {
     t.throws(() => postgresTenants(options), { ...WRONG_OPTION, message: new RegExp(`'${name}'`) })
   }
@@ -85,7 +85,7 @@ t.test('options that are wrong are refused, by name', async t => {
 })
 
 t.test('migrate()', async t => {
-  t.test('may be called by many at once, and again', async t => {
+  t.test('may be called several times, and concurrently', async t => {
     const schema = database.newSchema()
     const sources = Array.from({ length: 8 }, () => postgresTenants({ connectionString, schema }))
     t.teardown(() => Promise.all(sources.map(source => source.close())))
@@ -95,7 +95,7 @@ t.test('migrate()', async t => {
     t.same(await ids(sources[1]!), ['acme'], 'and keeps what is there')
   })
 
-  t.test('brings what an older version made up to date, and leaves alone what a newer one did', async t => {
+  t.test('upgrades the table of an older version, and does not change that of a newer one', async t => {
     const source = await makeSource(t)
     const functionName = source.table.replace('tenants', 'announce_tenant')
     await database.query(`insert into ${source.table} (id) values ('acme')`)
@@ -110,7 +110,7 @@ t.test('migrate()', async t => {
     t.same(await ids(source), ['acme'])
   })
 
-  t.test('takes any names', async t => {
+  t.test('accepts any names', async t => {
     for (const [schema, namespace] of [['Test "quoted"; drop', 'it\'s "mine".x'], ['s'.repeat(63), 'n'.repeat(40)], ['é$$\\', undefined]] as const) {
       const own = schema.slice(0, 63 - 20) + database.newSchema().slice(-12)
       t.teardown(() => database.query(`drop schema ${pg.escapeIdentifier(own)} cascade`))
@@ -123,7 +123,7 @@ t.test('migrate()', async t => {
     }
   })
 
-  t.test('needs no right to make schemas where there is one', async t => {
+  t.test('needs no right to create schemas if the schema exists', async t => {
     const schema = database.newSchema()
     const role = `role_of_${schema}`
     await database.query(`create role ${role}; create schema ${schema} authorization ${role}`)
@@ -133,7 +133,7 @@ t.test('migrate()', async t => {
     await t.resolves(postgresTenants({ pool, schema }).migrate())
   })
 
-  t.test('is asked for when the app boots without', async t => {
+  t.test('must be called before the app boots', async t => {
     const source = postgresTenants({ connectionString, schema: database.newSchema() })
     await t.rejects(async () => { await appWith(t, source).ready() }, { code: 'FST_TENANT_TABLE_MISSING', message: `The table ${source.table} does not exist: call migrate() first` })
   })
@@ -170,7 +170,7 @@ t.test('a row', async t => {
   t.equal(await source.get('\ud800'), null)
 })
 
-t.test('a version never comes back, and nothing changes without one', async t => {
+t.test('a version is never used twice, and every change has one', async t => {
   const source = await makeSource(t)
   const versions = new Set<string | undefined>()
   for (const sql of ["insert into tenants (id) values ('acme')", "update tenants set name = 'a'", "update tenants set name = 'b', version = 1", 'delete from tenants', "insert into tenants (id) values ('acme')"]) {
@@ -183,7 +183,7 @@ t.test('a version never comes back, and nothing changes without one', async t =>
   t.equal((await source.get('acme'))?.version, version)
 })
 
-t.test('many rows are listed page by page, and counted without being read', async t => {
+t.test('many rows are listed by pages, and counted without reading them', async t => {
   const source = await makeSource(t)
   await database.query(`insert into ${source.table} (id) select 'tenant-' || n from generate_series(1, 2500) n`)
   const listed = await ids(source)
@@ -226,13 +226,13 @@ t.test('a change reaches all processes', async t => {
   t.same(await refusals(), nodes.map(() => [404, 'FST_TENANT_NOT_FOUND']))
 })
 
-t.test('what is evicted in one process stays in the others', async t => {
+t.test('a tenant that one process evicts stays in the others', async t => {
   const { nodes: [one, other] } = await startNodes(t, 2)
   await one?.app.multitenant.unload('acme')
   t.ok(other?.app.multitenant.get('acme'))
 })
 
-t.test('environments in one database do not hear each other', async t => {
+t.test("environments in one database do not receive each other's messages", async t => {
   const schema = database.newSchema()
   const heard: string[] = []
   const sources = await Promise.all([{ schema }, { schema, namespace: 'staging' }, {}].map(options => makeSource(t, options)))
@@ -245,7 +245,7 @@ t.test('environments in one database do not hear each other', async t => {
   t.same(heard.sort(), ['0 of-0', '1 of-1', '2 of-2'])
   t.same(await ids(sources[1]!), ['of-1'])
 
-  // The control: with one table, both hear.
+  // The negative control: with one table, both receive them.
   const [first] = sources
   const twin = await makeSource(t, { schema })
   await twin.open({ log })
@@ -254,7 +254,7 @@ t.test('environments in one database do not hear each other', async t => {
   t.match(await both, [{ id: 'shared' }, { id: 'shared' }])
 })
 
-t.test('a host that changes hands is its new tenant\'s, however many do', async t => {
+t.test('a host that moves belongs to its new tenant, however many move', async t => {
   const source = await makeSource(t)
   await source.open({ log })
   await database.query(`insert into ${source.table} (id, hosts) values ('acme', '{acme.example}'), ('globex', default)`)
@@ -276,16 +276,16 @@ t.test('a host that changes hands is its new tenant\'s, however many do', async 
   await until(async () => await source.resolveHost('host-1.example') === null, Infinity)
 })
 
-t.test('a change that was missed for a lost connection is found out', async t => {
+t.test('a change that was missed while the connection was lost is found', async t => {
   const { nodes, table, events } = await startNodes(t, 2)
   await put(table, 'globex', 'free')
   await put(table, 'initech', 'free')
   for (const { app } of nodes) for (const id of ['globex', 'initech']) t.equal((await send(app, id)).statusCode, 200)
-  // What was told before has been followed when this is.
+  // When this is handled, all earlier messages have been.
   await put(table, 'acme', 'basic')
   await until(() => events.of('reload').length === nodes.length, Infinity)
   const lost = nodes.map(({ log }) => log.next('lost the connection that listens for tenant changes; loaded tenants keep serving'))
-  // No trigger fires, so nobody is told.
+  // No trigger fires, so no message is sent.
   await database.query(`
     set session_replication_role = replica;
     update ${table} set config = '{"plan": "pro"}', version = version + 1000 where id = 'acme';
@@ -351,7 +351,7 @@ t.test('without PostgreSQL', async t => {
   await until(async () => (await host('acme.example')).statusCode === 404, Infinity)
 })
 
-t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL cannot say whose it is', async t => {
+t.test('a host that is known to have moved belongs to no tenant while PostgreSQL does not answer', async t => {
   const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
   const events = new Events(t)
   const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: 'host' })
@@ -360,7 +360,7 @@ t.test('a host that is known to have changed hands is nobody\'s while PostgreSQL
   await put(source.table, 'globex', 'free')
   await database.query(`update ${source.table} set hosts = array[id || '.example', '*.' || id || '.example']`)
   for (const name of ['acme.example', 'www.acme.example', 'globex.example']) await until(async () => (await host(name)).statusCode === 200, Infinity)
-  // What was told of them before has been followed when this is.
+  // The earlier messages about them have been handled when this one is.
   for (const id of ['acme', 'globex']) await put(source.table, id, 'pro')
   for (const id of ['acme', 'globex']) await until(async () => (await host(`${id}.example`)).body === `${id} pro`, Infinity)
   t.equal((await host('www.acme.example')).body, 'acme pro')
@@ -382,7 +382,7 @@ t.test('an app does not boot without PostgreSQL', async t => {
   await t.rejects(source.open({ log }))
 })
 
-t.test('a pool that is given is used, and left as it was', async t => {
+t.test('a given pool is used, and left open', async t => {
   const schema = database.newSchema()
   const pool = new pg.Pool({ connectionString: named(`pool of ${schema}`) })
   t.teardown(() => pool.end())
@@ -401,7 +401,7 @@ t.test('a pool that is given is used, and left as it was', async t => {
   t.equal((await pool.query('select 1 as one')).rows[0].one, 1)
 })
 
-t.test('beside a pool, a connectionString says where to listen', async t => {
+t.test('with a pool, connectionString says where to listen', async t => {
   const schema = database.newSchema()
   const pool = new pg.Pool({ connectionString })
   t.teardown(() => pool.end())
@@ -412,13 +412,13 @@ t.test('beside a pool, a connectionString says where to listen', async t => {
   t.equal(await database.kill(`listener of ${schema}`), 1)
 })
 
-t.test('a source is of one registration', async t => {
+t.test('a source can be registered once', async t => {
   const source = await makeSource(t)
   await source.open({ log })
   await t.rejects(source.open({ log }), WRONG_OPTION)
 })
 
-t.test('a message that is not of the table does no harm', async t => {
+t.test('a message that does not come from the table does no harm', async t => {
   const schema = database.newSchema()
   const source = await makeSource(t, { schema })
   const { channel } = new Names(schema, undefined)

@@ -25,7 +25,7 @@ const initech: FastifyPluginAsync = async scope => {
 
 const plugins = { acme, globex, initech }
 
-/** The plugin and more in a child context. */
+/** Registers the plugin and more in a child context. */
 function below (fill: (child: FastifyInstance) => void = () => {}, options: MultitenantOptions = {}): FastifyPluginAsync {
   return async child => {
     await child.register(multitenant, { tenants: tenants(plugins), ...options })
@@ -38,7 +38,7 @@ async function ask (app: FastifyInstance, url: string, id?: string): Promise<Lig
 }
 
 t.test('below a prefix', async t => {
-  t.test("the tenants' routes get it", async t => {
+  t.test("the tenants' routes have the prefix", async t => {
     const app = emptyApp(t)
     app.register(below(), { prefix: '/api' })
     t.equal((await ask(app, '/api/own', 'acme')).body, 'acme /api/own')
@@ -48,7 +48,7 @@ t.test('below a prefix', async t => {
   })
 
   for (const temperature of ['cold', 'warm']) {
-    t.test(`each hook runs once, where the app knows the URL and where not, ${temperature}`, async t => {
+    t.test(`each hook runs once, for URLs that the app knows or not, ${temperature}`, async t => {
       const app = emptyApp(t)
       const ran = recordHooks(app)
       let child: FastifyInstance | undefined
@@ -69,7 +69,7 @@ t.test('below a prefix', async t => {
     })
   }
 
-  t.test('the root of the prefix, with a slash and without', async t => {
+  t.test('the root of the prefix answers with and without a slash', async t => {
     const app = emptyApp(t)
     app.register(below(), { prefix: '/api' })
     t.equal((await ask(app, '/api', 'acme')).body, 'acme root')
@@ -77,7 +77,7 @@ t.test('below a prefix', async t => {
     t.equal((await ask(app, '/apis', 'acme')).statusCode, 404)
   })
 
-  t.test('a prefix that ends with a slash', async t => {
+  t.test('the prefix may end with a slash', async t => {
     const app = emptyApp(t)
     app.register(below(child => { child.get('shared', async request => request.tenantId) }, {
       tenants: tenants({ acme: async scope => { scope.get('own', async request => `${request.tenantId} ${request.routeOptions.url}`) } })
@@ -86,7 +86,7 @@ t.test('below a prefix', async t => {
     t.equal((await ask(app, '/api/shared', 'acme')).body, 'acme')
   })
 
-  t.test('a prefix with a parameter', async t => {
+  t.test('the prefix may have a parameter', async t => {
     const app = emptyApp(t)
     app.register(below(), { prefix: '/:version' })
     t.strictSame((await ask(app, '/v1/own/2', 'acme')).json(), { version: 'v1', id: '2' })
@@ -125,7 +125,7 @@ t.test('below a prefix', async t => {
     }
   })
 
-  t.test("refusals come after the child's earlier hooks, for URLs of the tenants' own too", async t => {
+  t.test("refusals come after the child's earlier hooks, at the tenants' own URLs too", async t => {
     const app = emptyApp(t)
     app.register(async child => {
       child.addHook('onRequest', async (_request, reply) => { reply.header('access-control-allow-origin', '*') })
@@ -146,7 +146,7 @@ t.test('below a prefix', async t => {
     }
   })
 
-  t.test('outside of it nobody is identified', async t => {
+  t.test('no tenant is identified outside of the prefix', async t => {
     const asked: string[] = []
     const app = emptyApp(t)
     app.register(below(() => {}, {
@@ -165,7 +165,7 @@ t.test('below a prefix', async t => {
     t.notOk('multitenant' in app)
   })
 
-  t.test('a tenant that is wrong does not matter outside', async t => {
+  t.test('an invalid tenant does not matter outside of the prefix', async t => {
     const app = emptyApp(t)
     app.register(below(() => {}, { required: true }), { prefix: '/api' })
     app.get('/outside', async () => 'outside')
@@ -173,7 +173,7 @@ t.test('below a prefix', async t => {
     t.equal((await ask(app, '/outside')).body, 'outside')
   })
 
-  t.test("the prefixed context's own 404 handler", async t => {
+  t.test("the child's own 404 handler answers", async t => {
     const app = emptyApp(t)
     app.setNotFoundHandler(async () => 'app 404')
     app.register(below(child => {
@@ -189,7 +189,7 @@ t.test('below a prefix', async t => {
     t.equal((await ask(app, '/nowhere', 'acme')).body, 'app 404')
   })
 
-  t.test("the prefixed context's hooks and error handler serve its tenants", async t => {
+  t.test("the child's hooks and error handler apply to its tenants", async t => {
     const app = emptyApp(t)
     const ran: string[] = []
     app.addHook('onRequest', async () => { ran.push('app') })
@@ -204,7 +204,7 @@ t.test('below a prefix', async t => {
     t.match((await ask(app, '/api/fails', 'hooli')).body, 'child: ')
   })
 
-  t.test('the path strategy reads the segment behind it', async t => {
+  t.test('the path strategy reads the segment after the prefix', async t => {
     const app = emptyApp(t)
     app.register(below(child => {
       child.get('/shared', async request => [request.tenantId, request.url, request.originalUrl])
@@ -233,7 +233,7 @@ t.test('below a prefix', async t => {
     const body = async (url: string): Promise<string> => (await app.inject({ url, headers: { authorization: 'acme' } })).body
     t.equal(await body('/api/shared'), 'acme')
     t.strictSame(early, ['/api/shared'])
-    // Fastify itself runs no hook of the child for a URL that no route of the app has.
+    // Fastify itself runs no hook of the child for a URL that matches no route of the app.
     t.equal(await body('/api/own'), 'acme /api/own')
     t.strictSame(early, ['/api/shared', '/api/own'])
   })
@@ -257,7 +257,7 @@ t.test('registered twice', async t => {
     return { app, children }
   }
 
-  t.test('each has its own tenants and its own way to name them', async t => {
+  t.test('each registration has its own tenants and its own strategy', async t => {
     const { app } = await twice(t)
     t.equal((await ask(app, '/shop/who', 'acme')).body, 'shop acme /shop/who')
     t.equal((await ask(app, '/blog/who?tenant=acme')).body, 'blog acme /blog/who')
@@ -268,7 +268,7 @@ t.test('registered twice', async t => {
     t.equal((await ask(app, '/blog/who', 'acme')).statusCode, 404, 'a header names nobody there')
   })
 
-  t.test('the one knows nothing of what the other loads, and both close with the app', async t => {
+  t.test('a registration does not see the tenants of the other, and both close with the app', async t => {
     const { app, children } = await twice(t)
     await ask(app, '/shop/who', 'acme')
     const [shop, blog] = await Promise.all(children.map(async child => await child.multitenant.stats()))
@@ -278,7 +278,7 @@ t.test('registered twice', async t => {
     t.equal(children[0]?.multitenant.get('acme'), null)
   })
 
-  t.test('the one below the other', async t => {
+  t.test('one registration may be below the other', async t => {
     const app = emptyApp(t)
     app.register(below(child => {
       child.register(async inner => { inner.get('/shared', async request => request.tenantId) }, { prefix: '/inner' })
@@ -288,7 +288,7 @@ t.test('registered twice', async t => {
 })
 
 t.test('in a child without a prefix', async t => {
-  t.test("tenants' routes answer, known to the app or not", async t => {
+  t.test("tenants' routes answer, whether the app has the URL or not", async t => {
     const app = emptyApp(t)
     app.setNotFoundHandler(async (request, reply) => {
       reply.code(404)
@@ -303,7 +303,7 @@ t.test('in a child without a prefix', async t => {
     t.equal((await ask(app, '/shared')).body, 'shared, null')
   })
 
-  t.test("routes beside the child are nobody's", async t => {
+  t.test('routes beside the child have no tenant', async t => {
     const app = emptyApp(t)
     app.register(below())
     app.get('/beside', async request => 'tenant' in request)
@@ -325,7 +325,7 @@ t.test('in a child without a prefix', async t => {
 })
 
 t.test('children that were made before', async t => {
-  t.test('are identified first, too, and refused where the plugin stands', async t => {
+  t.test('are identified first too, and refused where the plugin is registered', async t => {
     const app = emptyApp(t)
     const ran: string[] = []
     await app.register(async api => {
@@ -348,7 +348,7 @@ t.test('children that were made before', async t => {
     t.match((await ask(app, '/api/deep', 'hooli')).json(), { code: 'FST_TENANT_NOT_FOUND' })
   })
 
-  t.test('have a request without a tenant there: null', async t => {
+  t.test('have request.tenant null if the request names no tenant', async t => {
     const app = emptyApp(t)
     await app.register(async early => {
       early.decorateRequest('mark', 'mark')

@@ -14,7 +14,7 @@ async function send (app: FastifyInstance, url: string, headers: Record<string, 
   return [statusCode, body.startsWith('{') ? JSON.parse(body).code : body]
 }
 
-t.test('a forged preflight runs no handler without the token that is required', async t => {
+t.test('a forged preflight runs no handler without the required token', async t => {
   const ran: string[] = []
   const note = (who: string) => async () => {
     ran.push(who)
@@ -43,7 +43,7 @@ t.test('a forged preflight runs no handler without the token that is required', 
   t.same(await send(app, '/weak/page?tenant=acme', { ...FORGED, ...as('acme') }), [200, 'weak'], 'and one that asks for no token needs none')
 })
 
-t.test('a forged preflight runs no handler of the app where a tenant is required', async t => {
+t.test('a forged preflight runs no handler of the app if a tenant is required', async t => {
   const app = appOf(t, {}, { required: true })
   let ran = false
   app.all('/app', async () => { ran = true })
@@ -51,7 +51,7 @@ t.test('a forged preflight runs no handler of the app where a tenant is required
   t.equal(ran, false)
 })
 
-t.test('a preflight is answered by the CORS of the tenant that it names', async t => {
+t.test('a preflight is answered by the CORS plugin of the tenant that it names', async t => {
   const acme: FastifyPluginAsync = async scope => {
     await scope.register(cors, { origin: 'https://evil.example' })
     scope.post('/orders', async () => 'ordered')

@@ -24,20 +24,20 @@ t.test('preload: true loads all tenants before the app is ready', async t => {
   t.match(progress.at(-1), { total: 25, failed: 0 })
 })
 
-t.test('the last line of a preload tells of all tenants', async t => {
+t.test('the last log line of a preload counts all tenants', async t => {
   const log = new LogLines()
   const app = appWith(t, tenants(25), { preload: true }, log.server)
   await app.ready()
   t.match(log.of('preloading tenants').at(-1), { loaded: 25, failed: 0, total: 25 })
 })
 
-t.test('a list preloads the tenants in it', async t => {
+t.test('preload: [ids] loads these tenants', async t => {
   const app = appWith(t, tenants(5), { preload: ['tenant-01', 'tenant-03'] })
   await app.ready()
   t.same((await app.multitenant.stats()).tenants.map(({ id }) => id), ['tenant-01', 'tenant-03'])
 })
 
-t.test('nothing to preload', async t => {
+t.test('an app without tenants has nothing to preload', async t => {
   const app = appWith(t, {}, { preload: true })
   await app.ready()
   t.match(await app.multitenant.stats(), { loads: 0 })
@@ -46,7 +46,7 @@ t.test('nothing to preload', async t => {
   t.match(await other.multitenant.stats(), { loads: 0 })
 })
 
-t.test('a tenant that fails, or does not exist, keeps neither the others nor the app from being ready', async t => {
+t.test('a tenant that fails or does not exist delays neither the others nor the app', async t => {
   const log = new LogLines()
   const app = appWith(t, { ...tenants(2), broken: { plugin: async () => { throw new Error('broken') } } }, { preload: ['tenant-00', 'broken', 'nobody', 'tenant-01'] }, log.server)
   await app.ready()
@@ -57,7 +57,7 @@ t.test('a tenant that fails, or does not exist, keeps neither the others nor the
   t.equal((await send(app, 'tenant-01')).body, 'tenant-01')
 })
 
-t.test('where all are preloaded, those that are not active are left out without a word', async t => {
+t.test('preload: true skips inactive tenants without a warning', async t => {
   const log = new LogLines()
   const app = appWith(t, { ...tenants(1), sleepy: { config: { active: false } } }, { preload: true }, log.server)
   await app.ready()
@@ -65,7 +65,7 @@ t.test('where all are preloaded, those that are not active are left out without 
   t.match(log.of('preloading tenants').at(-1), { loaded: 1, failed: 0, missing: 1, total: 2 })
 })
 
-t.test('no more than maxLoading tenants are preloaded at a time', async t => {
+t.test('no more than maxLoading tenants preload at a time', async t => {
   let loading = 0
   let most = 0
   const app = appWith(t, tenants(20, async () => {
@@ -78,7 +78,7 @@ t.test('no more than maxLoading tenants are preloaded at a time', async t => {
   t.match(await app.multitenant.stats(), { active: 20 })
 })
 
-t.test("a preload that takes longer than Fastify's pluginTimeout goes on while the app serves", async t => {
+t.test("a preload that takes longer than Fastify's pluginTimeout continues while the app serves", async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, { late: answersBehind(door, 'late'), quick: answers('quick') }, { preload: true, loadTimeout: 60_000 }, { pluginTimeout: 1_000 })
@@ -109,7 +109,7 @@ t.test('without a pluginTimeout the app waits for the whole preload', async t =>
   t.match(await app.multitenant.stats(), { active: 1 })
 })
 
-t.test('a tenant that stands in a long queue to be preloaded is not given up', async t => {
+t.test('a tenant in a long queue of preloads does not time out', async t => {
   fakeTime(t)
   const doors: Door[] = []
   const log = new LogLines()
@@ -129,7 +129,7 @@ t.test('a tenant that stands in a long queue to be preloaded is not given up', a
   t.match(log.of('preloading tenants').at(-1), { loaded: 3, failed: 0, total: 3 })
 })
 
-t.test('an app that is closed while it preloads closes', async t => {
+t.test('an app can be closed during a preload', async t => {
   const door = new Door()
   const app = appWith(t, tenants(2, () => door.pass()), { preload: true, maxLoading: 1 }, { pluginTimeout: 200 })
   await app.ready()

@@ -11,7 +11,7 @@ type Order = NonNullable<MultitenantOptions['order']>
 interface Setting {
   app: FastifyInstance
   log: LogLines
-  /** What the hooks and the error handler of the app found, by their name. */
+  /** What the hooks and the error handler of the app saw, by their name. */
   seen: Record<string, unknown>
 }
 
@@ -40,7 +40,7 @@ interface Refusal {
   status: number
   code: string
   options: MultitenantOptions
-  /** Brings about that the tenant is refused; what it returns ends that. */
+  /** Makes the app refuse the tenant. Returns a function that ends that. */
   prepare?: (app: FastifyInstance, door: Door) => unknown
 }
 
@@ -72,7 +72,7 @@ const refusals = (door: Door): Record<string, Refusal> => ({
 
 for (const order of ['first', 'registered'] as const) {
   for (const name of Object.keys(refusals(new Door()))) {
-    t.test(`order '${order}': hooks, error handlers and the log know which tenant was refused that is ${name}`, async t => {
+    t.test(`order '${order}': hooks, error handlers and the log know the refused tenant, which is ${name}`, async t => {
       const door = new Door()
       const { status, code, options, prepare } = refusals(door)[name]!
       const { app, log, seen } = await setUp(t, order, options)
@@ -96,20 +96,20 @@ for (const order of ['first', 'registered'] as const) {
     })
   }
 
-  t.test(`order '${order}': the line that Fastify itself logs of the error knows it too`, async t => {
+  t.test(`order '${order}': Fastify's own line about the error names the refused tenant`, async t => {
     const { app, log } = await setUp(t, order, { tenants: { acme: { plugin: async () => { throw new Error('broken') } } } }, false)
     t.same(refusal(await send(app, 'acme')), [503, 'FST_TENANT_LOAD_FAILED'])
     const [line] = log.lines.filter(({ err, reqId }) => err !== undefined && reqId !== undefined)
     t.match(line, { tenantId: 'acme', err: { code: 'FST_TENANT_LOAD_FAILED' } })
   })
 
-  t.test(`order '${order}': the default tenant is named as well`, async t => {
+  t.test(`order '${order}': a refused default tenant is named too`, async t => {
     const { app, seen } = await setUp(t, order, { defaultTenant: 'acme', tenants: {} })
     t.equal((await app.inject('/')).statusCode, 404)
     t.same(seen['error handler'], [null, 'acme', 'acme'])
   })
 
-  t.test(`order '${order}': a request that names no tenant, or no id, has none`, async t => {
+  t.test(`order '${order}': a request without a tenant or a valid id has no tenantId`, async t => {
     const { app, log, seen } = await setUp(t, order, { required: true, tenants: {} })
     t.same(refusal(await app.inject('/')), [400, 'FST_TENANT_REQUIRED'])
     t.same(seen['error handler'], [null, null, undefined])
@@ -118,7 +118,7 @@ for (const order of ['first', 'registered'] as const) {
     t.same(log.of('request completed').filter(line => 'tenantId' in line), [])
   })
 
-  t.test(`order '${order}': negative control: a request that is served has its tenant`, async t => {
+  t.test(`order '${order}': negative control: a served request has its tenant`, async t => {
     const { app, seen } = await setUp(t, order, { tenants: { acme: answers('acme') } })
     t.equal((await send(app, 'acme')).body, 'acme')
     await until(() => 'onResponse' in seen)
@@ -127,7 +127,7 @@ for (const order of ['first', 'registered'] as const) {
   })
 }
 
-t.test('what a tenant asks of another and is refused says so to the tenant, and to nobody in its reply', async t => {
+t.test("a refused call from one tenant about another shows the other's id to the calling code, and not in the reply", async t => {
   const { app } = await setUp(t, 'first', {
     tenants: {
       acme: {

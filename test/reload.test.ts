@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { InlineTenant, TenantConfig } from '../index.ts'
 import type { Teardown } from './fixtures/lifecycle/app.ts'
 
-/** A tenant whose every load is told apart: what it read of the config, and which load it is. */
+/** A tenant that records the config that each of its loads read. */
 class Counted {
   loads = 0
   running = 0
@@ -30,7 +30,7 @@ class Counted {
   }
 }
 
-t.test('a reload builds the new generation beside the old one, which serves until it is ready', async t => {
+t.test('a reload builds the new generation while the old one serves', async t => {
   const acme = new Counted()
   const events = new Events(t)
   const app = appWith(t, { acme: acme.definition })
@@ -60,14 +60,14 @@ t.test('a reload of a tenant that is not loaded loads it', async t => {
   t.same((await send(app, 'acme')).json(), { load: 1, plan: 'free' })
 })
 
-t.test('a reload of a tenant that does not exist says so and leaves nothing behind', async t => {
+t.test('a reload of an unknown tenant fails, and leaves nothing behind', async t => {
   const app = appWith(t, {})
   await app.ready()
   await t.rejects(app.multitenant.reload('nobody'), { code: 'FST_TENANT_NOT_FOUND' })
   t.match(await app.multitenant.stats(), { active: 0, loading: 0, tenants: [] })
 })
 
-t.test('each request is answered by one generation, however often its tenant is reloaded meanwhile', async t => {
+t.test('one generation answers each request, however often its tenant is reloaded meanwhile', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -85,7 +85,7 @@ t.test('each request is answered by one generation, however often its tenant is 
   t.equal(responses.length, 300)
 })
 
-/** What a request of the old generation needs is taken away while it runs, or is not. */
+/** A resource of the old generation, which is closed during a request or after it. */
 async function swapUnderARequest (t: Teardown, swap: (app: FastifyInstance) => Promise<unknown>): Promise<string> {
   const door = new Door()
   let load = 0
@@ -112,11 +112,11 @@ async function swapUnderARequest (t: Teardown, swap: (app: FastifyInstance) => P
   return response.text()
 }
 
-t.test('a stream of the old generation goes on to its end with what it has opened', async t => {
+t.test('a stream of the old generation continues to its end with its open resources', async t => {
   t.equal(await swapUnderARequest(t, app => app.multitenant.reload('acme')), 'begun, database 1 open')
 })
 
-t.test('negative control: a swap that waits for no lease closes the database under the stream', async t => {
+t.test('negative control: a swap that ignores leases closes the database during the stream', async t => {
   ignoreLeases(t)
   t.equal(await swapUnderARequest(t, async app => {
     const { drain } = await app.multitenant.reload('acme')
@@ -124,7 +124,7 @@ t.test('negative control: a swap that waits for no lease closes the database und
   }), 'begun, database 1 closed')
 })
 
-t.test('a request may reload its own tenant, and is answered by the old generation', async t => {
+t.test('a request may reload its own tenant, and the old generation answers it', async t => {
   const acme = new Counted()
   const drained = latch<unknown>()
   const app = appWith(t, {
@@ -162,7 +162,7 @@ t.test('a request that unloads its own tenant without waiting for it is answered
   t.match(await ended.promise, { drained: true })
 })
 
-t.test('of a hundred reloads at the same time one runs and one waits, and the last config wins', async t => {
+t.test('a hundred concurrent reloads run at most twice, and the last config wins', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -186,7 +186,7 @@ t.test('of a hundred reloads at the same time one runs and one waits, and the la
   t.match(await app.multitenant.stats(), { loads: 1, reloads: 2 })
 })
 
-t.test('negative control: reloads that are not collected all run', async t => {
+t.test('negative control: without collection every reload runs', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -195,7 +195,7 @@ t.test('negative control: reloads that are not collected all run', async t => {
   t.equal(acme.loads, 11)
 })
 
-t.test('a config that is wrong leaves the old generation serving, and the reload says why', async t => {
+t.test('an invalid config leaves the old generation serving, and the reload rejects with the reason', async t => {
   const acme = new Counted()
   const events = new Events(t)
   const log = new LogLines()
@@ -218,7 +218,7 @@ t.test('a config that is wrong leaves the old generation serving, and the reload
   t.match((await send(app, 'acme')).json(), { plan: 'gold' }, 'the next attempt needs no pause')
 })
 
-t.test('stats tell what the last reload of a tenant that still serves failed with', async t => {
+t.test('stats() has the error of a failed reload of a tenant that still serves', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -231,7 +231,7 @@ t.test('stats tell what the last reload of a tenant that still serves failed wit
   t.match((await app.multitenant.stats()).tenants, [{ state: 'active', lastError: null }])
 })
 
-t.test('a reload that fails ends what the new generation has opened, and only that', async t => {
+t.test('a failed reload closes what the new generation has opened, and nothing else', async t => {
   const closed: number[] = []
   let load = 0
   const app = appWith(t, {
@@ -251,7 +251,7 @@ t.test('a reload that fails ends what the new generation has opened, and only th
   t.equal((await send(app, 'acme')).body, '1')
 })
 
-t.test('a reload that is asked for while the tenant is loaded comes after it, with the newest config', async t => {
+t.test('a reload during a load runs after it, with the newest config', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -268,7 +268,7 @@ t.test('a reload that is asked for while the tenant is loaded comes after it, wi
   t.equal(acme.most, 1)
 })
 
-t.test('a reload that waits behind a load that fails is the one generation there is', async t => {
+t.test('a reload that waits for a load that fails makes the only generation', async t => {
   for (const first of ['reload', 'init'] as const) {
     await t.test(first, async t => {
       const acme = new Counted()
@@ -296,7 +296,7 @@ t.test('a reload that waits behind a load that fails is the one generation there
   }
 })
 
-t.test('a reload whose tenant is unloaded meanwhile leaves nothing loaded', async t => {
+t.test('a reload of a tenant that is unloaded meanwhile leaves nothing loaded', async t => {
   const acme = new Counted()
   const events = new Events(t)
   const app = appWith(t, { acme: acme.definition })
@@ -315,7 +315,7 @@ t.test('a reload whose tenant is unloaded meanwhile leaves nothing loaded', asyn
   t.same(events.of('drain').map(({ generation }) => generation).sort(), [1, 2])
 })
 
-t.test('a request that waits for a load which a reload follows is answered', async t => {
+t.test('a request that waits for a load with a queued reload is answered', async t => {
   const acme = new Counted()
   const app = appWith(t, { acme: acme.definition })
   await app.ready()
@@ -333,7 +333,7 @@ t.test('a request that waits for a load which a reload follows is answered', asy
   t.equal(acme.loads, 2)
 })
 
-t.test('a tenant that was taken from the source is served until it is reloaded, and unknown then', async t => {
+t.test('a tenant that was removed from the source is served until a reload, and unknown then', async t => {
   const source = new MemorySource({ acme: new Counted().definition })
   const app = appWith(t, source)
   await app.ready()
@@ -344,7 +344,7 @@ t.test('a tenant that was taken from the source is served until it is reloaded, 
   t.same(refusal(await send(app, 'acme')), [404, 'FST_TENANT_NOT_FOUND'])
 })
 
-t.test('a tenant that stands still is not reloaded with another', async t => {
+t.test('a tenant that hangs is not reloaded with another', async t => {
   const [acme, globex] = [new Counted(), new Counted()]
   const app = appWith(t, { acme: acme.definition, globex: globex.definition })
   await app.ready()
@@ -354,7 +354,7 @@ t.test('a tenant that stands still is not reloaded with another', async t => {
   t.same([acme.loads, globex.loads], [2, 1])
 })
 
-/** Reloads a tenant and says how many of its old generations are still in memory. */
+/** Reloads a tenant, and returns how many of its old generations are still in memory. */
 async function leaked (app: FastifyInstance, id: string, reloads: number): Promise<number> {
   const refs: Array<WeakRef<object>> = []
   await app.ready()
@@ -368,12 +368,12 @@ async function leaked (app: FastifyInstance, id: string, reloads: number): Promi
   return alive(refs)
 }
 
-t.test('old generations of a tenant given in code are not kept', async t => {
+t.test('old generations of a tenant in code are collected', async t => {
   const app = appWith(t, { acme: new Counted().definition })
   t.equal(await leaked(app, 'acme', 200), 0)
 })
 
-t.test('old generations of a tenant from a folder are not kept', async t => {
+t.test('old generations of a tenant from a folder are collected', async t => {
   const dir = t.testdir({
     'leaking-acme': {
       'config.json': '{ "plan": "free" }',
@@ -387,7 +387,7 @@ t.test('old generations of a tenant from a folder are not kept', async t => {
   t.equal(await leaked(app, 'leaking-acme', 200), 0)
 })
 
-t.test('evicted and failed generations are not kept', async t => {
+t.test('evicted and failed generations are collected', async t => {
   const refs: Array<WeakRef<object>> = []
   const app = appWith(t, {
     acme: { plugin: async scope => { refs.push(new WeakRef(scope)) } },
@@ -407,11 +407,11 @@ t.test('evicted and failed generations are not kept', async t => {
   }
   t.equal(refs.length, 40)
   const kept = await alive(refs)
-  // What the last attempt failed with is remembered, and may know of its scope.
+  // The last error is remembered, and may refer to its scope.
   t.ok(kept <= 1, `${kept} of 40`)
 })
 
-t.test('negative control: a timer that is not stopped keeps its generations', async t => {
+t.test('negative control: a timer that is not cleared keeps its generations', async t => {
   const timers: NodeJS.Timeout[] = []
   t.teardown(() => timers.forEach(clearInterval))
   const app = appWith(t, {
@@ -426,7 +426,7 @@ t.test('negative control: a timer that is not stopped keeps its generations', as
   t.ok(kept >= 10, `${kept} of 20`)
 })
 
-t.test('a tenant that is reloaded adds no listeners to the server', async t => {
+t.test('reloads of a tenant add no listeners to the server', async t => {
   const app = appWith(t, { acme: new Counted().definition })
   await listen(app)
   await app.multitenant.init('acme')

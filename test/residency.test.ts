@@ -26,7 +26,7 @@ async function loaded (app: FastifyInstance): Promise<string[]> {
   return tenants.filter(({ state }) => state === 'active').map(({ id }) => id)
 }
 
-t.test('at the cap the least recently used tenant makes room', async t => {
+t.test('at maxActive the least recently used tenant is evicted', async t => {
   const events = new Events(t)
   const app = appWith(t, tenants(['a', 'b', 'c', 'd', 'e']), { maxActive: 3 })
   for (const id of ['a', 'b', 'c']) await send(app, id)
@@ -41,7 +41,7 @@ t.test('at the cap the least recently used tenant makes room', async t => {
   t.equal((await send(app, 'b')).body, 'b', 'an evicted tenant is loaded when it is asked for')
 })
 
-t.test('a tenant that was only loaded counts as used then', async t => {
+t.test('a load counts as a use', async t => {
   const app = appWith(t, tenants(['a', 'b', 'c']), { maxActive: 2 })
   await app.ready()
   await app.multitenant.init('a')
@@ -67,7 +67,7 @@ t.test('a busy tenant is never evicted, however long ago it was used', async t =
   t.same(await loaded(app), ['b', 'd'], 'until it is idle')
 })
 
-t.test('when all are busy, one more is refused for a while', async t => {
+t.test('when all tenants are busy, the next one is refused', async t => {
   const door = new Door()
   const app = appWith(t, tenants(['a', 'b', 'c'], door), { maxActive: 2 })
   await app.ready()
@@ -97,7 +97,7 @@ t.test('a tenant that runs a job is busy', async t => {
   t.equal((await send(app, 'b')).body, 'b')
 })
 
-t.test('a tenant that is being loaded has its place, and one that is reloaded keeps it', async t => {
+t.test('a loading tenant has a place, and a reloading one keeps it', async t => {
   const doors = [new Door(), new Door()]
   let loads = 0
   const app = appWith(t, {
@@ -124,7 +124,7 @@ t.test('a tenant that is being loaded has its place, and one that is reloaded ke
   t.equal((await send(app, 'b')).body, 'b')
 })
 
-t.test('a load that failed gives its place back', async t => {
+t.test('a failed load gives its place back', async t => {
   const app = appWith(t, { ...tenants(['a']), broken: { plugin: async () => { throw new Error('broken') } } }, { maxActive: 1 })
   t.equal((await send(app, 'broken')).statusCode, 503)
   t.equal((await send(app, 'a')).body, 'a')
@@ -139,7 +139,7 @@ t.test('unknown ids take no places', async t => {
   t.match(await app.multitenant.stats(), { loads: 1, evictions: 0 })
 })
 
-t.test('tenants that crowd for few places are all answered, one load each time they come', async t => {
+t.test('many tenants for few places are all answered, with one load each time they come in', async t => {
   const ids = Array.from({ length: 12 }, (_, index) => `tenant-${index}`)
   const events = new Events(t)
   const app = appWith(t, tenants(ids), { maxActive: 4 })
@@ -147,7 +147,7 @@ t.test('tenants that crowd for few places are all answered, one load each time t
   let most = 0
   const counts = { 200: 0, 503: 0, other: 0 }
   for (let round = 0; round < 20; round++) {
-    // Never more at a time than have a place: everybody must be answered.
+    // No more at a time than there are places, so that all requests can be answered.
     const group = [0, 1, 2, 3].map(index => ids[(round * 3 + index) % ids.length]!)
     const responses = await Promise.all(group.flatMap(id => [send(app, id), send(app, id), send(app, id)]))
     for (const { statusCode } of responses) counts[statusCode === 200 ? 200 : statusCode === 503 ? 503 : 'other']++
@@ -160,7 +160,7 @@ t.test('tenants that crowd for few places are all answered, one load each time t
   t.equal(evictions, loads - 4, 'each load but the first four took the place of one')
 })
 
-t.test('negative control: who takes no lease with the load finds the tenant evicted', async t => {
+t.test('negative control: without a lease from the load, a request finds its tenant evicted', async t => {
   const app = appWith(t, tenants(['a', 'b']), { maxActive: 1 })
   await app.ready()
   const tenant = await app.multitenant.init('a')
@@ -169,7 +169,7 @@ t.test('negative control: who takes no lease with the load finds the tenant evic
   t.same(await loaded(app), ['b'])
 })
 
-t.test('a place is not lost when a response is closed twice', async t => {
+t.test('a place is not lost when a response closes twice', async t => {
   const door = new Door()
   let raw: NodeJS.EventEmitter | undefined
   const app = appWith(t, {
@@ -199,7 +199,7 @@ t.test('a place is not lost when a response is closed twice', async t => {
   t.equal((await send(app, 'b')).body, 'b')
 })
 
-t.test('negative control: a count that is not kept by response goes wrong when one is closed twice', async t => {
+t.test('negative control: a count that is not per response is wrong when a response closes twice', async t => {
   let inFlight = 2
   const release = (): void => { inFlight-- }
   release()
@@ -207,7 +207,7 @@ t.test('negative control: a count that is not kept by response goes wrong when o
   t.equal(inFlight, 0, 'although one of the two still runs')
 })
 
-t.test('idleTimeout unloads the tenants that nobody asks for', async t => {
+t.test('idleTimeout unloads idle tenants', async t => {
   fakeTime(t)
   const door = new Door()
   const events = new Events(t)
@@ -229,7 +229,7 @@ t.test('idleTimeout unloads the tenants that nobody asks for', async t => {
   t.equal((await slow).body, 'busy')
 })
 
-t.test('the time that a tenant is idle starts at the end of its last request', async t => {
+t.test('the idle time starts at the end of the last request', async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, tenants(['acme'], door), { idleTimeout: 1_000 })
@@ -258,7 +258,7 @@ t.test('without idleTimeout an idle tenant stays', async t => {
   t.same(await loaded(app), ['acme'])
 })
 
-t.test('how many tenants are known does not show at the start', async t => {
+t.test('the number of known tenants does not affect the start', async t => {
   let listed = 0
   const source = Object.assign(new MemorySource(tenants(['acme'])), {
     async * list () {
@@ -277,7 +277,7 @@ t.test('how many tenants are known does not show at the start', async t => {
   t.equal(listed, 0)
 })
 
-t.test('more tenants to preload than places: the rest is left for the first request, and said so', async t => {
+t.test('with more tenants to preload than places, the others load at their first request, and the log says so', async t => {
   const log = new LogLines()
   const app = appWith(t, Object.fromEntries(['a', 'b', 'c', 'd'].map(id => [id, {}])), { preload: true, maxActive: 3 }, log.server)
   await app.ready()
@@ -285,7 +285,7 @@ t.test('more tenants to preload than places: the rest is left for the first requ
   t.equal(log.of('not all tenants are preloaded').length, 1)
 })
 
-t.test('a tenant that is unloaded while it is loaded keeps its place until it is gone', async t => {
+t.test('a tenant that is unloaded while it loads keeps its place until it is closed', async t => {
   const door = new Door()
   const app = appWith(t, { acme: { plugin: async () => { await door.pass() } }, globex: {} }, { maxActive: 1 })
   await app.ready()
@@ -311,7 +311,7 @@ t.test('a tenant that is reloaded and unloaded at once leaves nothing behind', a
   t.same((await app.multitenant.stats()).tenants, [])
 })
 
-t.test('a tenant that ends has its place until it is closed', async t => {
+t.test('a closing tenant keeps its place until it is closed', async t => {
   const doors: Door[] = []
   let alive = 0
   let most = 0
@@ -346,7 +346,7 @@ t.test('a tenant that ends has its place until it is closed', async t => {
   t.equal(alive, 0)
 })
 
-t.test('who waits for the place of a tenant that does not end is refused after loadTimeout', async t => {
+t.test('a request that waits for the place of a hanging tenant is refused after loadTimeout', async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, {
@@ -362,7 +362,7 @@ t.test('who waits for the place of a tenant that does not end is refused after l
   door.open()
 })
 
-t.test('a load has the place of a tenant whose close hangs before loadTimeout', async t => {
+t.test('a load gets the place of a tenant whose close hangs before loadTimeout', async t => {
   fakeTime(t)
   const door = new Door()
   const app = appWith(t, {
@@ -378,7 +378,7 @@ t.test('a load has the place of a tenant whose close hangs before loadTimeout', 
   door.open()
 })
 
-t.test('when the app closes, who waits for a place is refused', async t => {
+t.test('when the app closes, requests that wait for a place are refused', async t => {
   const door = new Door()
   const app = appWith(t, {
     ...tenants(['b']),
@@ -394,7 +394,7 @@ t.test('when the app closes, who waits for a place is refused', async t => {
   await closing
 })
 
-t.test('a clock that is set back neither prolongs a pause nor keeps idle tenants', async t => {
+t.test('a clock that is set back neither lengthens a pause nor keeps idle tenants', async t => {
   const app = appWith(t, { broken: { plugin: async () => { throw new Error('broken') } } })
   await app.ready()
   t.equal((await send(app, 'broken')).headers['retry-after'], '1')
@@ -403,7 +403,7 @@ t.test('a clock that is set back neither prolongs a pause nor keeps idle tenants
   t.equal((await send(app, 'broken')).headers['retry-after'], '1')
 })
 
-/** What the app's own code is refused with. */
+/** The error that the app's own code gets. */
 function codeOf (work: Promise<unknown>): Promise<string> {
   return work.then(() => 'served', error => error.code)
 }

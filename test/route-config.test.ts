@@ -17,7 +17,7 @@ function logged (t: { teardown (handler: () => Promise<unknown>): unknown }, acm
   return { app, log }
 }
 
-t.test('a route of the app that says wrongly how it stands to tenants is refused at boot', async t => {
+t.test("an invalid config of an app's route is refused at boot", async t => {
   const cases: Array<[config: object, message: RegExp]> = [
     [{ tenant: 'require' }, /'config\.tenant of GET \/me' must be 'required', 'optional' or 'ignore' \(did you mean 'required'\?\), not 'require'/],
     [{ tenant: true }, /'config\.tenant of GET \/me' must be 'required', 'optional' or 'ignore', not true/],
@@ -31,14 +31,14 @@ t.test('a route of the app that says wrongly how it stands to tenants is refused
   }
 })
 
-t.test('a route of a tenant that says it wrongly fails the load of that tenant', async t => {
+t.test("an invalid config of a tenant's route fails the load of the tenant", async t => {
   const { app, log } = logged(t, async scope => { scope.post('/me', { config: { tenant: 'requird' as 'required' } }, mine) }, () => {})
   const { statusCode } = await app.inject({ method: 'POST', url: '/me', headers: as('acme') })
   t.equal(statusCode, 503)
   t.match(log.of('tenant failed to load'), [{ tenantId: 'acme', err: { message: /config\.tenant of POST \/me.*did you mean 'required'/ } }])
 })
 
-t.test('the load of a tenant tells what its routes leave behind where they override those of the app', async t => {
+t.test("the log names the hooks and config of the app's routes that a tenant's routes override without them", async t => {
   const guards = (app: FastifyInstance): void => {
     app.register(async child => {
       child.addHook('onRequest', async function requireSession () {})
@@ -76,7 +76,7 @@ t.test('an override with hooks and config of the same names leaves nothing behin
   t.same(log.of(OVERRIDES), [])
 })
 
-t.test('a route of the app that refuses to be overridden answers, and the load of a tenant says so', async t => {
+t.test('a route with override: false answers, and the load of a tenant with the same route warns', async t => {
   const { app, log } = logged(t, async scope => {
     for (const url of ['/api/users', '/api/reports/special', '/api/reports/*', '/other']) scope.get(url, mine)
   }, app => {
@@ -95,7 +95,7 @@ t.test('a route of the app that refuses to be overridden answers, and the load o
   ])
 })
 
-t.test('a route that came after a tenant was loaded is still kept from it', async t => {
+t.test('a route that is added after a tenant was loaded keeps its override: false', async t => {
   const app = appOf(t, { acme: async scope => { scope.get('/:page', mine) } })
   await app.after()
   await app.multitenant.preload('acme')

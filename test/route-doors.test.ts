@@ -15,14 +15,14 @@ const EXACTNESS = ['wildcard', 'parametric', 'static']
 const SHAPES = ['none', 'static', 'parametric', 'wildcard'] as const
 const VARIANTS = ['plain', 'identify', 'override: false'] as const
 const MODES = ['header', 'path'] as const
-/** What a request carries: the tenant and the token that the app asks for, one of these, or what the app's route asks for. */
+/** The credentials of a request: the tenant and the token that the app requires, one of these, or those of the app's route. */
 const PROOFS = ['all', 'tenant', 'query'] as const
 
 type Shape = typeof SHAPES[number]
 type Proof = typeof PROOFS[number]
 interface Setting { mode: typeof MODES[number], shape: Shape, variant: typeof VARIANTS[number] }
 
-/** Stands in for a token that was verified. Counts which door it is asked at. */
+/** Stands in for a verified token. Counts at which door it is asked. */
 class Token extends TenantIdentificationStrategy {
   before = 0
 
@@ -40,7 +40,7 @@ const SETTINGS = MODES.flatMap(mode => SHAPES.flatMap(shape => shape === 'none'
   ? [{ mode, shape, variant: 'plain' } as Setting]
   : VARIANTS.map(variant => ({ mode, shape, variant }))))
 
-/** Who answers a request for `/invoices`, by the rules of the README. */
+/** The expected answer to a request for `/invoices`, by the rules in docs/identification.md. */
 function expected ({ mode, shape, variant }: Setting, own: Shape, proof: Proof): string {
   const found = mode === 'header' || shape === 'wildcard' ? shape : 'none'
   if (found !== 'none' && variant === 'identify') {
@@ -48,7 +48,7 @@ function expected ({ mode, shape, variant }: Setting, own: Shape, proof: Proof):
     return `app for ${proof === 'query' ? own : 'nobody'}`
   }
   if (proof !== 'all') return '400'
-  // The path of a tenant does not lead to a route that says itself what names its tenant.
+  // The path strategy does not lead to a route with its own `identify`.
   const there = variant === 'identify' ? 'none' : shape
   if (there !== 'none' && variant === 'override: false') return `app for ${own}`
   if (own !== 'none' && (there === 'none' || own !== 'wildcard' || there === 'wildcard')) return `tenant ${own}`
@@ -101,7 +101,7 @@ const DOORS = {
   }
 }
 
-/** The cells of the table that somebody else answers than should. */
+/** The cells of the table with an unexpected answer. */
 async function wrongCells (t: Teardown, setting: Setting, identify: Identify | readonly Identify[]): Promise<string[]> {
   const app = await build(t, setting, identify)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -126,7 +126,7 @@ function identifyBy ({ mode }: Setting, token: Token): AgreeStrategy {
   return mode === 'header' ? new HeadOnly(['header', required]) : new AgreeStrategy([new PathStrategy(), required])
 }
 
-t.test('a route is entered only by the identification that protects it', async t => {
+t.test('only the identification that protects a route gives access to it', async t => {
   for (const setting of SETTINGS) {
     const token = new Token()
     t.same(await wrongCells(t, setting, identifyBy(setting, token)), [], Object.values(setting).join(' '))
@@ -134,7 +134,7 @@ t.test('a route is entered only by the identification that protects it', async t
   }
 })
 
-/** Takes a refusal for no answer, so that the next one is asked. */
+/** Treats a refusal as no id, so that the next strategy is asked. */
 class Lenient extends AgreeStrategy {
   override extractTenantId (...parameters: Parameters<AgreeStrategy['extractTenantId']>): ReturnType<AgreeStrategy['extractTenantId']> {
     try {
@@ -145,7 +145,7 @@ class Lenient extends AgreeStrategy {
   }
 }
 
-t.test('the table finds a door that the query opens', async t => {
+t.test('the table finds a route that the query strategy opens', async t => {
   const setting = { mode: 'header', shape: 'parametric', variant: 'plain' } as const
   const wrong = await wrongCells(t, setting, [new Lenient([identifyBy(setting, new Token())]), 'query'])
   for (const method of METHODS) t.ok(wrong.includes(`${method} of static with query by the hook: tenant static instead of 400`), method)

@@ -5,7 +5,7 @@ import multitenant, { agree, HeaderStrategy } from '../index.ts'
 import { appWith, ask, pair } from './fixtures/identification/asking.ts'
 import type { IdentifyFunction } from '../index.ts'
 
-t.test('a route may say itself what names its tenant', async t => {
+t.test('a route may have its own strategy', async t => {
   const byParameter: IdentifyFunction = ({ params }) => Reflect.get(params as object, 'customer')
   const app = appWith(t, { required: true })
   const handler = async ({ tenantId }: { tenantId: string | null }): Promise<string> => `webhook of ${tenantId}`
@@ -39,7 +39,7 @@ t.test('a route may say itself what names its tenant', async t => {
   t.equal(await ask(app, { url: '/hooks/acme?tenant=globex' }), 'webhook of acme', 'what a route says stays')
 })
 
-t.test('what a route says is refused at boot when it is no strategy, or cannot be used', async t => {
+t.test('an invalid or unusable strategy of a route is refused at boot', async t => {
   for (const identify of ['heeder', 'jwt', 'subdomain', [], {}]) {
     const app = appWith(t, {})
     app.get('/x', { config: { identify: identify as 'header' } }, async () => 'x')
@@ -47,7 +47,7 @@ t.test('what a route says is refused at boot when it is no strategy, or cannot b
   }
 })
 
-t.test('of routes elsewhere nothing is asked', async t => {
+t.test('routes elsewhere are not checked', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   app.register(async child => { child.register(multitenant, { tenants: pair }) }, { prefix: '/tenants' })
@@ -56,13 +56,13 @@ t.test('of routes elsewhere nothing is asked', async t => {
   t.equal(await ask(app, { url: '/tenants/who', headers: { 'x-tenant-id': 'acme' } }), 'acme')
 })
 
-t.test('a strategy that is named by a new one before the app is ready is checked when it is', async t => {
+t.test('a strategy that is replaced before the app is ready is checked then', async t => {
   const app = appWith(t, {})
   app.after(() => app.multitenant.setIdentificationStrategy('jwt'))
   await t.rejects(async () => app.ready(), { code: 'FST_TENANT_OPTION_INVALID', message: /@fastify\/jwt/ })
 })
 
-t.test('one that is replaced while a tenant loads still says what the URL is', async t => {
+t.test('a strategy that is replaced while a tenant loads still decides the URL', async t => {
   let load = (): void => {}
   const loaded = new Promise<void>(resolve => { load = resolve })
   let asked = (): void => {}
@@ -88,7 +88,7 @@ t.test('one that is replaced while a tenant loads still says what the URL is', a
   t.equal(await ask(app, { url: '/acme/who', headers: { 'x-tenant-id': 'acme' } }), '404')
 })
 
-t.test('a strategy that fails is in the log, whatever the app makes of the error', async t => {
+t.test('an error of a strategy is logged, even if the app replaces the error', async t => {
   const lines: Array<{ msg: string, level: number, err?: { message: string } }> = []
   const logger = { stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } }
   const broken = Object.assign(new Error('the database is down'), { statusCode: 500 })
@@ -100,7 +100,7 @@ t.test('a strategy that fails is in the log, whatever the app makes of the error
   }
 })
 
-t.test('a refusal of a strategy is answered as it is, and never with the default tenant', async t => {
+t.test('a refusal of a strategy is sent unchanged, and the default tenant is not used', async t => {
   for (const [error, answer] of [
     [Object.assign(new Error('Who are you?'), { statusCode: 401, code: 'MINE' }), 'MINE'],
     [Object.assign(new Error('Teapot'), { statusCode: 418 }), '418'],
@@ -114,7 +114,7 @@ t.test('a refusal of a strategy is answered as it is, and never with the default
   }
 })
 
-t.test('the path of a tenant does not lead to a route that something else names the tenant of', async t => {
+t.test('the path strategy does not lead to a route with another strategy', async t => {
   for (const order of ['first', 'registered'] as const) {
     const app = appWith(t, { identify: 'path', order })
     const handler = async ({ tenantId }: { tenantId: string | null }): Promise<string> => `answers ${tenantId}`
@@ -132,14 +132,14 @@ t.test('the path of a tenant does not lead to a route that something else names 
   for (const url of ['/acme/billing', '/acme/billing?tenant=globex']) t.equal(await ask(app, { url }), '404', url)
 })
 
-t.test('an answer that can only be waited for is never taken for none', async t => {
+t.test('a thenable answer is never taken for no id', async t => {
   const bare = (id: string): IdentifyFunction => () => ({ then (resolve: (id: string) => void) { resolve(id) } }) as unknown as Promise<string>
   for (const [id, answer] of [['globex', 'globex'], ['..', 'FST_TENANT_INVALID_ID']] as const) {
     t.equal(await ask(appWith(t, { identify: bare(id), defaultTenant: 'acme' }), { url: '/who' }), answer)
   }
 })
 
-t.test('a more exact route of the tenant comes before a route that says itself what names its tenant, for those whom the app names', async t => {
+t.test("a more exact route of the tenant comes before a route with its own strategy, if the plugin's identify names the tenant", async t => {
   const token: IdentifyFunction = ({ headers }) => headers['x-token']?.toString()
   const refusing: IdentifyFunction = async ({ headers }) => {
     if (headers['x-fail'] === 'refuse') throw Object.assign(new Error('Who are you?'), { statusCode: 401 })
@@ -175,7 +175,7 @@ t.test('a more exact route of the tenant comes before a route that says itself w
   t.match((await app.multitenant.stats()).tenants.map(({ inFlight }) => inFlight), [0])
 })
 
-t.test('a constraint of a tenant that fails there fails that request alone', async t => {
+t.test('a failing constraint of a tenant fails only that request', async t => {
   const strategy = {
     name: 'broken',
     storage: () => {
@@ -199,7 +199,7 @@ t.test('a constraint of a tenant that fails there fails that request alone', asy
   t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
 })
 
-t.test('the URL is taken back when a route answers that the path of a tenant does not lead to', async t => {
+t.test('the URL is restored if a route answers to which the path strategy does not lead', async t => {
   const app = appWith(t, { identify: 'path' })
   app.get('/*', { config: { identify: 'query' } }, async ({ tenantId, url, originalUrl }) => `${tenantId} ${url} ${originalUrl}`)
   app.get('/open', async ({ tenantId, url }) => `open to ${tenantId} ${url}`)
@@ -208,7 +208,7 @@ t.test('the URL is taken back when a route answers that the path of a tenant doe
   t.equal(await ask(app, { url: '/acme/else?tenant=globex' }), 'globex /acme/else?tenant=globex /acme/else?tenant=globex')
 })
 
-t.test('a client that leaves while that tenant is loaded is answered by nobody', async t => {
+t.test('a client that leaves while the tenant loads gets no answer', async t => {
   let load = (): void => {}
   const loaded = new Promise<void>(resolve => { load = resolve })
   let asked = (): void => {}

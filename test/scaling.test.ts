@@ -112,10 +112,10 @@ t.test('Deploys', async t => {
   t.strictSame((await app.inject(path)).json(), { ready: true })
 })
 
-/** An id as long as ids may be. */
+/** An id of the maximum length. */
 const LONG = 'x'.repeat(63)
 
-/** An app whose tenants acme, globex and one with a long id have the recipe's plugin, and one route, which answers with what a query shows them. */
+/** An app with the recipe's plugin in the tenants acme, globex and one with a long id, and one route that returns the rows of a query. */
 async function withRecipe (t: Test, heading: string, query: string, configs: Record<string, object> = {}): Promise<FastifyInstance> {
   const dir = t.testdir()
   const [block] = sectionOf(heading).blocks.filter(({ language }) => language === 'js') as [Block]
@@ -154,7 +154,7 @@ t.test('A schema per tenant', async t => {
     await database.query(`create schema tenant_${id}; create table tenant_${id}.notes (body text); insert into tenant_${id}.notes values ('of ${id}')`)
     t.teardown(() => database.query(`drop schema tenant_${id} cascade`))
   }
-  // One connection for both tenants, as a pooler in transaction mode may give them.
+  // One connection for both tenants, as with a pooler in transaction mode.
   const app = await withRecipe(t, 'A schema per tenant', "'select body from ' + app.db.table('notes')")
   await app.register(postgres, { connectionString: database.connectionString, max: 1 })
   for (const id of ['acme', 'globex', 'acme']) t.strictSame((await send(app, id)).json(), [{ body: `of ${id}` }])

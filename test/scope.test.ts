@@ -18,7 +18,7 @@ function appWith (t: Test, plugin: Plugin, options: MultitenantOptions = {}, app
 
 const acme = { 'x-tenant-id': 'acme' }
 
-t.test('a tenant has the addresses of the app, and no server of its own to listen with', async t => {
+t.test('a tenant has the addresses of the app, and cannot listen itself', async t => {
   const app = appWith(t, async () => {})
   const address = await app.listen({ port: 0, host: '127.0.0.1' })
   const tenant = await app.multitenant.init('acme')
@@ -34,7 +34,7 @@ t.test('a tenant has the addresses of the app, and no server of its own to liste
   t.equal((await fetch(address, { headers: acme })).status, 404, 'the app goes on')
 })
 
-t.test('onListen hooks of a tenant run when the app listens, or when the tenant is loaded after that', async t => {
+t.test('onListen hooks of a tenant run when the app listens, or after the load if it listens already', async t => {
   for (const when of ['before', 'after']) {
     const ran: string[] = []
     const app = appWith(t, async scope => {
@@ -53,7 +53,7 @@ t.test('onListen hooks of a tenant run when the app listens, or when the tenant 
   }
 })
 
-t.test('preClose hooks of a tenant run once, before its onClose hooks, also when they fail', async t => {
+t.test('preClose hooks of a tenant run once, before its onClose hooks, also if they fail', async t => {
   const ran: string[] = []
   const app = appWith(t, async scope => {
     scope.addHook('preClose', async () => { ran.push('preClose') })
@@ -66,7 +66,7 @@ t.test('preClose hooks of a tenant run once, before its onClose hooks, also when
   t.same(ran, ['preClose', 'with a callback', 'onClose'])
 })
 
-t.test('what subscribes to new Fastify instances does not see tenants: they have its hooks from the app', async t => {
+t.test('subscribers of fastify.initialization do not see tenants, which inherit their hooks from the app', async t => {
   let ran = 0
   const instrument = (message: unknown): void => {
     (message as { fastify: FastifyInstance }).fastify.addHook('onRequest', async () => { ran++ })
@@ -79,7 +79,7 @@ t.test('what subscribes to new Fastify instances does not see tenants: they have
   t.equal(channel('fastify.initialization').hasSubscribers, true, 'and hears of the next one')
 })
 
-t.test('a route that cannot be entered ends its own request alone', async t => {
+t.test('a route that throws on entry fails only its own request', async t => {
   const app = appWith(t, async scope => {
     scope.setChildLoggerFactory(() => ({}) as never)
     scope.get('/own', async () => 'own')
@@ -89,7 +89,7 @@ t.test('a route that cannot be entered ends its own request alone', async t => {
   t.equal((await app.inject({ url: '/app', headers: acme })).body, 'the app')
 })
 
-t.test('routerOptions.buildPrettyMeta of the app is that of its tenants', async t => {
+t.test('tenants inherit routerOptions.buildPrettyMeta', async t => {
   const app = appWith(t, async scope => { scope.get('/own', async () => 'own') }, {}, Fastify({ routerOptions: { buildPrettyMeta: () => ({ mark: 1 }) } as object }))
   await app.ready()
   const tenant = await app.multitenant.init('acme')
@@ -146,19 +146,19 @@ t.test("the path strategy below a prefix reaches the app's routes there that are
   t.equal((await app.inject('/api/acme/outside')).body, 'of the app, acme')
 })
 
-t.test('a bad URL is logged though nobody is identified', async t => {
+t.test('a bad URL is logged even without identification', async t => {
   const lines: string[] = []
   const app = appWith(t, async () => {}, {}, Fastify({
     logger: { stream: { write: (line: string) => { lines.push(JSON.parse(line).msg) } } },
     frameworkErrors: (error, _request, reply) => { (reply as FastifyReply).code(400).send(error.message) }
   }) as unknown as FastifyInstance)
-  // Older Fastifys decode a URL only where the app has a route for the method.
+  // Older versions of Fastify decode a URL only if the app has a route for the method.
   app.get('/of/the/app', async () => 'app')
   t.equal((await app.inject({ url: '/%world', headers: acme })).statusCode, 400)
   t.same(lines, ['incoming request'])
 })
 
-t.test("a tenant stays loaded until the app's own onResponse hooks are through", async t => {
+t.test("a tenant stays loaded until the app's own onResponse hooks have run", async t => {
   for (const order of ['first', 'registered'] as const) {
     const app = Fastify()
     t.teardown(() => app.close())
@@ -181,7 +181,7 @@ t.test("a tenant stays loaded until the app's own onResponse hooks are through",
   }
 })
 
-t.test("a tenant's upgraded socket is cut when the tenant is closed by force", async t => {
+t.test("a tenant's upgraded socket is destroyed when the tenant is closed by force", async t => {
   const upgraded = latch()
   const app = appWith(t, async scope => {
     scope.server.on('upgrade', (_raw, socket) => {
@@ -200,13 +200,13 @@ t.test("a tenant's upgraded socket is cut when the tenant is closed by force", a
   await closed
 })
 
-t.test('the path strategy reads the rule of the route behind', async t => {
+t.test('the path strategy applies config.tenant of the route that it leads to', async t => {
   const app = appWith(t, async () => {}, { identify: 'path' })
   app.get('/health', { config: { tenant: 'ignore' } }, async request => String(request.tenantId))
   t.equal((await app.inject('/acme/health')).body, 'null')
 })
 
-t.test('an onListen hook that throws at once is logged, and the next ones run', async t => {
+t.test('an onListen hook that throws synchronously is logged, and the next ones run', async t => {
   const ran: string[] = []
   const app = appWith(t, async scope => {
     scope.addHook('onListen', () => { throw new Error('at once') })
@@ -265,7 +265,7 @@ t.test('request.server, reply.server and this are the instance that a route was 
   }
 })
 
-t.test('tenants that decorate with the same names see what is their own, also after many others', async t => {
+t.test('tenants that add the same decorators see their own, also after many others', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   const decorating = (id: string, name: string): { plugin: Plugin } => ({

@@ -28,7 +28,7 @@ t.test('SECURITY.md', async t => {
     for (const name of named) t.ok(known.has(name), name)
   })
 
-  t.test('says what a client is answered that goes beyond them', async t => {
+  t.test('is right about the answer to a client that exceeds a limit', async t => {
     const app = appOf(t, { acme: async scope => { scope.get('/of/:name', async () => 'there'); scope.post('/', async () => 'taken') } })
     await app.ready()
     const { initialConfig } = app
@@ -40,7 +40,7 @@ t.test('SECURITY.md', async t => {
     t.equal((await app.inject({ url: '/', headers: as('a'.repeat(64)) })).statusCode, 400)
   })
 
-  t.test('says what a refusal tells', async t => {
+  t.test('is right about the content of a refusal', async t => {
     const app = appOf(t, { acme: async () => { throw new Error(`cannot read ${import.meta.filename}`) } })
     const { body } = await app.inject({ url: '/', headers: as('acme') })
     t.notMatch(body, /cannot read|security\.test|stack/)

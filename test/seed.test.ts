@@ -11,7 +11,7 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 
 const SEED = join(import.meta.dirname, 'fixtures/seed')
 
-/** The seed's tree, in a folder that a test may change. */
+/** The tree of the original document, in a folder that a test may change. */
 async function copySeed (t: Test): Promise<string> {
   const dir = t.testdir()
   await cp(SEED, dir, { recursive: true })
@@ -89,7 +89,7 @@ t.test('a strategy that loads plugins from S3', async t => {
   class S3PluginStrategy extends PluginLoadingStrategy {
     override async loadPlugin (app: FastifyInstance, s3Key: string, options = {}): Promise<unknown> {
       const pluginCode = await this.downloadFromS3(s3Key)
-      // The document has eval here, which no linter lets pass. In example/s3 is a strategy for a real bucket.
+      // The document uses eval here, which no linter accepts. example/s3 has a strategy for a real bucket.
       const { default: plugin } = await import(`data:text/javascript,${encodeURIComponent(pluginCode)}`)
       await app.register(plugin, options)
       return plugin

@@ -18,7 +18,7 @@ function project (t: Test, plugins: Content = {}, tenants: Content = { acme: {} 
   return t.testdir({ src: { plugins, tenants } })
 }
 
-/** A core plugin that says that it was loaded. */
+/** A core plugin that records its load. */
 function noting (name: string): Content {
   return { 'index.mjs': `export default async app => { globalThis.loaded.push('${name}') }` }
 }
@@ -29,7 +29,7 @@ function makeServer (t: Test, root: string, config: ServerConfig = {}): MultiTen
   return server
 }
 
-/** How many listeners the process has for what ends it. */
+/** The number of listeners for signals and uncaught errors. */
 function listeners (): number[] {
   return ['SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection'].map(event => process.listenerCount(event))
 }
@@ -39,13 +39,13 @@ t.test('core plugins', async t => {
   Reflect.set(globalThis, 'loaded', loaded)
   t.beforeEach(() => { loaded.length = 0 })
 
-  t.test('are loaded in their order, then by name', async t => {
+  t.test('load in the configured order, then by name', async t => {
     const root = project(t, { auth: noting('auth'), cache: noting('cache'), database: noting('database'), zebra: noting('zebra'), '.git': {}, node_modules: {} })
     await makeServer(t, root, { plugins: { coreOrder: ['zebra', 'database', 'zebra'] } }).start()
     t.strictSame(loaded, ['zebra', 'database', 'auth', 'cache'])
   })
 
-  t.test('are what the folder\'s own modules are', async t => {
+  t.test('are the modules of their folder', async t => {
     const root = project(t, {
       one: { 'index.mjs': noting('one')['index.mjs']!, 'helper.mjs': noting('helper')['index.mjs']!, lib: { 'deep.mjs': noting('deep')['index.mjs']! } },
       two: { 'a.mjs': noting('a')['index.mjs']!, 'b.mjs': noting('b')['index.mjs']! }
@@ -54,7 +54,7 @@ t.test('core plugins', async t => {
     t.strictSame(loaded, ['one', 'a', 'b'])
   })
 
-  t.test('decorate the app, its tenants and those after them', async t => {
+  t.test('decorate the app, its tenants and later plugins', async t => {
     const root = project(t, {
       b: { 'index.mjs': 'export default async app => { app.decorate("b", app.a + 1) }' },
       a: { 'index.mjs': 'export default async app => { app.decorate("a", 1) }' }
@@ -82,7 +82,7 @@ t.test('core plugins', async t => {
     t.strictSame(loaded, ['core', 'my-plugin-a', 'my-plugin-b', 's3 x', 'file', 'other'])
   })
 
-  t.test('that are named and not there are a warning, and so is a file', async t => {
+  t.test('cause a warning if they are named and missing, or if they are files', async t => {
     const stream = new PassThrough()
     const loggerInstance = pino(stream)
     await makeServer(t, project(t, { 'cors.mjs': '' }), { plugins: { coreOrder: ['database'] }, fastify: { loggerInstance } }).start()
@@ -98,7 +98,7 @@ t.test('core plugins', async t => {
       export default fp(async () => { globalThis.loaded.push('${name}') }, ${JSON.stringify({ name: `the-${name}`, dependencies: dependencies.map(each => `the-${each}`) })})`
   })
 
-  t.test('are loaded after those that they depend on', async t => {
+  t.test('load after the plugins that they depend on', async t => {
     const plugins = { audit: dependent('audit', 'database', 'auth'), auth: dependent('auth', 'database'), database: dependent('database'), zebra: noting('zebra') }
     await makeServer(t, project(t, plugins)).start()
     t.strictSame(loaded, ['database', 'auth', 'audit', 'zebra'])
@@ -107,7 +107,7 @@ t.test('core plugins', async t => {
     t.strictSame(loaded, ['zebra', 'database', 'auth', 'audit'], 'where coreOrder says another order too')
   })
 
-  t.test('of one folder may depend on each other', async t => {
+  t.test('in one folder may depend on each other', async t => {
     const root = project(t, { one: { 'a.mjs': dependent('a', 'b')['index.mjs']!, 'b.mjs': dependent('b')['index.mjs']! } })
     await makeServer(t, root).start()
     t.strictSame(loaded, ['b', 'a'])
@@ -118,7 +118,7 @@ t.test('core plugins', async t => {
   })
 })
 
-t.test('what is wrong keeps a server from starting, and leaves nothing open', async t => {
+t.test('an invalid setting keeps a server from starting, and leaves nothing open', async t => {
   const before = listeners()
   const fail = async (root: string, error: { code: string, message?: string | RegExp, cause?: object }, config: ServerConfig = {}): Promise<void> => {
     const server = new MultiTenantServer({ root, server: QUIET, ...config })
@@ -188,7 +188,7 @@ t.test('start and stop', async t => {
     await t.rejects(server.start(), { code: 'FST_TENANT_SERVER_STARTED', message: 'A server can be started only once, and only by start(): create a new one' })
   })
 
-  t.test('in the wrong order', async t => {
+  t.test('in the wrong order fail', async t => {
     const server = makeServer(t, project(t))
     const notStarted = { code: 'FST_TENANT_SERVER_NOT_STARTED', message: 'The server has not been started: call start() first' }
     await t.rejects(server.stop(), notStarted)
@@ -208,7 +208,7 @@ t.test('start and stop', async t => {
     t.equal(server.app.server.listening, false)
   })
 
-  t.test('of an app that was made ready, or closed, by itself', async t => {
+  t.test('work for an app that was made ready, or closed, directly', async t => {
     const before = listeners()
     for (const end of ['ready', 'close'] as const) {
       const server = makeServer(t, project(t))
@@ -218,7 +218,7 @@ t.test('start and stop', async t => {
     t.strictSame(listeners(), before)
   })
 
-  t.test('an app that is closed by itself leaves signals alone too', async t => {
+  t.test('an app that is closed directly removes its signal listeners too', async t => {
     const before = listeners()
     const app = await makeServer(t, project(t)).start()
     t.not(listeners()[0], before[0])
@@ -246,7 +246,7 @@ t.test('tenants', async t => {
   await tenants.init('acme')
 })
 
-t.test('at most so many tenants stay loaded', async t => {
+t.test('no more than maxConcurrentTenants tenants stay loaded', async t => {
   const server = makeServer(t, project(t, {}, { acme: {}, globex: {} }), { tenants: { maxConcurrent: 1 } })
   await server.start()
   await server.initTenant('acme')
@@ -266,11 +266,11 @@ t.test('the identification strategy', async t => {
   const headers = { 'x-tenant-id': 'acme', other: 'globex' }
   const body = async ({ app }: MultiTenantServer, url = '/id'): Promise<string> => (await app.inject({ url, headers })).body
 
-  t.test('is the header when none is named', async t => {
+  t.test('is the header by default', async t => {
     t.equal(await body(await started(t)), 'acme')
   })
 
-  t.test('may be set before the start, the last one wins, and after it', async t => {
+  t.test('may be set before and after the start, and the last one wins', async t => {
     const server = await started(t, {}, ({ tenantManager }) => {
       tenantManager.setIdentificationStrategy('query')
       tenantManager.setIdentificationStrategy(from('other'))
@@ -285,14 +285,14 @@ t.test('the identification strategy', async t => {
     t.equal((await server.app.inject({ url: '/id', headers: { host: 'globex.example.com' } })).body, 'globex')
   })
 
-  t.test('has the configured domain when it is set before the start', async t => {
+  t.test('gets the configured domain if it is set before the start', async t => {
     const server = await started(t, { multitenant: { identify: 'subdomain', baseDomain: 'example.com' } }, ({ tenantManager }) => {
       tenantManager.setIdentificationStrategy(['query', 'subdomain'])
     })
     t.equal((await server.app.inject({ url: '/id?tenant=acme', headers: { host: 'globex.example.com' } })).body, 'acme')
   })
 
-  t.test('is refused at once when it is none', async t => {
+  t.test('is refused at once if it is invalid', async t => {
     const server = makeServer(t, project(t))
     class Without {}
     for (const moment of ['before', 'after']) {
@@ -321,7 +321,7 @@ t.test('ids outside the pattern', async t => {
     await t.rejects(server.initTenant('Ärzte & Söhne'), { code: 'FST_TENANT_NOT_FOUND' })
   })
 
-  t.test('are let through when inputs are not validated, and still make no path', async t => {
+  t.test('are accepted with validateInputs: false, and still lead to no path', async t => {
     const server = make(t, false)
     t.equal(await send(server, 'Ärzte & Söhne'), 200)
     t.equal(await send(server, 'acme'), 200)
@@ -335,9 +335,9 @@ t.test('signals', async t => {
   const root = project(t, {}, { acme: { routes: { 'index.mjs': 'export default async app => { app.post("/", async ({ body }) => body) }' } } })
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    t.test(`${signal} ends the requests that run, and then the process`, async t => {
+    t.test(`${signal} finishes the running requests and ends the process`, async t => {
       const server = await startServer(t, [], root, { PORT: '0' })
-      // The server says "continue" when the request is in its hands and only the body is still to come.
+      // The server sends "continue" when it has the request and only waits for the body.
       const slow = request(server.url, { method: 'POST', headers: { 'x-tenant-id': 'acme', 'content-type': 'application/json', expect: '100-continue' } })
       slow.flushHeaders()
       await once(slow, 'continue')
@@ -350,7 +350,7 @@ t.test('signals', async t => {
     })
   }
 
-  t.test('an error that nobody catches ends it in the same way, with a code', async t => {
+  t.test('an uncaught error ends the process in the same way, with an exit code', async t => {
     const late = "app.get('/late', { config: { tenant: 'ignore' } }, async () => { setImmediate(() => { throw new Error('late') }) })"
     const server = await startServer(t, ['--port', '0'], project(t, { broken: { 'index.mjs': `export default async app => { ${late} }` } }))
     await fetch(`${server.url}/late`)
@@ -358,7 +358,7 @@ t.test('signals', async t => {
   })
 })
 
-/** Waits until nothing takes connections at the port any more. */
+/** Waits until nothing accepts connections at the port any more. */
 async function refused (port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, 'localhost')

@@ -23,7 +23,7 @@ t.test('tenants of one folder do not share an object service', async t => {
   t.same(again.tenant.getService<Cart>('Cart').items, [], 'nor does its next generation')
 })
 
-t.test('a service that is an instance is refused: tenants would share it', async t => {
+t.test('a service that is an instance is refused, because tenants would share it', async t => {
   const fix = ', which all tenants of this folder would share: export a function that makes it'
   const refused = async (content: string, what: string): Promise<void> => {
     t.match(await fail(t, folder(t, { services: { 'Mail.mjs': content } })), { message: `services/Mail.mjs: ${what}${fix}` })
@@ -37,7 +37,7 @@ t.test('a service that is an instance is refused: tenants would share it', async
   t.match(tenant.getService('Mail'), { sent: 0 })
 })
 
-t.test('tenants of one folder do not share what is in their config', async t => {
+t.test('tenants of one folder do not share objects in their config', async t => {
   const dir = folder(t, { 'config.mjs': "export default { limits: new Map([['users', { max: 1 }]]), features: new Set(['a']), since: new Date(0), home: new URL('http://a.example/') }" })
   const changed = (await load(t, { id: 'acme', dir })).config as { limits: Map<string, { max: number }>, features: Set<string>, since: Date, home: URL }
   const before = (await load(t, { id: 'globex', dir })).config
@@ -50,7 +50,7 @@ t.test('tenants of one folder do not share what is in their config', async t => 
   }
 })
 
-t.test('an instance in the config of a folder is refused, unless a function makes it', async t => {
+t.test('an instance in the config of a folder is refused, unless a function creates it', async t => {
   const pool = 'class Pool {}\n'
   t.match(await fail(t, folder(t, { 'config.mjs': `${pool}export default { pool: new Pool() }` })), {
     message: "config.mjs: 'pool' is an instance of Pool, which all tenants of this folder would share: export a function that makes it"
@@ -68,7 +68,7 @@ t.test('tenants of one folder do not share schemas', async t => {
 })
 
 t.test('a copy', async t => {
-  t.test('has all that can be changed in copies of its own', async t => {
+  t.test('contains copies of everything that can be changed', async t => {
     const symbol = Symbol('symbol')
     const pattern = /a/g
     pattern.lastIndex = 3
@@ -94,7 +94,7 @@ t.test('a copy', async t => {
     t.notOk(Object.isFrozen(copy.frozen.deep))
   })
 
-  t.test('leads back to itself where the value does', async t => {
+  t.test('contains the same cycles', async t => {
     const given = { map: new Map<string, unknown>(), set: new Set<unknown>(), list: [] as unknown[] }
     given.map.set('self', given.map)
     given.set.add(given)
@@ -105,7 +105,7 @@ t.test('a copy', async t => {
     t.equal(copy.list[0], copy.list)
   })
 
-  t.test('shares functions and instances, which may have a life of their own', async t => {
+  t.test('shares functions and instances, which may have state of their own', async t => {
     class Pool {}
     class OwnMap extends Map {}
     const given = { pool: new Pool(), own: new OwnMap(), run: () => {} }
@@ -120,7 +120,7 @@ t.test('__proto__', async t => {
   const properties = { plan: { type: 'string' }, limits: { type: 'object', additionalProperties: false, properties: { users: { type: 'integer' } } } }
   const schemas = [undefined, { type: 'object', properties }, { type: 'object', properties, additionalProperties: false }]
 
-  t.test('in a config does not get past a schema, nor into an object', async t => {
+  t.test('in a config bypasses no schema, and changes no object', async t => {
     for (const schema of schemas) {
       const checkConfig = schema === undefined ? undefined : createConfigChecker(schema)
       const ways = { file: { dir: folder(t, { 'config.json': poisoned, '.env': '__proto__=admin\nplan=silver' }) }, object: { config: JSON.parse(poisoned) } }
@@ -135,13 +135,13 @@ t.test('__proto__', async t => {
     }
   })
 
-  t.test('of a literal is a prototype, and left out', async t => {
+  t.test('in a literal is a prototype, and is left out', async t => {
     const { config } = await load(t, { config: { __proto__: { admin: true }, plan: 'gold' } as never }, { checkConfig: createConfigChecker(schemas[2]!) })
     t.equal(config['admin'], undefined)
     t.match(await fail(t, folder(t, { 'config.mjs': 'export default { limits: { __proto__: { admin: true } } }' })), { message: /^config\.mjs: 'limits' is an instance of Object/ })
   })
 
-  t.test('in schemas and services reaches no prototype', async t => {
+  t.test('in schemas and services changes no prototype', async t => {
     const { scope, tenant } = await load(t, folder(t, {
       schemas: { 'user.json': '{ "type": "object", "__proto__": { "admin": true }, "properties": { "__proto__": { "type": "string" }, "a": { "type": "string" } } }' },
       services: { 'Data.mjs': `export default JSON.parse(${JSON.stringify(poisoned)})` }
@@ -153,7 +153,7 @@ t.test('__proto__', async t => {
   })
 })
 
-t.test('a schema that a file exports twice is one', async t => {
+t.test('a schema that a file exports twice is added once', async t => {
   const ids = async (content: string): Promise<string[]> => Object.keys((await load(t, folder(t, { schemas: { 'user.mjs': content } }))).scope.getSchemas()).sort()
   const named = "export const user = { type: 'object' }\nexport const order = { type: 'object', properties: { id: { type: 'integer' } } }\n"
   t.same(await ids(`${named}export default [user, order]`), ['order', 'user'], 'by name and in a default array')
@@ -163,7 +163,7 @@ t.test('a schema that a file exports twice is one', async t => {
   t.same(await ids("export const a = { $id: 'user', type: 'object' }\nexport default [a]"), ['user'])
 })
 
-t.test('two files may export one schema, and equal ones', async t => {
+t.test('two files may export the same schema, or equal ones', async t => {
   const { scope } = await load(t, folder(t, {
     schemas: { 'user.mjs': "export default { type: 'object' }", 'index.mjs': "import user from './user.mjs'\nexport default { user, order: { type: 'null' } }", 'copy.json': '{ "$id": "user", "type": "object" }' }
   }))

@@ -10,7 +10,7 @@ import { appOf, emptyApp, listen } from './fixtures/http/app.ts'
 import type { Teardown } from './fixtures/http/app.ts'
 import { ask, exchange, read } from './fixtures/http/exchange.ts'
 
-/** Notes at which door it is asked: before the app has routed the request, or in the hook. */
+/** Records where it is asked: before the app has routed the request, or in the hook. */
 class NotingStrategy extends TenantIdentificationStrategy {
   readonly doors: string[] = []
   override readonly readsHeadOnly: boolean
@@ -36,7 +36,7 @@ const acme: FastifyPluginAsync = async scope => {
 
 interface Prepared { app: FastifyInstance, doors: string[] }
 
-/** An app with acme, which is loaded; `routes` adds what the app has itself. */
+/** An app with acme loaded; `routes` adds the app's own routes. */
 async function prepare (t: Teardown, routes: (app: FastifyInstance) => void = () => {}, options: MultitenantOptions = {}, server: FastifyServerOptions = {}): Promise<Prepared> {
   const strategy = new NotingStrategy()
   const app = appOf(t, { acme }, { identify: strategy, ...options }, server)
@@ -54,13 +54,13 @@ t.test('a request to a route of a loaded tenant is identified once, before the a
   t.match(await app.multitenant.stats(), { tenants: [{ id: 'acme', requests: 2, inFlight: 0 }] })
 })
 
-t.test('what the listener found out about a request that the app answers is not asked for again', async t => {
+t.test('the identification of the listener is reused for a request that the app answers', async t => {
   const { app, doors } = await prepare(t, app => { app.get('/shared', async request => `shared, for ${request.tenantId}`) })
   t.match(await exchange(app, { url: '/shared', tenant: 'acme' }), { status: 200, body: 'shared, for acme' })
   t.same(doors, ['listener'])
 })
 
-t.test('the hook takes what the listener leaves', async t => {
+t.test('the hook handles what the listener leaves', async t => {
   const cases: Array<[what: string, url: string, tenant: string | undefined]> = [
     ['a request that names nobody', '/shared', undefined],
     ['a request of an unknown tenant', '/own', 'nobody'],
@@ -79,14 +79,14 @@ t.test('the hook takes what the listener leaves', async t => {
     })
   }
 
-  t.test('a tenant that is not loaded', async t => {
+  t.test('a tenant that is not loaded is left to the hook', async t => {
     const { app, doors } = await prepare(t)
     await app.multitenant.unload('acme')
     t.match(await exchange(app, { url: '/own', tenant: 'acme' }), { status: 200, body: 'of acme' })
     t.same(doors, ['listener', 'hook'])
   })
 
-  t.test('a tenant with as many requests as it may have', async t => {
+  t.test('a tenant with maxInFlight requests is left to the hook', async t => {
     const gate = new Door()
     const app = appOf(t, {
       acme: async scope => {
@@ -110,7 +110,7 @@ t.test('the hook takes what the listener leaves', async t => {
   })
 })
 
-t.test('a route of the app that no tenant takes answers first', async t => {
+t.test('a route of the app with override: false answers first', async t => {
   const cases: Array<[kept: string, url: string, own: string]> = [
     ['/own', '/own', '/own'],
     ['/users/me', '/users/me', '/users/:id'],
@@ -131,7 +131,7 @@ t.test('a route of the app that no tenant takes answers first', async t => {
     })
   }
 
-  t.test('and only that one leaves the short way', async t => {
+  t.test('only such a route leaves the fast path', async t => {
     const { app, doors } = await prepare(t, app => { app.get('/health', { config: { tenant: 'ignore' } }, async () => 'of the app') })
     t.equal((await exchange(app, { url: '/own', tenant: 'acme' })).body, 'of acme')
     t.same(doors, ['listener'])
@@ -144,7 +144,7 @@ t.test("the app's own route comes before the tenant's wildcard", async t => {
   t.equal((await exchange(app, { url: '/files/a', tenant: 'acme' })).body, 'file of acme')
 })
 
-t.test('where something comes between the server and the hook, all requests go by the hook', async t => {
+t.test('all requests go by the hook if something stands between the server and the hook', async t => {
   t.test('hooks that run before it', async t => {
     const { app, doors } = await prepare(t, () => {}, { order: 'registered' })
     t.equal((await exchange(app, { url: '/own', tenant: 'acme' })).body, 'of acme')
@@ -190,7 +190,7 @@ t.test('where something comes between the server and the hook, all requests go b
     t.same(strategy.doors, ['hook'])
   })
 
-  t.test('a subclass, which may read more', async t => {
+  t.test('a subclass, which may read more than the head', async t => {
     class FromQuery extends HeaderStrategy {
       override extractTenantId (request: FastifyRequest): ReturnType<HeaderStrategy['extractTenantId']> {
         return (request.query as { tenant?: string } | undefined)?.tenant ?? super.extractTenantId(request)
@@ -200,7 +200,7 @@ t.test('where something comes between the server and the hook, all requests go b
     t.equal((await exchange(app, { url: '/own?tenant=nobody', tenant: 'acme' })).status, 404, 'the query is what counts')
   })
 
-  t.test('a constraint that is found out later', async t => {
+  t.test('a constraint that is checked asynchronously', async t => {
     const strategy = new NotingStrategy()
     const constraint = {
       name: 'later',
@@ -221,7 +221,7 @@ t.test('where something comes between the server and the hook, all requests go b
   })
 })
 
-t.test('a constraint of a tenant that throws fails that request alone', async t => {
+t.test('a constraint of a tenant that throws fails only that request', async t => {
   const strategy = {
     name: 'broken',
     storage: () => {
@@ -246,7 +246,7 @@ t.test('a constraint of a tenant that throws fails that request alone', async t 
   t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
 })
 
-t.test('an app that closes answers itself', async t => {
+t.test('an app that closes answers by itself', async t => {
   const gate = new Door()
   const { app, doors } = await prepare(t, app => { app.addHook('preClose', () => gate.pass()) })
   const closing = app.close()
@@ -257,7 +257,7 @@ t.test('an app that closes answers itself', async t => {
   await closing
 })
 
-t.test('a tenant whose route cannot be entered ends that request alone', async t => {
+t.test('a tenant whose route throws on entry fails only that request', async t => {
   const app = appOf(t, {
     acme: async scope => {
       scope.get('/broken', { childLoggerFactory: () => { throw new Error('broken') } } as object, async () => 'never')
@@ -273,7 +273,7 @@ t.test('a tenant whose route cannot be entered ends that request alone', async t
   t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
 })
 
-t.test('a request whose client has left is answered by nobody', async t => {
+t.test('a request whose client has left gets no answer', async t => {
   const { app } = await prepare(t)
   const raw = Object.assign(new IncomingMessage(new Socket()), { method: 'GET', url: '/own', headers: { 'x-tenant-id': 'acme' } })
   const rawReply = new ServerResponse(raw)

@@ -14,7 +14,7 @@ import type { LoadedTenant, TenantChange, TenantSource } from '../types/index.ts
 const LONG_AGO = new Date('2020-01-01T00:00:00Z')
 const WRONG_OPTION = { name: 'FastifyError', code: 'FST_TENANT_OPTION_INVALID' }
 
-/** A source that notes what it is asked. */
+/** A source that records its calls. */
 function spySource (known: string[], asked: string[], failure?: Error): TenantSource {
   return {
     get (id) {
@@ -50,7 +50,7 @@ t.test('the tenants of a folder', async t => {
     }
   })
 
-  t.test('a link that cannot be followed hides no other tenant', async t => {
+  t.test('a symbolic link that cannot be followed hides no other tenant', async t => {
     const dir = t.testdir({ acme: {} })
     await symlink('loop', join(dir, 'loop'))
     const source = directorySource(dir)
@@ -66,7 +66,7 @@ t.test('the tenants of a folder', async t => {
     t.throws(() => directorySource(new URL('https://example.com/tenants')), WRONG_OPTION)
   })
 
-  t.test('a folder that was made or deleted is noticed at once', async t => {
+  t.test('an added or deleted folder is noticed at once', async t => {
     const dir = t.testdir({ acme: {} })
     const source = directorySource(dir)
     t.equal(await source.get('globex'), null)
@@ -77,7 +77,7 @@ t.test('the tenants of a folder', async t => {
     t.same(await ids(source), ['globex'])
   })
 
-  t.test('the folder is listed again only when it has changed', async t => {
+  t.test('the folder is listed again only after a change', async t => {
     const dir = t.testdir({ acme: {} })
     await utimes(dir, LONG_AGO, LONG_AGO)
     const source = directorySource(dir)
@@ -89,7 +89,7 @@ t.test('the tenants of a folder', async t => {
     t.not(await source.get('globex'), null)
   })
 
-  t.test('those who ask at the same time share one listing, but none that was on its way', async t => {
+  t.test('concurrent calls share a listing, but not one that started before', async t => {
     const dir = t.testdir({ acme: {} })
     let listings = 0
     let whileListing = async (): Promise<void> => {}
@@ -118,7 +118,7 @@ t.test('the tenants of a folder', async t => {
     t.not(await late, null, 'what was made before asking is found')
   })
 
-  t.test('what the file system throws is never "not found"', async t => {
+  t.test('an error of the file system is never "not found"', async t => {
     const dir = t.testdir({ tenants: { acme: {} } })
     const source = directorySource(join(dir, 'tenants'))
     t.not(await source.get('acme'), null)
@@ -129,7 +129,7 @@ t.test('the tenants of a folder', async t => {
     t.equal(await source.get('acme'), null, 'it recovers')
   })
 
-  t.test('a folder that is missing is refused at boot, by name', async t => {
+  t.test('a missing folder is refused at boot, by name', async t => {
     const dir = t.testdir({ file: '', tenants: {} })
     await t.resolves(directorySource(join(dir, 'tenants')).open())
     await t.rejects(directorySource(join(dir, 'missing')).open(), { ...WRONG_OPTION, message: `The option 'tenants' must be a folder that exists: ${join(dir, 'missing')}` })
@@ -139,7 +139,7 @@ t.test('the tenants of a folder', async t => {
 })
 
 t.test('tenants given in code', async t => {
-  t.test('are known by their own ids only', async t => {
+  t.test('are known only by their own ids', async t => {
     const plugin = async () => {}
     const source = objectSource({ acme: { config: { plan: 'gold' }, plugin, dir: 'tenants/acme', hosts: ['acme.example'] }, globex: {} })
     t.same(await ids(source), ['acme', 'globex'])
@@ -164,7 +164,7 @@ t.test('tenants given in code', async t => {
   })
 })
 
-t.test('a source that takes several spellings for one tenant has it by one of them', async t => {
+t.test('a source that accepts several spellings of an id finds the tenant by one of them', async t => {
   const log = new LogLines()
   const asked: string[] = []
   const source: TenantSource = {
@@ -186,7 +186,7 @@ t.test('a source that takes several spellings for one tenant has it by one of th
 })
 
 t.test('several sources', async t => {
-  t.test('are asked in turn, and the first that knows wins', async t => {
+  t.test('are asked in turn, and the first that knows the tenant wins', async t => {
     const first: string[] = []
     const second: string[] = []
     const source = combinedSource([spySource(['acme'], first), spySource(['acme', 'globex'], second)])
@@ -198,7 +198,7 @@ t.test('several sources', async t => {
     t.same(await ids(source), ['acme', 'globex'])
   })
 
-  t.test('one that ends without a word has not found the tenant', async t => {
+  t.test('ask the next source if one returns undefined', async t => {
     const silent: TenantSource = { get: () => undefined as never, async * list () { yield * [] }, resolveHost: () => undefined as never }
     const source = combinedSource([silent, { ...spySource(['acme'], []), resolveHost: () => 'acme' }])
     t.match(await source.get('acme'), { id: 'acme' })
@@ -206,14 +206,14 @@ t.test('several sources', async t => {
     t.equal(await source.resolveHost?.('acme.example'), 'acme')
   })
 
-  t.test('one that fails ends the search', async t => {
+  t.test('fail if one of them fails', async t => {
     const asked: string[] = []
     const source = combinedSource([spySource([], [], new Error('database down')), spySource(['acme'], asked)])
     await t.rejects(source.get('acme'), { message: 'database down' })
     t.same(asked, [])
   })
 
-  t.test('are each told of the tenants that they have, and of no others', async t => {
+  t.test('each get the loaded tenants that they have, and no others', async t => {
     const told: Array<TenantChange | undefined> = []
     const [first, bare, second] = [new TestSource(), spySource(['initech'], []), new TestSource()]
     const heard: LoadedTenant[][] = []
@@ -240,7 +240,7 @@ t.test('several sources', async t => {
     t.equal(told.length, 3)
   })
 
-  t.test('are closed when one of them cannot be opened', async t => {
+  t.test('are closed if one of them cannot be opened', async t => {
     for (const stuck of [false, true]) {
       let closed = 0
       const closable = (): TenantSource => Object.assign(new TestSource(), {
@@ -257,7 +257,7 @@ t.test('several sources', async t => {
     }
   })
 
-  t.test('are opened, and closed whatever happens', async t => {
+  t.test('are opened, and always closed', async t => {
     const events: string[] = []
     const bare = spySource([], [])
     const good = { ...bare, open: () => { events.push('open') }, close: () => { events.push('close') } }
@@ -273,7 +273,7 @@ t.test('several sources', async t => {
 t.test('the option `tenants`', async t => {
   const dir = t.testdir({ acme: {} })
 
-  t.test('may be a folder, a source, an object or an array of these', async t => {
+  t.test('may be a folder, a source, an object, or an array of these', async t => {
     const own = spySource(['initech'], [])
     t.same(await ids(resolveSource(dir)), ['acme'])
     t.same(await ids(resolveSource(pathToFileURL(dir))), ['acme'])
@@ -283,7 +283,7 @@ t.test('the option `tenants`', async t => {
     t.same(await ids(resolveSource({ get: {}, list: {} })), ['get', 'list'], 'tenants may be called get and list')
   })
 
-  t.test('is refused when it is something else', async t => {
+  t.test('is refused if it is anything else', async t => {
     for (const wrong of [null, undefined, 1, true, () => {}, [], [null], [[dir]], '', new URL('https://example.com')]) {
       t.throws(() => resolveSource(wrong as never), WRONG_OPTION)
     }

@@ -19,7 +19,7 @@ t.test('stats of an app where nothing has happened', async t => {
   })
 })
 
-t.test('stats count what happens', async t => {
+t.test('stats() counts requests, loads and errors', async t => {
   const door = new Door()
   const app = appWith(t, {
     acme: plain,
@@ -55,7 +55,7 @@ t.test('stats count what happens', async t => {
   await waiting
 })
 
-t.test('the tenants in stats come in pages', async t => {
+t.test('stats() returns tenants in pages', async t => {
   const ids = Array.from({ length: 120 }, (_, index) => `tenant-${String(index).padStart(3, '0')}`)
   const app = appWith(t, Object.fromEntries(ids.map(id => [id, {}])), { maxActive: 200 })
   await app.ready()
@@ -70,20 +70,20 @@ t.test('the tenants in stats come in pages', async t => {
   t.equal((await app.multitenant.stats({ limit: 1 })).active, 120, 'the counts are of all')
 })
 
-t.test('stats take the number of tenants from a source that has it', async t => {
+t.test('stats() takes the number of tenants from a source that has count()', async t => {
   const source = Object.assign(new MemorySource({ acme: plain }), { count: async () => 12_345 })
   const app = appWith(t, source)
   await app.ready()
   t.match(await app.multitenant.stats(), { total: 12_345, inactive: 12_345 })
 })
 
-t.test('no URL shows stats: they are for the app to show', async t => {
+t.test('no URL serves stats()', async t => {
   const app = appWith(t, { acme: plain })
   await app.ready()
   for (const url of ['/stats', '/multitenant', '/tenants', '/_tenants', '/metrics']) t.equal((await send(app, 'acme', url)).statusCode, 404)
 })
 
-t.test('what an error says to a client names no other tenant, no path and no reason', async t => {
+t.test('an error names to a client no other tenant, no path and no cause', async t => {
   const app = appWith(t, {
     acme: { plugin: async () => { throw new Error('/srv/tenants/globex/secret.js is broken') } },
     globex: plain
@@ -98,7 +98,7 @@ t.test('what an error says to a client names no other tenant, no path and no rea
   }
 })
 
-t.test('diagnostics channels tell of loads, reloads, evictions, drains and failures', async t => {
+t.test('diagnostics channels report loads, reloads, evictions, drains and failures', async t => {
   const events = new Events(t)
   let broken = false
   const app = appWith(t, {
@@ -124,7 +124,7 @@ t.test('diagnostics channels tell of loads, reloads, evictions, drains and failu
   t.match(events.of('fail'), [{ error: { code: 'FST_TENANT_LOAD_FAILED' } }])
 })
 
-t.test('a listener that throws harms no tenant', async t => {
+t.test('a subscriber that throws harms no tenant', async t => {
   const listener = (): void => { throw new Error('a bad listener') }
   const errors: unknown[] = []
   const note = (error: unknown): unknown => errors.push(error)
@@ -143,7 +143,7 @@ t.test('a listener that throws harms no tenant', async t => {
   await until(() => errors.length > 0)
 })
 
-t.test('what was thrown that is no error is told too, and a tenant at its last requests is draining', async t => {
+t.test('a thrown value that is not an error is reported, and a tenant with its last requests is draining', async t => {
   const door = new Door()
   const app = appWith(t, {
     odd: { plugin: async () => { throw 'a word' } }, // eslint-disable-line no-throw-literal -- that is the point

@@ -11,7 +11,7 @@ import { emptyApp } from './fixtures/http/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { MultitenantOptions, PluginContext } from '../index.ts'
 
-/** Registers a plugin that decorates its reference, and remembers what it was asked for. */
+/** Registers a plugin that adds its reference as a decorator, and records its calls. */
 class SpyStrategy extends PluginLoadingStrategy {
   readonly calls: unknown[][] = []
 
@@ -22,7 +22,7 @@ class SpyStrategy extends PluginLoadingStrategy {
   }
 }
 
-/** What a plugin of the app does, which gets it while it boots. */
+/** Acts as a plugin of the app, which gets the app while it boots. */
 async function inPlugin<Result> (app: FastifyInstance, work: (app: FastifyInstance) => Promise<Result>): Promise<Result> {
   let result: Result | undefined
   app.register(async app => { result = await work(app) })
@@ -30,7 +30,7 @@ async function inPlugin<Result> (app: FastifyInstance, work: (app: FastifyInstan
   return result as Result
 }
 
-/** The error that the load of the tenant acme ends with. */
+/** The error with which the load of acme fails. */
 async function failure (t: Test, options: MultitenantOptions): Promise<Error> {
   const app: FastifyInstance = emptyApp(t)
   app.register(multitenant, options)
@@ -44,7 +44,7 @@ async function failure (t: Test, options: MultitenantOptions): Promise<Error> {
   throw new Error('The tenant was loaded')
 }
 
-t.test('a plugin is named by scheme and reference', async t => {
+t.test('a scheme and a reference name a plugin', async t => {
   const s3 = new SpyStrategy()
   const manager = new PluginManager().addStrategy('s3', s3)
   t.equal(await inPlugin(emptyApp(t), app => manager.load(app, 's3:a:b#c', { a: 1 }, { dir: '/x' })), 'the plugin')
@@ -64,7 +64,7 @@ t.test('a strategy replaces the one of its scheme', async t => {
   t.equal(mine.calls.length, 1)
 })
 
-t.test('what is no strategy is refused at once', async t => {
+t.test('an invalid strategy is refused at once', async t => {
   class Without {}
   const wrong = (scheme: string, strategy: unknown, message: string): void => {
     t.throws(() => new PluginManager().addStrategy(scheme, strategy as PluginLoadingStrategy), { code: 'FST_TENANT_OPTION_INVALID', message })
@@ -82,7 +82,7 @@ t.test('what is no strategy is refused at once', async t => {
   await app.close()
 })
 
-t.test('what a strategy throws names the plugin', async t => {
+t.test('an error of a strategy names the plugin', async t => {
   const fail = (cause: unknown): PluginLoadingStrategy => ({ loadPlugin: async () => { throw cause } })
   const cause = new Error('no bucket')
   const message = "The plugin 's3:x' could not be loaded: no bucket"
@@ -92,7 +92,7 @@ t.test('what a strategy throws names the plugin', async t => {
   }
 })
 
-t.test('a plugin that its strategy does not wait for is loaded all the same, or fails', async t => {
+t.test('a plugin that its strategy does not wait for loads or fails', async t => {
   const hasty = (plugin: () => Promise<void>): PluginLoadingStrategy => ({ loadPlugin: app => { app.register(plugin) } })
   let ran = false
   const good = new PluginManager({ s3: hasty(async () => { ran = true }) })
@@ -105,7 +105,7 @@ t.test('a plugin that its strategy does not wait for is loaded all the same, or 
 })
 
 t.test('the config of a tenant', async t => {
-  t.test('names plugins, which come before those of its folder', async t => {
+  t.test('names plugins, which load before those of its folder', async t => {
     const spy = new SpyStrategy()
     const dir = t.testdir({
       acme: {
@@ -123,7 +123,7 @@ t.test('the config of a tenant', async t => {
     t.notOk(app.hasDecorator('first'), 'they are the tenant\'s own')
   })
 
-  t.test('that names what cannot be loaded keeps that tenant out, and no other', async t => {
+  t.test('that names a missing plugin fails only that tenant', async t => {
     const app = emptyApp(t)
     app.register(multitenant, { tenants: { acme: { config: { plugins: ['ftp:x'] } }, globex: {} } })
     app.get('/', async ({ tenantId }) => tenantId)
@@ -132,7 +132,7 @@ t.test('the config of a tenant', async t => {
     t.equal(await send('globex'), 200)
   })
 
-  t.test('is refused when it names plugins in another way', async t => {
+  t.test('is refused if it names plugins in another way', async t => {
     for (const plugins of ['npm:x', [1], {}, null]) {
       t.match(await failure(t, { tenants: { acme: { config: { plugins } } } }), { code: 'FST_TENANT_CONFIG_INVALID', message: /config\.plugins must be an array/ })
     }
@@ -155,7 +155,7 @@ t.test('the config of a tenant', async t => {
 t.test('a tenant that is not active', async t => {
   const send = async (app: FastifyInstance): Promise<number> => (await app.inject({ url: '/', headers: { 'x-tenant-id': 'acme' } })).statusCode
 
-  t.test('is not there', async t => {
+  t.test('is unknown', async t => {
     const app = emptyApp(t)
     app.register(multitenant, { tenants: { acme: { config: { active: false } } } })
     app.get('/', async () => 'here')
@@ -164,7 +164,7 @@ t.test('a tenant that is not active', async t => {
     t.match(await app.multitenant.stats(), { active: 0, failed: 0 })
   })
 
-  t.test('goes and comes with a reload', async t => {
+  t.test('is switched by a reload', async t => {
     const config = { active: true }
     const app = emptyApp(t)
     app.register(multitenant, { tenants: { acme: { config: () => ({ ...config }) } } })
@@ -180,7 +180,7 @@ t.test('a tenant that is not active', async t => {
     t.equal(await send(app), 200, 'it is no longer remembered as unknown')
   })
 
-  t.test('says so with a boolean', async t => {
+  t.test('is declared by a boolean', async t => {
     t.match(await failure(t, { tenants: { acme: { config: { active: 'no' } } } }), { code: 'FST_TENANT_CONFIG_INVALID', message: /config\.active must be a boolean/ })
   })
 })
@@ -267,7 +267,7 @@ t.test('the example on S3', async t => {
   const loadersOf = (given: object): MultitenantOptions['loaders'] => ({ s3: new S3PluginStrategy({ client, bucket: 'plugins', ...given }) })
   const hash = createHash('sha256').update(code).digest('hex')
 
-  t.test('gives the tenant its plugin, and keeps it', async t => {
+  t.test('loads the plugin for the tenant, and caches it', async t => {
     const cacheDir = join(t.testdir(), 'cache')
     const answer = async (given: object): Promise<string> => {
       const app = emptyApp(t)
@@ -284,7 +284,7 @@ t.test('the example on S3', async t => {
     t.equal(await readFile(join(cacheDir, `${hash}.mjs`), 'utf8'), code)
   })
 
-  t.test('loads nothing whose hash is wrong, or missing', async t => {
+  t.test('loads nothing with a wrong or missing hash', async t => {
     const cacheDir = join(t.testdir(), 'cache')
     const wrong = reference.replace(/.{8}$/, '00000000')
     for (const [plugin, message] of [
@@ -298,12 +298,12 @@ t.test('the example on S3', async t => {
     await t.rejects(readdir(cacheDir), { code: 'ENOENT' }, 'nothing of it is kept')
   })
 
-  t.test('loads nothing that is too large', async t => {
+  t.test('refuses a plugin that is too large', async t => {
     const error = await failure(t, { tenants, loaders: loadersOf({ cacheDir: t.testdir(), maxBytes: 10 }) })
     t.match(error, { message: /acme\/extra\.mjs is larger than 10 bytes$/ })
   })
 
-  t.test('loads nothing that arrives cut', async t => {
+  t.test('refuses a plugin that arrives incomplete', async t => {
     const cacheDir = join(t.testdir(), 'cache')
     const server = createServer((_request, reply) => {
       reply.writeHead(200, { 'content-length': code.length })
@@ -314,7 +314,7 @@ t.test('the example on S3', async t => {
     await t.rejects(readdir(cacheDir), { code: 'ENOENT' })
   })
 
-  t.test('a cache that cannot be read is a failure', async t => {
+  t.test('fails if the cache cannot be read', async t => {
     const cacheDir = join(t.testdir({ cache: '' }), 'cache')
     t.match(await failure(t, { tenants, loaders: loadersOf({ cacheDir }) }), { cause: { code: 'ENOTDIR' } })
   })

@@ -9,21 +9,21 @@ const BAD: unknown[] = [
   0, 7, NaN, true, false, {}, [], ['acme'], { toString: () => 'acme' }, Symbol('acme'), () => 'acme', Promise.resolve('acme')
 ]
 
-t.test('ids that fit the pattern are ids and pass as they are', async (t) => {
+t.test('valid ids pass unchanged', async (t) => {
   for (const id of GOOD) {
     t.equal(isTenantId(id), true, id)
     t.equal(checkTenantId(id), id, id)
   }
 })
 
-t.test('anything else is no id, and refused rather than taken for no answer', async (t) => {
+t.test('anything else is refused, and not taken for no id', async (t) => {
   for (const [at, value] of BAD.entries()) {
     t.equal(isTenantId(value), false, `case ${at}`)
     t.throws(() => checkTenantId(value), { code: 'FST_TENANT_INVALID_ID', statusCode: 400 }, `case ${at}`)
   }
 })
 
-t.test('null and undefined are no answer', async (t) => {
+t.test('null and undefined are no id', async (t) => {
   t.equal(checkTenantId(null), null)
   t.equal(checkTenantId(undefined), null)
   t.equal(isTenantId(null), false)

@@ -18,7 +18,7 @@ async function serverOf (app: FastifyInstance, id = 'acme'): Promise<FastifyInst
   return server
 }
 
-t.test("reads as the app's server", async t => {
+t.test("reads like the app's server", async t => {
   const app = await listen(appOf(t, { acme: nothing }, {}, { keepAliveTimeout: 1_234, requestTimeout: 5_678, connectionTimeout: 91_011, maxRequestsPerSocket: 12 }))
   const server = await serverOf(app)
   t.ok(server instanceof Server)
@@ -39,7 +39,7 @@ t.test("is instanceof the user's own server", async t => {
   t.ok(await serverOf(app) instanceof OwnServer)
 })
 
-t.test('a timeout that a tenant sets is its own, and changes nothing for others', async t => {
+t.test("a tenant's timeout applies only to that tenant", async t => {
   const app = await listen(appOf(t, { acme: nothing, globex: nothing }))
   const [acme, globex] = [await serverOf(app), await serverOf(app, 'globex')]
   const names = ['timeout', 'keepAliveTimeout', 'requestTimeout', 'headersTimeout', 'maxConnections'] as const
@@ -54,7 +54,7 @@ t.test('a timeout that a tenant sets is its own, and changes nothing for others'
   t.equal(app.server.listenerCount('timeout'), 0)
 })
 
-t.test('emits `listening` when the app listens, or when the tenant is loaded after that', async t => {
+t.test('emits `listening` when the app listens, or after the load if it listens already', async t => {
   for (const when of ['before', 'after']) {
     const heard: string[] = []
     const app = appOf(t, {
@@ -72,7 +72,7 @@ t.test('emits `listening` when the app listens, or when the tenant is loaded aft
   }
 })
 
-t.test('emits `request` for the requests of the tenant, and for no others', async t => {
+t.test('emits `request` only for the requests of the tenant', async t => {
   const heard: string[] = []
   const hearing: FastifyPluginAsync = async (scope, options) => {
     const { id } = (options as { tenant: { id: string } }).tenant
@@ -97,7 +97,7 @@ t.test('emits `request` for the requests of the tenant, and for no others', asyn
   t.same(heard, [])
 })
 
-/** Answers `/live` itself and passes on everything else, as socket.io does. */
+/** Answers `/live` itself and passes everything else on, like socket.io. */
 function intercepting (answer: RequestListener): FastifyPluginAsync {
   return async scope => {
     scope.get('/own', async () => 'own')
@@ -156,7 +156,7 @@ t.test('a listener may pass a request on later', async t => {
   t.match(none, '404')
 })
 
-t.test('a listener that throws fails the request, and nobody else', async t => {
+t.test('a listener that throws fails only that request', async t => {
   const log = new LogLines()
   const app = appOf(t, {
     acme: intercepting(() => { throw new Error('a broken listener') }),
@@ -191,7 +191,7 @@ t.test("a listener sees URLs without the tenant's part", async t => {
   t.same(urls, ['/live'])
 })
 
-t.test('a request that is emitted by hand is answered by the tenant', async t => {
+t.test('the tenant answers a request that is emitted by hand', async t => {
   const app = appOf(t, { acme: async scope => { scope.get('/own', async ({ tenantId }) => `own of ${tenantId}`) } })
   const server = await serverOf(app)
   const gateway = createServer((raw, rawReply) => {
@@ -210,11 +210,11 @@ t.test('a request that is emitted by hand is answered by the tenant', async t =>
   t.equal(await (await fetch(url)).text(), 'FST_TENANT_SUSPENDED')
 })
 
-/** Notes when its server closes; a request of it waits at the door. */
+/** Records when its server closes; one of its requests waits at the door. */
 function closing (ran: string[], door: Door): FastifyPluginAsync {
   return async scope => {
     const { close } = scope.server
-    // As @fastify/http-proxy does.
+    // Like @fastify/http-proxy.
     scope.server.close = function (done) {
       ran.push('server.close')
       return close.call(this, done)
@@ -271,7 +271,7 @@ t.test('close() is called after a preClose hook has failed', async t => {
   t.same(ran, ['close'])
 })
 
-t.test('a server that was closed says so, and a broken listener of its end is logged', async t => {
+t.test('a closed server says so, and a close listener that throws is logged', async t => {
   const log = new LogLines()
   const app = await listen(appOf(t, { acme: nothing }, {}, log.server))
   const server = await serverOf(app)
@@ -296,7 +296,7 @@ t.test("close() of a tenant's own instance", async t => {
     return await listen(app)
   }
 
-  t.test('ends the tenant, which is loaded again when it is asked for', async t => {
+  t.test('closes the tenant, and the next request loads it again', async t => {
     let closed = 0
     const app = await start(t, async scope => { scope.addHook('onClose', async () => { closed++ }) })
     const { app: tenant } = await app.multitenant.init('acme')
@@ -310,7 +310,7 @@ t.test("close() of a tenant's own instance", async t => {
     t.equal(app.multitenant.get('acme'), next, 'one that has ended ends nobody else')
   })
 
-  t.test('calls back, and does so from a plugin below', async t => {
+  t.test('calls back, also from a nested plugin', async t => {
     const instances: FastifyInstance[] = []
     const app = await start(t, async scope => { await scope.register(async below => { instances.push(below) }) })
     await app.multitenant.init('acme')
@@ -318,7 +318,7 @@ t.test("close() of a tenant's own instance", async t => {
     t.equal(app.multitenant.get('acme'), null)
   })
 
-  t.test('ends a tenant that calls it while it is loaded', async t => {
+  t.test('closes a tenant that calls it while it loads', async t => {
     const ended: Array<Promise<unknown>> = []
     const app = await start(t, async scope => { if (ended.length === 0) ended.push(scope.close() as unknown as Promise<unknown>) })
     t.ok(await app.multitenant.init('acme'))
@@ -326,7 +326,7 @@ t.test("close() of a tenant's own instance", async t => {
     t.equal((await exchange(app, { url: '/own', tenant: 'acme' })).body, 'own')
   })
 
-  t.test('waits for an end that has begun', async t => {
+  t.test('waits for a close that has begun', async t => {
     const door = new Door()
     const order: string[] = []
     const app = await start(t, async scope => {
@@ -358,7 +358,7 @@ t.test("close() of a tenant's own instance", async t => {
   })
 })
 
-t.test('negative control: a plain Fastify app whose child closes it is closed for all', async t => {
+t.test('negative control: a child of a plain Fastify app closes the whole app', async t => {
   const app = emptyApp(t)
   const children: FastifyInstance[] = []
   app.register(async child => { children.push(child) })

@@ -20,7 +20,7 @@ function portOf (app: FastifyInstance): number {
 /** When socket.io is closed. */
 type End = 'preClose' | 'onClose'
 
-/** Says whose it is to who connects, and repeats what it hears. */
+/** Names its owner to new connections, and sends back what it receives. */
 const chatting = (end: End): FastifyPluginAsync => async (scope, options) => {
   const { id } = (options as { tenant: { id: string } }).tenant
   const io = new SocketServer(scope.server)
@@ -32,7 +32,7 @@ const chatting = (end: End): FastifyPluginAsync => async (scope, options) => {
   scope.addHook(end as 'onClose', async () => io.close())
 }
 
-/** Does not wait until the response is closed, as `exchange` does: it could take that of a poll, which stays open, for its own. */
+/** Unlike `exchange`, does not wait for the next closed response, which could be that of an open poll. */
 async function get (app: FastifyInstance, tenant: string, url: string): Promise<Answer> {
   const client = ask(app, { url, tenant })
   client.end()
@@ -97,7 +97,7 @@ t.test('@fastify/http-proxy with WebSockets in a tenant', async t => {
   }
 
   for (const end of ['app.close()', 'unload()'] as const) {
-    t.test(`${end} ends an open socket in good order`, async t => {
+    t.test(`${end} closes an open socket cleanly`, async t => {
       const { app, socket } = await start(t)
       const closed = once(socket, 'close')
       if (end === 'unload()') t.match(await app.multitenant.unload('acme'), { drained: true, forced: [] })

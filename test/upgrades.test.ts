@@ -35,7 +35,7 @@ class Client {
     t.teardown(async () => this.socket.destroy())
   }
 
-  /** Waits until the server has sent this. */
+  /** Waits until the server has sent this text. */
   async hears (what: string | RegExp): Promise<string> {
     while (this.#heard.search(what) === -1) await once(this.socket, 'data')
     return this.#heard
@@ -63,14 +63,14 @@ const echoing: FastifyPluginAsync = async (scope, options) => {
   await echo(scope, options)
 }
 
-/** Says on the socket itself which upgrade has come. */
+/** Writes to the socket itself which upgrade has arrived. */
 const raw: FastifyPluginAsync = async (scope, options) => {
   const { id } = (options as { tenant: { id: string } }).tenant
   scope.server.on('upgrade', (request: IncomingMessage, socket: Socket) => { socket.end(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: own\r\n\r\n${id} ${request.url}`) })
   scope.get('/own', async () => 'own')
 }
 
-t.test('an upgrade behind a request without an answer does not end the process', async t => {
+t.test('an upgrade behind an unanswered request does not end the process', async t => {
   const child = spawn(process.execPath, [...process.execArgv, join(import.meta.dirname, 'fixtures/http/upgrading.ts')], { stdio: ['pipe', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   const [errors, exited] = [text(child.stderr), once(child, 'exit')]
@@ -102,7 +102,7 @@ t.test('an upgrade waits for the answers before it', async t => {
     return { app, door, client: new Client(t, portOf(app)) }
   }
 
-  t.test('of several', async t => {
+  t.test('to several requests', async t => {
     const { app, door, client } = await start(t)
     client.send(head('/slow', 'acme'), head('/none', 'acme'), head('/slow', 'acme'), head('/echo', 'acme', WEBSOCKET))
     await door.reached
@@ -114,7 +114,7 @@ t.test('an upgrade waits for the answers before it', async t => {
     client.socket.destroy()
   })
 
-  t.test('of one that is larger than what a socket takes at once', async t => {
+  t.test('to one that is larger than a socket buffers', async t => {
     const { client } = await start(t)
     client.send(head('/large', 'acme'), head('/echo', 'acme', WEBSOCKET))
     await client.hears('upgraded for acme')
@@ -122,7 +122,7 @@ t.test('an upgrade waits for the answers before it', async t => {
     client.socket.destroy()
   })
 
-  t.test('and is not answered where the first is to be the last', async t => {
+  t.test('and is not answered if the first request closes the connection', async t => {
     const { app, door, client } = await start(t)
     client.send(head('/slow', 'acme', 'x-last: yes\r\n'), head('/echo', 'acme', WEBSOCKET))
     await door.reached
@@ -132,7 +132,7 @@ t.test('an upgrade waits for the answers before it', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('and ends when the client has left', async t => {
+  t.test('and ends if the client has left', async t => {
     const { app, door, client } = await start(t)
     const [connection] = await once(app.server, 'connection') as [Socket]
     client.send(head('/slow', 'acme'), head('/echo', 'acme', WEBSOCKET))
@@ -146,7 +146,7 @@ t.test('an upgrade waits for the answers before it', async t => {
   })
 })
 
-t.test("an upgrade that the app's @fastify/websocket gives up comes to its tenant", async t => {
+t.test("an upgrade that the app's @fastify/websocket does not take reaches its tenant", async t => {
   const door = new Door()
   const app = emptyApp(t)
   await app.register(websocket)
@@ -163,7 +163,7 @@ t.test("an upgrade that the app's @fastify/websocket gives up comes to its tenan
     })
   })
   await listen(app)
-  // From now on upgrades are seen before the app's plugin sees them.
+  // From here on, listeners see upgrades before the app's plugin does.
   await app.multitenant.init('globex')
   const client = new Client(t, portOf(app))
   client.send(head('/slow', 'acme'), head('/echo', 'acme', WEBSOCKET))
@@ -174,7 +174,7 @@ t.test("an upgrade that the app's @fastify/websocket gives up comes to its tenan
   client.socket.destroy()
 })
 
-t.test("a tenant's upgrades beside listeners of the app that leave them", async t => {
+t.test('a tenant takes upgrades beside listeners of the app that ignore them', async t => {
   const app = emptyApp(t)
   const upstream = await listen(emptyApp(t))
   app.server.on('upgrade', (request: IncomingMessage, socket: Socket) => { if (request.url === '/taken') socket.end('HTTP/1.1 418 Taken\r\n\r\n') })
@@ -196,7 +196,7 @@ t.test("a tenant's upgrades beside listeners of the app that leave them", async 
   acme.socket.destroy()
 })
 
-t.test('an upgrade that no route has is offered to the tenant that it is identified for', async t => {
+t.test('an upgrade that matches no route is offered to the tenant that it identifies', async t => {
   const app = appOf(t, { acme: raw, globex: raw, initech: async scope => { scope.get('/own', async () => 'own') } })
   app.get('/shared', async () => 'shared')
   app.get('/pages/*', async () => 'a page')
@@ -220,7 +220,7 @@ t.test('an upgrade that no route has is offered to the tenant that it is identif
   await ask('/named/1?tenant=acme', null, 'named acme')
 })
 
-t.test('a listener for upgrades that throws closes that connection alone', async t => {
+t.test('a listener for upgrades that throws closes only that connection', async t => {
   const log = new LogLines()
   const app = appOf(t, {
     acme: async scope => {
@@ -238,7 +238,7 @@ t.test('a listener for upgrades that throws closes that connection alone', async
   t.equal(await inFlight(app, 'acme'), 0)
 })
 
-t.test('an upgrade whose id cannot be made closes that connection alone', async t => {
+t.test('an upgrade whose request id cannot be made closes only that connection', async t => {
   const log = new LogLines()
   const app = appOf(t, { acme: raw }, {}, {
     ...log.server,
@@ -256,7 +256,7 @@ t.test('an upgrade whose id cannot be made closes that connection alone', async 
   t.equal((await exchange(app, { url: '/own', tenant: 'acme' })).body, 'own')
 })
 
-t.test('every address of localhost has the requests and the upgrades of tenants', async t => {
+t.test('requests and upgrades of tenants arrive at every address of localhost', async t => {
   const heard: string[] = []
   const app = appOf(t, {
     acme: async (scope, options) => {

@@ -11,7 +11,7 @@ type Ajv = NonNullable<FastifyServerOptions['ajv']>
 
 interface Setting {
   app: FastifyInstance
-  /** Every Ajv that was made for validators. */
+  /** Every Ajv that compiles validators. */
   made: Array<WeakRef<object>>
   /** Every schema that one of them compiled. */
   compiled: unknown[]
@@ -26,7 +26,7 @@ interface AjvInstance {
 let made: Setting['made'] = []
 let compiled: Setting['compiled'] = []
 
-/** Notes what compiles the schemas of requests. `onCreate` would say so too, but the plugin shares nothing where there is one. */
+/** Records the compilers of request schemas. `onCreate` would do it too, but with it the plugin shares nothing. */
 const { prototype } = createRequire(createRequire(import.meta.url).resolve('@fastify/ajv-compiler'))('ajv/dist/core').default as { prototype: AjvInstance }
 const { _addVocabularies: start, compile } = prototype
 const isForRequests = ({ opts }: AjvInstance): boolean => opts.coerceTypes === 'array'
@@ -39,7 +39,7 @@ prototype.compile = function (schema) {
   return compile.call(this, schema)
 }
 
-/** An app that notes what compiles its schemas. */
+/** An app that records the compilers of its schemas. */
 async function setUp (t: Test, tenants: Record<string, Plugin>, { ajv = {}, own }: { ajv?: Ajv, own?: (app: FastifyInstance) => void } = {}): Promise<Setting> {
   made = []
   compiled = []
@@ -51,7 +51,7 @@ async function setUp (t: Test, tenants: Record<string, Plugin>, { ajv = {}, own 
   return { app, made, compiled }
 }
 
-/** A tenant whose route takes a `name` of this length at least, by a schema of the tenant's own. */
+/** A tenant whose route takes a `name` with this minimal length, by the tenant's own schema. */
 function asksFor (minLength: number, schemas: object[] = [], keywords: object = {}): Plugin {
   return async scope => {
     for (const schema of schemas) scope.addSchema(schema)
@@ -66,7 +66,7 @@ async function takes (app: FastifyInstance, id: string, name: string): Promise<b
 
 const user = { $id: 'user', type: 'object', properties: { name: { type: 'string' } } }
 
-t.test('tenants that add the same schemas share a validator, also when they are reloaded, and each has its own routes', async t => {
+t.test('tenants with the same schemas share a validator, also after a reload, and each has its own routes', async t => {
   const { app, made } = await setUp(t, { acme: asksFor(3, [{ ...user }]), globex: asksFor(5, [{ ...user }]), initech: asksFor(5, [{ ...user, title: 'other' }]) })
   for (let round = 0; round < 3; round++) {
     t.same([await takes(app, 'acme', 'four'), await takes(app, 'globex', 'four'), await takes(app, 'initech', 'four')], [true, false, false])
@@ -75,14 +75,14 @@ t.test('tenants that add the same schemas share a validator, also when they are 
   t.equal(made.length, 2)
 })
 
-t.test('a schema is compiled once for all who have it', async t => {
+t.test('a schema is compiled once for all tenants that have it', async t => {
   const { app, compiled } = await setUp(t, { acme: asksFor(3), globex: asksFor(3) })
   t.equal(await takes(app, 'acme', 'four'), true)
   t.equal(await takes(app, 'globex', 'four'), true)
   t.equal(compiled.length, 1)
 })
 
-/** A tenant that keeps what its validator says of the last wrong input, and tells after others had their turn. */
+/** A tenant that keeps the errors of its validator, and returns them after other tenants had a request. */
 function tellsErrors (hasWaited: Promise<void>): Plugin {
   return async scope => {
     const body = { type: 'object', additionalProperties: false, required: ['name'], properties: { name: { enum: ['Ada'] } } }
@@ -95,7 +95,7 @@ function tellsErrors (hasWaited: Promise<void>): Plugin {
 }
 
 for (const verbose of [false, true]) {
-  t.test(`a tenant finds nothing of another's input in its validator${verbose ? ', also where errors have the input' : ''}`, async t => {
+  t.test(`a tenant's validator keeps nothing of another's input${verbose ? ', also where errors have the input' : ''}`, async t => {
     const door = new Door()
     const { app } = await setUp(t, { acme: tellsErrors(door.pass()), globex: tellsErrors(Promise.resolve()) }, { ajv: { customOptions: { verbose } } })
     const post = (id: string, name: string) => app.inject({ method: 'POST', url: '/', headers: { 'x-tenant-id': id }, payload: { name } })
@@ -109,7 +109,7 @@ for (const verbose of [false, true]) {
   })
 }
 
-t.test('negative control: two routes that share a validator find what was wrong with the input of the other', async t => {
+t.test("negative control: two routes that share a validator see each other's errors", async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   const body = { type: 'object', required: ['name'] }
@@ -129,13 +129,13 @@ const addUsedSchema: Record<string, Ajv> = {
 }
 
 for (const [how, ajv] of Object.entries(addUsedSchema)) {
-  t.test(`nor does it accept another's body where Ajv keeps schemas by their $id: addUsedSchema ${how}`, async t => {
+  t.test(`a tenant does not accept another's body where Ajv keeps schemas by their $id: addUsedSchema ${how}`, async t => {
     const { app } = await setUp(t, { acme: asksFor(3, [], { $id: 'body' }), globex: asksFor(5, [], { $id: 'body' }) }, { ajv })
     t.same([await takes(app, 'acme', 'four'), await takes(app, 'globex', 'four')], [true, false])
   })
 }
 
-t.test('tenants load in any order though their schemas have parts with the same $id', async t => {
+t.test('tenants load in any order, even if parts of their schemas have the same $id', async t => {
   const named = (minLength: number): Plugin => asksFor(minLength, [], { definitions: { part: { $id: 'part', type: 'string', minLength } } })
   for (const order of [['acme', 'globex'], ['globex', 'acme']]) {
     const { app } = await setUp(t, { acme: named(3), globex: named(5) })
@@ -144,7 +144,7 @@ t.test('tenants load in any order though their schemas have parts with the same 
   }
 })
 
-t.test('a tenant that changes a schema which has been compiled changes it for nobody else', async t => {
+t.test('a tenant that changes a compiled schema changes it for no other tenant', async t => {
   const names = Array.from({ length: 300 }, (_, index) => `name${index}`)
   const plugin: Plugin = async scope => {
     const list = [...names]
@@ -156,7 +156,7 @@ t.test('a tenant that changes a schema which has been compiled changes it for no
   t.equal(compiled.length, 1)
 })
 
-t.test('what JSON does not say of a schema is not lost', async t => {
+t.test('parts of a schema that JSON cannot represent are not lost', async t => {
   const ajv: Ajv = { customOptions: { keywords: [{ keyword: 'check', validate: (check: (body: { name: string }) => boolean, body: { name: string }) => check(body) }] } as object }
   const checks = (name: string): Plugin => asksFor(1, [], { check: (body: { name: string }) => body.name === name })
   const { app } = await setUp(t, { acme: checks('acme'), globex: checks('globex') }, { ajv })
@@ -164,7 +164,7 @@ t.test('what JSON does not say of a schema is not lost', async t => {
   t.same([await takes(app, 'globex', 'acme'), await takes(app, 'globex', 'globex')], [false, true])
 })
 
-t.test('the schema of a route is not taken for that of another tenant by its $id, nor for what it was before a reload', async t => {
+t.test("a route's schema is not confused by its $id with another tenant's, or with its own before a reload", async t => {
   let minLength = 3
   const plugin: Plugin = async scope => asksFor(minLength++, [], { $id: 'body' })(scope, {} as never, () => {})
   const { app } = await setUp(t, { acme: plugin, globex: async (...scope) => plugin(...scope) }, { ajv: { customOptions: { addUsedSchema: true } } })
@@ -173,7 +173,7 @@ t.test('the schema of a route is not taken for that of another tenant by its $id
   t.same([await takes(app, 'acme', 'abcd'), await takes(app, 'acme', 'abcde')], [false, true])
 })
 
-t.test('nor is what it does not say of the schemas that tenants add', async t => {
+t.test('parts of added schemas that JSON cannot represent are not lost', async t => {
   const ajv: Ajv = { customOptions: { keywords: [{ keyword: 'check', validate: (check: (name: string) => boolean, name: string) => check(name) }] } as object }
   const checks = (expected: string): Plugin => async scope => {
     scope.addSchema({ $id: 'name', type: 'string', check: (name: string) => name === expected })
@@ -185,7 +185,7 @@ t.test('nor is what it does not say of the schemas that tenants add', async t =>
   t.equal(made.length, 2)
 })
 
-t.test('a validator ends with the tenants that it was made for', async t => {
+t.test('a validator is released with the tenants that it was made for', async t => {
   const plugins = Array.from({ length: 60 }, (_, index) => [`tenant${index}`, asksFor(1, [{ ...user, title: `of ${index}` }])] as const)
   const { app, made } = await setUp(t, Object.fromEntries(plugins))
   for (const [id] of plugins) {
@@ -196,7 +196,7 @@ t.test('a validator ends with the tenants that it was made for', async t => {
   t.ok(await alive(made) < 40, 'but for the last ones, which may come back')
 })
 
-t.test('it ends when it has compiled much for tenants that may have gone', async t => {
+t.test('a validator is replaced when it has compiled many schemas for tenants that may be gone', async t => {
   let minLength = 0
   const { app, made } = await setUp(t, { acme: async scope => asksFor(++minLength)(scope, {} as never, () => {}) }, { own: app => { app.addSchema(user) } })
   await app.multitenant.init('acme')
@@ -206,7 +206,7 @@ t.test('it ends when it has compiled much for tenants that may have gone', async
   t.equal(await takes(app, 'acme', 'a'.repeat(501)), true)
 })
 
-t.test('what the app has compiled is not what compiles for tenants: it knows none of their schemas', async t => {
+t.test("the app's own validator does not compile for tenants", async t => {
   const page = { type: 'object', properties: { page: { type: 'integer' } } }
   const own = (app: FastifyInstance): void => {
     app.addSchema(user)
@@ -227,7 +227,7 @@ t.test('what the app has compiled is not what compiles for tenants: it knows non
   t.equal(made.length, 2)
 })
 
-t.test('a serializer of the user is that of the tenants, and of those of an app below the one that it was set on', async t => {
+t.test('tenants use a custom serializer compiler, also below the app on which it was set', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   app.setSerializerCompiler(() => () => '"mine"')
@@ -236,7 +236,7 @@ t.test('a serializer of the user is that of the tenants, and of those of an app 
   t.equal((await app.inject({ url: '/below/', headers: { 'x-tenant-id': 'acme' } })).body, '"mine"')
 })
 
-t.test('a builder of validators of the user gets the schemas of each tenant', async t => {
+t.test('a custom builder of validators gets the schemas of each tenant', async t => {
   const buildValidator = (schemas: object) => () => () => ({ value: Object.keys(schemas) })
   const app = Fastify({ schemaController: { compilersFactory: { buildValidator: buildValidator as never } } })
   t.teardown(() => app.close())
@@ -251,14 +251,14 @@ t.test('a builder of validators of the user gets the schemas of each tenant', as
   t.same((await app.inject({ method: 'POST', url: '/', headers: { 'x-tenant-id': 'acme' }, payload: {} })).json(), ['user', 'own'])
 })
 
-t.test('a compiler of the user is that of the tenants', async t => {
+t.test('tenants use a custom validator compiler', async t => {
   const own = (app: FastifyInstance): void => { app.setValidatorCompiler(() => body => (body as { name: string }).name === 'mine' || { error: new Error('not mine') }) }
   const { app, made } = await setUp(t, { acme: asksFor(10) }, { own })
   t.same([await takes(app, 'acme', 'mine'), await takes(app, 'acme', 'another name')], [true, false])
   t.equal(made.length, 0)
 })
 
-t.test('a Fastify that builds validators otherwise is refused', async t => {
+t.test('a Fastify with another builder of validators is refused', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.schemaController') as symbol

@@ -21,7 +21,7 @@ interface Watched {
   write (name: string, text: string): Promise<void>
 }
 
-/** An app with the tenants acme and globex, whose folders are watched by now. */
+/** An app with the tenants acme and globex, whose folders are watched. */
 async function setUp (t: Test): Promise<Watched> {
   const dir = t.testdir({})
   const ids = [`acme-${randomUUID()}`, `globex-${randomUUID()}`]
@@ -42,7 +42,7 @@ async function setUp (t: Test): Promise<Watched> {
   return { app, dir: join(dir, acme), events, log, write: (name, text) => writeFile(join(dir, acme, name), text) }
 }
 
-/** Nobody tells when a folder is watched: writes until it is noticed. */
+/** Writes until the change is noticed, because nothing reports that a folder is watched. */
 async function watched (events: Events, id: string, file: string): Promise<void> {
   await watchedOnce(events.next('reload', message => message.id === id), file)
 }
@@ -68,7 +68,7 @@ function next (events: Events, event: 'reload' | 'fail'): Promise<Message> {
   return events.next(event, ({ id }) => id === 'acme')
 }
 
-t.test('a tenant is reloaded once when its files were written, and no other tenant is', async t => {
+t.test('a tenant is reloaded once when its files change, and no other tenant is', async t => {
   const { app, events, log, write } = await setUp(t)
   const reloaded = next(events, 'reload')
   await write('routes/index.mjs', route('half'))
@@ -81,7 +81,7 @@ t.test('a tenant is reloaded once when its files were written, and no other tena
   t.match(log.of('tenant reloaded'), [{ tenantId: 'acme' }])
 })
 
-t.test('a file that is broken leaves the tenant as it was, and is read again when it is mended', async t => {
+t.test('a broken file leaves the tenant unchanged, and a fixed file reloads it', async t => {
   const { app, events, log, write } = await setUp(t)
   const failed = next(events, 'fail')
   const warned = log.next('tenant not reloaded')
@@ -95,11 +95,11 @@ t.test('a file that is broken leaves the tenant as it was, and is read again whe
   t.equal((await send(app, 'acme')).body, 'mended')
 })
 
-t.test('a tenant that cannot be loaded at first is, when its file is mended', async t => {
+t.test('a tenant that cannot load at first loads when its file is fixed', async t => {
   const { app, events, dir, write } = await setUp(t)
   await app.multitenant.unload('acme')
   await write('routes/index.mjs', 'this is no code')
-  // Nobody asks for the tenant yet, so the change alone wakes nothing.
+  // No request asks for the tenant yet, so the change alone loads nothing.
   const failed = next(events, 'fail')
   t.equal((await send(app, 'acme')).statusCode, 503, dir)
   await failed
@@ -109,7 +109,7 @@ t.test('a tenant that cannot be loaded at first is, when its file is mended', as
   t.equal((await send(app, 'acme')).body, 'mended')
 })
 
-t.test('files that are deleted are noticed', async t => {
+t.test('deleted files are noticed', async t => {
   const { app, events, dir, write } = await setUp(t)
   let reloaded = next(events, 'reload')
   await mkdir(join(dir, 'routes', 'extra'))
@@ -122,7 +122,7 @@ t.test('files that are deleted are noticed', async t => {
   t.same((await send(app, 'acme', '/extra')).statusCode, 404)
 })
 
-t.test('a folder that is deleted and made again is watched again', async t => {
+t.test('a folder that is deleted and created again is watched again', async t => {
   const { app, events, dir, write } = await setUp(t)
   for (const round of [1, 2]) {
     const failed = next(events, 'fail')
@@ -140,7 +140,7 @@ t.test('a folder that is deleted and made again is watched again', async t => {
   }
 })
 
-t.test('so is one that another takes the place of, and a folder that was not there at first', async t => {
+t.test('a folder that is replaced, or missing at first, is watched', async t => {
   const { app, events, dir, write } = await setUp(t)
   await rename(dir, `${dir}-old`)
   await mkdir(join(`${dir}-new`, 'routes'), { recursive: true })
@@ -156,7 +156,7 @@ t.test('so is one that another takes the place of, and a folder that was not the
   await until(async () => (await send(app, 'acme')).body === 'late', Infinity)
 })
 
-t.test('folders of tenants that are gone are forgotten', async t => {
+t.test('folders of deleted tenants are no longer watched', async t => {
   const dir = t.testdir({ acme: {}, globex: {}, initech: {} })
   const known = new Set(['acme', 'globex', 'initech'])
   const watcher = new FolderChanges(async () => {}, id => known.has(id), pino({ level: 'silent' }))
@@ -178,25 +178,25 @@ t.test('folders of tenants that are gone are forgotten', async t => {
   t.equal(watcher.size, 1)
 })
 
-t.test('a folder that cannot be watched is said', async t => {
+t.test('a folder that cannot be watched is logged', async t => {
   const lines = new LogLines()
   const app = appWith(t, { acme: { dir: join(t.testdir({}), 'nothing', 'acme') } }, { watch: true }, lines.server)
   t.equal((await send(app, 'acme')).statusCode, 503)
   t.match(lines.of('watching the folders of tenants failed'), [{ level: 50, err: { code: 'ENOENT' } }])
 })
 
-t.test('a tenant that is not loaded is not woken by its files', async t => {
+t.test('changed files do not load a tenant that is not loaded', async t => {
   const { app, events, dir, write } = await setUp(t)
   await app.multitenant.unload('acme')
   await write('routes/index.mjs', route('new'))
-  // Written after those, so that theirs have been noticed when these are.
+  // This is written later, so the others have been noticed when this one is.
   const other = events.next('reload', ({ id }) => id === 'globex')
   await watchedOnce(other, join(dir, '..', await folderOf(dir, 'globex'), 'notes.txt'))
   t.same(events.of('load'), [])
   t.equal((await send(app, 'acme')).body, 'new')
 })
 
-t.test('a suspended tenant is not woken by its files', async t => {
+t.test('changed files do not load a suspended tenant', async t => {
   const { app, events, write } = await setUp(t)
   await app.multitenant.suspend('acme')
   await write('routes/index.mjs', route('new'))

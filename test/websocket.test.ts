@@ -10,7 +10,7 @@ import { as, emptyApp, inFlight, listen, tenants } from './fixtures/http/app.ts'
 import type { Teardown } from './fixtures/http/app.ts'
 import { ask, exchange, read } from './fixtures/http/exchange.ts'
 
-/** Says who it is, then sends back what it gets. */
+/** Sends its name, then echoes. */
 const echo: FastifyPluginAsync = async scope => {
   scope.get('/echo', { websocket: true }, (socket, request) => {
     socket.send(`${request.tenantId} ${request.routeOptions.url}`)
@@ -49,7 +49,7 @@ function endConnections (t: Teardown, app: FastifyInstance): void {
   })
 }
 
-/** What the server answers instead of upgrading. */
+/** The server's answer in place of an upgrade. */
 async function refusal (socket: WebSocket): Promise<number | undefined> {
   socket.on('error', () => {})
   const [, answer]: [unknown, IncomingMessage] = await event(socket, 'unexpected-response') as [unknown, IncomingMessage]
@@ -57,7 +57,7 @@ async function refusal (socket: WebSocket): Promise<number | undefined> {
   return answer.statusCode
 }
 
-/** The server has closed its end of every connection. */
+/** Resolves when the server has closed its end of every connection. */
 async function connectionsClosed (app: FastifyInstance, connect: () => Promise<void>): Promise<void> {
   const closed: Array<Promise<unknown>> = []
   app.server.on('connection', socket => { closed.push(event(socket, 'close')) })
@@ -112,7 +112,7 @@ for (const place of ['before', 'after']) {
       }
     })
 
-    t.test('also when the client breaks off', async t => {
+    t.test('the lease is released when the client breaks off', async t => {
       const app = await start(t)
       await connectionsClosed(app, async () => {
         const socket = open(t, app, '/echo', 'acme')
@@ -122,7 +122,7 @@ for (const place of ['before', 'after']) {
       t.equal(await inFlight(app, 'acme'), 0)
     })
 
-    t.test('who has no such route, or no such tenant, is not upgraded', async t => {
+    t.test('a URL without a websocket route, or of an unknown tenant, is not upgraded', async t => {
       const app = await start(t)
       t.equal(await refusal(open(t, app, '/echo', 'initech')), 404)
       t.equal(await refusal(open(t, app, '/echo', 'hooli')), 404)
@@ -130,7 +130,7 @@ for (const place of ['before', 'after']) {
       t.equal(await refusal(open(t, app, '/echo', '../etc')), 400)
     })
 
-    t.test('plain requests are what they were', async t => {
+    t.test('plain requests work as before', async t => {
       const app = await start(t)
       t.equal((await exchange(app, { url: '/plain', tenant: 'acme' })).body, 'plain')
       t.equal((await exchange(app, { url: '/echo', tenant: 'acme' })).status, 404, 'a websocket route has nothing else to say')
@@ -149,12 +149,12 @@ t.test('a tenant with a @fastify/websocket of its own', async t => {
     })
     app.get('/shared', async request => `shared, ${request.tenantId}`)
     await listen(app)
-    // An app that nobody's websocket plugin has reached yet does not listen for upgrades.
+    // An app without any websocket plugin does not listen for upgrades yet.
     await app.multitenant.init('acme')
     return app
   }
 
-  t.test('is reached by its own upgrades only', async t => {
+  t.test('gets only its own upgrades', async t => {
     const app = await start(t)
     await app.multitenant.init('globex')
     const acme = open(t, app, '/echo', 'acme')
@@ -195,7 +195,7 @@ t.test('a tenant with a @fastify/websocket of its own', async t => {
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('what is open is ended by the preClose hook when an unload begins, as it is when an app closes', async t => {
+  t.test('open sockets are closed by the preClose hook when an unload begins, as at the close of an app', async t => {
     const app = await start(t)
     const socket = open(t, app, '/echo', 'acme')
     await message(socket)
@@ -204,17 +204,17 @@ t.test('a tenant with a @fastify/websocket of its own', async t => {
     t.equal(socket.readyState, WebSocket.CLOSED)
   })
 
-  t.test('its plain routes are what they were', async t => {
+  t.test('its plain routes work as before', async t => {
     const app = await start(t)
     t.equal((await exchange(app, { url: '/plain', tenant: 'acme' })).body, 'plain')
     t.equal(await inFlight(app, 'acme'), 0)
   })
 
-  t.test('beside the @fastify/websocket of the app, which the others go on with', async t => {
+  t.test("works beside the app's @fastify/websocket, which the other tenants use", async t => {
     const app = emptyApp(t)
     endConnections(t, app)
     await app.register(websocket)
-    // The app's decorators are the tenant's too, so it brings a plugin of its own kind: what listens on its server.
+    // The tenant inherits the app's decorators, so it uses another library that listens on its server.
     app.register(multitenant, {
       tenants: tenants({
         acme: async scope => {
