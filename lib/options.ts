@@ -1,5 +1,5 @@
 import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './utils/check.ts'
-import { readsBaseDomain, resolveStrategy, strategyByName } from './identification/identify.ts'
+import { readsBaseDomain, resolveStrategy, strategyByName } from './identification/resolve-strategy.ts'
 import { isAnyId, isTenantId } from './utils/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
 import { pluginManagerOf } from './loading/plugin-manager.ts'

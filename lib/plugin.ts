@@ -42,7 +42,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const evictionPolicy = new EvictionPolicy(options, slots)
   const retirement = new Retirement(options, app.log, boot)
   const loader = new TenantLoader({ options, boot, parent, loads, refusals, definitions, evictionPolicy, retirement })
-  const registry = new TenantRegistry({ options, slots, refusals, definitions, evictionPolicy, loader, retirement })
+  const registry = new TenantRegistry({ options, boot, slots, refusals, definitions, evictionPolicy, loader, retirement })
 
   const hosts = hostLookup(app, options)
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })

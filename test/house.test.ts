@@ -62,6 +62,15 @@ t.test('no file of lib/ is longer than 160 lines', async t => {
   }
 })
 
+t.test('no test file is longer than 400 lines', async t => {
+  const files = (await readdir(join(ROOT, 'test'), { recursive: true })).filter(file => file.endsWith('.test.ts'))
+  t.ok(files.length > 80)
+  for (const file of files) {
+    const lines = (await readFile(join(ROOT, 'test', file), 'utf8')).split('\n').length - 1
+    t.ok(lines <= 400, `${file} has ${lines} lines`)
+  }
+})
+
 t.test('ESLint refuses an import from a folder further up', async t => {
   const eslint = new ESLint({ cwd: ROOT })
   const messages = async (file: string, text: string): Promise<Array<string | null>> => {

@@ -1,5 +1,5 @@
 import { ReservedRoutes } from './reserved-routes.ts'
-import { Overrides } from './overrides.ts'
+import { Overrides } from './override-warnings.ts'
 import { checkRouteConfig } from '../scope/route-config.ts'
 import type { ParentRoutes } from '../scope/scope-parent.ts'
 import type { Guards } from './guards.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_REQUIRED } from '../errors.ts'
 import { isExempt } from '../identification/preflight.ts'
-import { originForm } from '../identification/target.ts'
+import { originForm } from '../identification/origin-form.ts'
 import { contextWithin } from './hooks.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { OnRequestHook, RouteMatch, Router } from '../fastify/shapes.ts'

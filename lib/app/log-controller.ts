@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { getAppReply } from './app-reply.ts'
-import { responded } from '../leases/responding.ts'
+import { responded } from '../leases/on-response-end.ts'
 
 /** Writes Fastify's own log lines. */
 export type LogController = Record<string, unknown>

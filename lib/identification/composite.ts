@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { IdentificationContext, Identify, StrategyName } from '../../types/index.ts'
 import { TenantIdentificationStrategy } from './strategy.ts'
-import { isStrategyName, toStrategy } from './to-strategy.ts'
+import { isStrategyName } from './strategies/by-name.ts'
+import { toStrategy } from './to-strategy.ts'
 
 /** A strategy that asks others. Members given by name are created per plugin registration, with its `baseDomain` and prefix. */
 export abstract class CompositeStrategy extends TenantIdentificationStrategy {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_UNVERIFIED } from '../errors.ts'
 import type { StrategyName } from '../../types/index.ts'
-import { unusable } from './unusable.ts'
+import { unusable } from './strategy-unusable.ts'
 
 /** The app decorators of @fastify/cookie. Its request decorators are filled by a hook that may run later than identification. */
 interface CookieApp {

@@ -1,14 +1,8 @@
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
-import type { IdentifyFunction, StrategyName } from '../../types/index.ts'
+import type { IdentifyFunction } from '../../types/index.ts'
+import { STRATEGY_NAMES } from './strategies/by-name.ts'
 import { FunctionStrategy } from './strategies/function.ts'
 import type { TenantIdentificationStrategy } from './strategy.ts'
-
-const NAMES: ReadonlySet<unknown> = new Set<StrategyName>(['header', 'subdomain', 'host', 'path', 'query', 'cookie', 'jwt'])
-
-/** Returns whether a value is the name of a built-in strategy. */
-export function isStrategyName (value: unknown): value is StrategyName {
-  return NAMES.has(value)
-}
 
 /**
  * Returns the strategy that a user has given, or a strategy that calls the given function.
@@ -36,7 +30,7 @@ function isStrategyClass (value: unknown): value is { name: string } {
 
 function expected (value: unknown): string {
   if (typeof value !== 'object' || value === null) {
-    return `"${[...NAMES].join('", "')}", a strategy, a function, or a non-empty array of these`
+    return `"${STRATEGY_NAMES.join('", "')}", a strategy, a function, or a non-empty array of these`
   }
   const prototype: object | null = Object.getPrototypeOf(value)
   return `a strategy: ${prototype?.constructor.name ?? 'Object'} has no method extractTenantId`

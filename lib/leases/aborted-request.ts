@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import { afterOnResponse } from './responding.ts'
+import { afterOnResponse } from './on-response-end.ts'
 import type { AbortedWork, Lease } from './lease.ts'
 
 /** A stream that is piped into a response. A legacy stream cannot be destroyed. */

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { AbortedRequest } from './aborted-request.ts'
 import { closeForgotten, isHttp2 } from './http2-streams.ts'
-import { afterOnResponse } from './responding.ts'
+import { afterOnResponse } from './on-response-end.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')

@@ -64,11 +64,9 @@ export function createTenantRoot (parent: ScopeParent, options: TenantRootOption
 }
 
 function routerOptions ({ app, internals, router, routerAnswers }: ScopeParent, { defaultRoute }: TenantRootOptions): RouterOptions {
-  const { onBadUrl, onMaxParamLength } = routerAnswers as RouterOptions
   return {
     ...sharedRouterOptions(app, internals),
-    ...(onBadUrl && { onBadUrl }),
-    ...(onMaxParamLength && { onMaxParamLength }),
+    ...routerAnswers as RouterOptions,
     constraints: customStrategies(router) as never,
     defaultRoute
   }

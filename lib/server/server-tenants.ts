@@ -1,5 +1,5 @@
 import { FST_TENANT_SERVER_NOT_STARTED } from '../errors.ts'
-import { readsBaseDomain, resolveStrategy } from '../identification/identify.ts'
+import { readsBaseDomain, resolveStrategy } from '../identification/resolve-strategy.ts'
 import type { FastifyInstance } from 'fastify'
 import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant, TenantManager } from '../../types/index.ts'
 

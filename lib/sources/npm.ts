@@ -1,6 +1,6 @@
 import { FST_TENANT_ID_TAKEN, FST_TENANT_PACKAGE_INVALID } from '../errors.ts'
 import { isTenantId } from '../utils/tenant-id.ts'
-import { KnownTenants } from './known.ts'
+import { KnownTenants } from './known-tenants.ts'
 import { matchingPackages } from './packages.ts'
 import type { IdCheck } from '../utils/tenant-id.ts'
 import type { ProjectPackage } from './packages.ts'

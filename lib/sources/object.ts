@@ -3,7 +3,7 @@ import { check, isObject, isText } from '../utils/check.ts'
 import { isTenantId } from '../utils/tenant-id.ts'
 import { HostIndex } from '../hosts/host-index.ts'
 import { isHosts } from '../hosts/hosts-file.ts'
-import { KnownTenants } from './known.ts'
+import { KnownTenants } from './known-tenants.ts'
 import type { IdCheck } from '../utils/tenant-id.ts'
 import type { InlineTenant, TenantDefinition } from '../../types/index.ts'
 

@@ -1,7 +1,7 @@
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { FolderChanges } from './folder-changes.ts'
 import { SourceChanges } from './source-changes.ts'
-import { withoutRepeats } from './without-repeats.ts'
+import { withoutRepeats } from './error-for-log.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { TenantLoader } from './loader.ts'
 import type { SourceChangesContext } from './source-changes.ts'

@@ -71,7 +71,6 @@ export class FolderChanges {
   }
 
   #schedule (id: string): void {
-    if (this.#closed) return
     clearTimeout(this.#timers.get(id))
     this.#timers.set(id, setTimeout(() => {
       this.#timers.delete(id)

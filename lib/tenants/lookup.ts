@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { isClosed } from '../leases/response-lease.ts'
 import { withResolvers } from '../utils/with-resolvers.ts'
 import type { Holder } from '../leases/lease.ts'
@@ -85,4 +86,9 @@ export function isGone (waiter: Waiter): boolean {
 export function connectionOf (holder: Holder | undefined): unknown {
   const request = holder?.req as { socket?: object, stream?: { session?: object } } | undefined
   return request?.stream?.session ?? request?.socket
+}
+
+/** Whether a client sent the request: one of `inject()` has no real socket. */
+export function isFromSocket ({ req }: Holder): boolean {
+  return (req as { socket?: unknown }).socket instanceof Socket
 }

@@ -1,9 +1,11 @@
 import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { busy } from './refusals.ts'
 import { withDeadline } from '../utils/deadline.ts'
+import { isFromSocket } from './lookup.ts'
 import { Lookups } from './lookups.ts'
 import { retryAfter } from '../utils/retry-after.ts'
 import { Slots } from './slots.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { EvictionPolicy } from './eviction-policy.ts'
 import type { Generation } from './generation.ts'
@@ -19,6 +21,7 @@ export interface RegistryContext extends SlotsContext {
   options: ResolvedOptions
   refusals: Refusals
   definitions: Definitions
+  boot: BootContext
 }
 
 /** The tenants in memory: loads them when they are needed, and unloads them. */
@@ -59,7 +62,8 @@ export class TenantRegistry {
    */
   claim (id: string, holder: Holder): Lease<Generation> | Promise<Lease<Generation>> {
     const generation = this.active(id)
-    if (generation === undefined) return this.#loadAndAcquire(id, holder)
+    // A pool of callbacks may continue a request in the async context of a load. A request from a socket never belongs to a load.
+    if (generation === undefined) return isFromSocket(holder) ? this.#context.boot.run(() => this.#loadAndAcquire(id, holder)) : this.#loadAndAcquire(id, holder)
     return this.refusals.isFull(generation) ? Promise.reject(busy(id)) : generation.leases.acquire(holder)
   }
 

@@ -2,7 +2,7 @@ import { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { FunctionStrategy } from '../../lib/identification/strategies/function.ts'
 import { PathStrategy } from '../../lib/identification/strategies/path.ts'
-import { originForm } from '../../lib/identification/target.ts'
+import { originForm } from '../../lib/identification/origin-form.ts'
 import { REFUSED, appWith, requestWith, seenBy, seenOverSocket } from '../fixtures/identification/app.ts'
 
 t.test('path', async (t) => {

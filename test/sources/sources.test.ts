@@ -100,7 +100,7 @@ t.test('the tenants of a folder', async t => {
       await whileListing()
       return entries
     }
-    const { directorySource } = await t.mockImport<typeof import('../../lib/sources/directory.ts')>('../lib/sources/directory.ts', {
+    const { directorySource } = await t.mockImport<typeof import('../../lib/sources/directory.ts')>('../../lib/sources/directory.ts', {
       'node:fs/promises': { ...fs, readdir }
     })
     const source = directorySource(dir)

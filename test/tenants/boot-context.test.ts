@@ -8,7 +8,7 @@ import t from 'tap'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import multitenant from '../../index.ts'
-import { Events, fakeTime, send, until } from '../fixtures/lifecycle/app.ts'
+import { Door, Events, fakeTime, listen, send, until } from '../fixtures/lifecycle/app.ts'
 import type { MultitenantOptions, TenantDefinition, TenantSource } from '../../index.ts'
 import type { Plugin } from '../fixtures/lifecycle/app.ts'
 
@@ -148,6 +148,59 @@ t.test('a load that waits for itself is refused in any context', async t => {
   const error = await app.multitenant.init('acme').then(() => null, error => error)
   t.equal(error.code, 'FST_TENANT_LOAD_FAILED')
   t.match(error.cause.cause, { code: 'FST_TENANT_LOAD_FAILED', cause: { message: 'Loading this tenant waits for itself' } })
+})
+
+/** A pool with one place, which calls those who wait in the async context of whoever leaves it. */
+class CallbackPool {
+  readonly #waiting: Array<(leave: () => void) => void> = []
+  #busy = false
+
+  enter (callback: (leave: () => void) => void): void {
+    if (this.#busy) {
+      this.#waiting.push(callback)
+      return
+    }
+    this.#busy = true
+    callback(() => {
+      this.#busy = false
+      const next = this.#waiting.shift()
+      if (next !== undefined) this.enter(next)
+    })
+  }
+
+  get waiting (): number {
+    return this.#waiting.length
+  }
+}
+
+t.test('a request that a pool continues in the context of a load waits for that load', async t => {
+  const pool = new CallbackPool()
+  const [entered, finish] = [new Door(), new Door()]
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.addHook('onRequest', (_request, _reply, done) => pool.enter(leave => {
+    done()
+    leave()
+  }))
+  const plugin: Plugin = async scope => {
+    await new Promise<void>(resolve => pool.enter(leave => {
+      entered.pass().then(() => finish.pass()).then(() => {
+        leave()
+        resolve()
+      })
+    }))
+    scope.get('/', async () => 'loaded')
+  }
+  app.register(multitenant, { order: 'registered', tenants: { acme: { plugin } } })
+  const url = await listen(app)
+  const ask = async (): Promise<string> => (await fetch(url, { headers: { 'x-tenant-id': 'acme' } })).text()
+  const first = ask()
+  await entered.reached
+  entered.open()
+  const second = ask()
+  await until(() => pool.waiting === 1)
+  finish.open()
+  t.same(await Promise.all([first, second]), ['loaded', 'loaded'])
 })
 
 t.test('a source keeps none of the context of the request that asked it first', async t => {

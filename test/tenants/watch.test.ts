@@ -178,6 +178,14 @@ t.test('folders of deleted tenants are no longer watched', async t => {
   t.equal(watcher.size, 1)
 })
 
+t.test('a load that runs while the app closes leaves no watcher behind', async t => {
+  const dir = t.testdir({ acme: {} })
+  const watcher = new FolderChanges(async () => {}, () => true, pino({ level: 'silent' }))
+  await watcher.close()
+  watcher.add('acme', join(dir, 'acme'))
+  t.equal(watcher.size, 0)
+})
+
 t.test('a folder that cannot be watched is logged', async t => {
   const lines = new LogLines()
   const app = appWith(t, { acme: { dir: join(t.testdir({}), 'nothing', 'acme') } }, { watch: true }, lines.server)

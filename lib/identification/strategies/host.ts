@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { IdentificationContext, TenantAnswer } from '../../../types/index.ts'
 import { requestHost } from '../../hosts/request-host.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
-import { unusable } from '../unusable.ts'
+import { unusable } from '../strategy-unusable.ts'
 
 /**
  * Finds the tenant that owns the request's host: the host must be in the `hosts` of the tenant. An exact host wins, then the longest wildcard.

@@ -4,7 +4,7 @@ import type { IdentificationContext, TenantAnswer } from '../../../types/index.t
 import { parseCookies, requireCookies } from '../cookies.ts'
 import { isRepeated } from '../../utils/repeated-header.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
-import { unusable } from '../unusable.ts'
+import { unusable } from '../strategy-unusable.ts'
 
 /** The app decorator of @fastify/jwt. */
 interface Jwt {

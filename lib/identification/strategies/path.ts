@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { FST_TENANT_INVALID_ID, FST_TENANT_OPTION_INVALID } from '../../errors.ts'
 import type { TenantAnswer } from '../../../types/index.ts'
 import { TenantIdentificationStrategy } from '../strategy.ts'
-import { originForm } from '../target.ts'
+import { originForm } from '../origin-form.ts'
 import { isTenantId } from '../../utils/tenant-id.ts'
 
 /** A prefix without parameters and wildcards, because it is compared with URLs literally. */

@@ -2,23 +2,10 @@ import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { Identify, StrategyName } from '../../types/index.ts'
 import { ChainStrategy } from './chain.ts'
 import { CompositeStrategy } from './composite.ts'
-import { CookieStrategy } from './strategies/cookie.ts'
-import { HeaderStrategy } from './strategies/header.ts'
-import { HostStrategy } from './strategies/host.ts'
-import { JwtStrategy } from './strategies/jwt.ts'
-import { PathStrategy } from './strategies/path.ts'
-import { QueryStrategy } from './strategies/query.ts'
 import type { TenantIdentificationStrategy } from './strategy.ts'
-import { SubdomainStrategy } from './strategies/subdomain.ts'
-import { isStrategyName, toStrategy } from './to-strategy.ts'
-
-/** Plugin options that built-in strategies read. */
-export interface StrategyOptions {
-  /** For `'subdomain'` only. */
-  baseDomain?: string | undefined
-  /** For `'path'`: the prefix that the plugin was registered with. Default: `''`. */
-  prefix?: string | undefined
-}
+import { createByName, isStrategyName } from './strategies/by-name.ts'
+import { toStrategy } from './to-strategy.ts'
+import type { StrategyOptions } from './strategies/by-name.ts'
 
 /**
  * Returns the strategy for a value of the `identify` option.
@@ -45,18 +32,6 @@ export function strategyByName (options: StrategyOptions = {}): (name: StrategyN
 
 function strategyOf (identify: Identify, options: StrategyOptions): TenantIdentificationStrategy {
   return isStrategyName(identify) ? createByName(identify, options) : toStrategy(identify)
-}
-
-function createByName (name: StrategyName, { baseDomain = '', prefix = '' }: StrategyOptions): TenantIdentificationStrategy {
-  switch (name) {
-    case 'header': return new HeaderStrategy()
-    case 'subdomain': return new SubdomainStrategy({ baseDomain })
-    case 'host': return new HostStrategy()
-    case 'path': return new PathStrategy({ prefix })
-    case 'query': return new QueryStrategy()
-    case 'cookie': return new CookieStrategy()
-    case 'jwt': return new JwtStrategy()
-  }
 }
 
 /** Refuses a `baseDomain` that no strategy reads: its author expects hosts to name tenants. */
