@@ -2,7 +2,7 @@ import postgres from '@fastify/postgres'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
 
-// What a tenant's config may hold: its config file and its .env together.
+// The schema of a tenant's config, which comes from its config file and its .env.
 const configSchema = {
   type: 'object',
   properties: {
@@ -19,7 +19,7 @@ const note = {
 
 const folders = new URL('./tenants', import.meta.url)
 
-/** The app, with what all tenants share; what is a tenant's own is in its folder below `tenants/`. */
+/** The app, with everything that tenants share. A folder below `tenants/` holds what only one tenant has. */
 export function buildApp ({ connectionString, logger = false, tenants = folders }) {
   const app = Fastify({ logger })
 
@@ -32,7 +32,7 @@ export function buildApp ({ connectionString, logger = false, tenants = folders 
   app.addHook('onReady', async () => {
     // Without a listener, an idle connection that breaks would end the process.
     app.pg.pool.on('error', (err) => app.log.error(`Lost an idle database connection: ${err.message}`))
-    // A database that is not there ends the start, not the first request.
+    // A missing database fails the start, and not the first request.
     await app.pg.query('select 1')
   })
 
@@ -42,7 +42,7 @@ export function buildApp ({ connectionString, logger = false, tenants = folders 
   return app
 }
 
-/** Every tenant has these, unless it has a route of its own for the same method and URL. */
+/** The routes of every tenant, unless it has its own route for the same method and URL. */
 async function sharedRoutes (app) {
   const config = { tenant: 'required' }
 

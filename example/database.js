@@ -10,13 +10,13 @@ export async function tenantDatabase (app, { tenant }) {
 
   const schema = pg.escapeIdentifier(name)
   const db = {
-    /** The full name of one of the tenant's tables. Unlike a search_path, it is right on any connection. */
+    /** The full name of one of the tenant's tables. Unlike a search_path, it works on any connection. */
     table: (table) => `${schema}.${pg.escapeIdentifier(table)}`,
     query: (text, values) => app.pg.query(text, values)
   }
 
   await app.pg.transact(async (client) => {
-    // Several processes may load the tenant at once, and "if not exists" alone does not bear that.
+    // Several processes may load the tenant at once, and "if not exists" alone can fail then.
     await client.query('select pg_advisory_xact_lock(hashtext($1))', [name])
     await client.query(`create schema if not exists ${schema}`)
     await client.query(`create table if not exists ${db.table('notes')} (

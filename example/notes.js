@@ -1,4 +1,4 @@
-/** The notes of one tenant. What a note holds, beside its text, is up to the tenant. */
+/** The notes of one tenant. A tenant decides what a note holds beside its text. */
 export class NoteService {
   constructor (db, config) {
     this.db = db

@@ -1,4 +1,4 @@
-// Runs PostgreSQL for as long as the process that forked this one lives; started by postgres.js.
+// Runs PostgreSQL until the parent process ends. postgres.js starts this file.
 import { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { once } from 'node:events'

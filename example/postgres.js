@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 
 /**
- * A PostgreSQL server that keeps its data in `dir`. It has a process group of its own, so that Ctrl-C does not reach it while
- * the app still answers; and it ends when this process does, even when this process is killed.
+ * A PostgreSQL server that keeps its data in `dir`. It has its own process group, so that Ctrl-C does not reach it while
+ * the app still answers. It ends with this process, even if this process is killed.
  */
 export async function startPostgres (dir) {
   const server = fork(join(import.meta.dirname, 'postgres-server.js'), [dir], { detached: true })

@@ -27,7 +27,7 @@ async function start () {
   return { url, connectionString }
 }
 
-/** Looked at first: the database takes a while. */
+/** Call this before the start of the database, which takes a while. */
 function readPort () {
   const { PORT = '3000' } = process.env
   if (/^\d+$/.test(PORT) && Number(PORT) <= 65_535) return Number(PORT)
@@ -41,7 +41,7 @@ async function openPostgres () {
 }
 
 async function stop () {
-  // npm passes on the Ctrl-C that the terminal has sent already; a person takes longer to press it again.
+  // npm sends a second signal for the same Ctrl-C; a person takes longer to press it again.
   if (closingSince > 0 && Date.now() - closingSince > 500) process.exit(1)
   if (closingSince > 0) return
   closingSince = Date.now()
@@ -56,7 +56,7 @@ async function fail (err) {
   if (closingSince === 0) await close()
 }
 
-/** A line for what one can do something about; a stack for what one cannot. */
+/** Prints one line for an error that the user can fix, and a stack for any other. */
 function explain (err) {
   switch (err.code) {
     case 'EADDRINUSE': return `Port ${err.port} is taken. Choose another: PORT=${err.port + 1} npm start`
@@ -66,7 +66,7 @@ function explain (err) {
   }
 }
 
-/** Last opened, first closed: the app ends its requests while it still has its database. */
+/** Closes the last opened first, so the app still has its database while its requests finish. */
 async function close () {
   for (const resource of opened) await resource.close()
 }

@@ -3,7 +3,7 @@ import { postgresTenants } from 'fastify-multitenant/postgres'
 
 const FOLDERS = new URL('./tenants', import.meta.url)
 
-/** The tenants of the example as rows of a table. Their code is in their folders as before; who is a tenant, and its config, is up to the table. */
+/** The tenants of the example as rows of a table. Their code stays in their folders; the table holds their ids and config. */
 export async function tenantsTable (connectionString) {
   const tenants = postgresTenants({ connectionString, schema: 'example', root: FOLDERS })
   await tenants.migrate()
@@ -11,7 +11,7 @@ export async function tenantsTable (connectionString) {
   return tenants
 }
 
-/** Those that are there already stay as they are. */
+/** Adds the tenants that the table does not have yet. */
 async function addTenants (connectionString, table) {
   const client = new pg.Client({ connectionString })
   await client.connect()

@@ -1,58 +1,51 @@
-import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './check.ts'
-import { readsBaseDomain, resolveStrategy, strategiesByName } from './identification/identify.ts'
-import { isAnyId, isTenantId } from './identification/tenant-id.ts'
+import { check, checkKeys, isBoolean, isCount, isObject, isTimeout, isWhole } from './utils/check.ts'
+import { readsBaseDomain, resolveStrategy, strategyByName } from './identification/resolve-strategy.ts'
+import { isAnyId, isTenantId } from './utils/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
-import { PluginManager } from './loading/plugin-manager.ts'
+import { pluginManagerOf } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
-import type { AutoloadOptions, IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
+import type { IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
-import type { IdCheck } from './identification/tenant-id.ts'
-import type { ConfigChecker } from './loading/config-checker.ts'
+import type { IdCheck } from './utils/tenant-id.ts'
+import type { LoadingOptions } from './loading/load-tenant.ts'
 
-/** What loading a tenant needs of the plugin's options. */
-export interface LoadingOptions {
-  readonly checkConfig: ConfigChecker | undefined
-  readonly services: (context: ServiceContext) => readonly unknown[]
-  readonly autoload: Readonly<Required<AutoloadOptions>>
-  readonly loaders: PluginManager
-}
-
-/** The plugin's options, checked, defaulted and frozen. */
+/** The plugin's options with defaults, validated and frozen. */
 export interface ResolvedOptions extends LoadingOptions {
   readonly source: TenantSource
-  /** What an id must be to be looked up. */
+  /** Returns whether a value may be a tenant id. */
   readonly isId: IdCheck
   readonly strategy: TenantIdentificationStrategy
-  /** Makes a strategy of whatever `identify` may be. */
+  /** Creates the strategy for a value of `identify`. */
   readonly toStrategy: (identify: Identify | readonly Identify[]) => TenantIdentificationStrategy
-  /** Makes the strategy of a name. */
+  /** Returns the built-in strategy of a name. */
   readonly named: IdentificationContext['named']
   readonly defaultTenant: string | undefined
   readonly required: boolean
   readonly order: 'first' | 'registered'
   readonly maxActive: number
-  /** ms; 0 = never */
+  /** In ms; 0 = never. */
   readonly idleTimeout: number
   readonly preload: boolean | readonly string[]
-  /** 0 = no limit */
+  /** 0 = no limit. */
   readonly maxInFlight: number
   readonly maxLoading: number
   readonly maxWaiting: number
   readonly watch: boolean
-  /** ms */
+  /** In ms. */
   readonly loadTimeout: number
-  /** ms */
+  /** In ms. */
   readonly drainTimeout: number
 }
 
-type Rule = readonly [right: (value: unknown) => boolean, expected: string]
+/** A validator, and the end of the error message "The option must be …". */
+type Rule = readonly [isValid: (value: unknown) => boolean, expected: string]
 
 const COUNT: Rule = [isCount, 'a whole number above 0']
 const WHOLE: Rule = [isWhole, 'a whole number']
 const BOOLEAN: Rule = [isBoolean, 'a boolean']
 const MS: Rule = [isTimeout, 'a number of ms']
 
-/** What an option must be when it is given. Those without a rule are checked by what they are made into. */
+/** The rules for options that are given. Options with `null` are validated by the code that resolves them. */
 const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
   tenants: null,
   identify: null,
@@ -80,9 +73,10 @@ const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES)
 
 /**
- * The plugin's options as the rest of it reads them; the caller's object stays as it was.
+ * Validates the plugin's options and adds defaults. Does not change the given object.
  * @param prefix the prefix of the routes where the plugin was registered
- * @throws FST_TENANT_OPTION_INVALID which names the option
+ * @throws {FST_TENANT_OPTION_INVALID} when an option is invalid; the message names it
+ * @throws {FST_TENANT_HOSTS_INVALID} when a host of an object of tenants is invalid, or belongs to two tenants
  */
 export function resolveOptions (options: MultitenantOptions, prefix: string): ResolvedOptions {
   checkOptions(options)
@@ -99,7 +93,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     isId,
     strategy: resolveStrategy(identify, { baseDomain, prefix }),
     toStrategy: (later: Identify | readonly Identify[]) => resolveStrategy(later, { baseDomain: readsBaseDomain(later) ? baseDomain : undefined, prefix }),
-    named: strategiesByName({ baseDomain, prefix }),
+    named: strategyByName({ baseDomain, prefix }),
     defaultTenant,
     required,
     order,
@@ -115,7 +109,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     checkConfig: configSchema === undefined ? undefined : createConfigChecker(configSchema),
     services,
     autoload: Object.freeze({ plugins: {}, routes: {}, ...autoload }),
-    loaders: loaders instanceof PluginManager ? loaders : new PluginManager(loaders)
+    loaders: pluginManagerOf(loaders)
   })
 }
 
@@ -130,7 +124,7 @@ function checkOptions (options: MultitenantOptions): void {
   for (const [name, value] of Object.entries(autoload)) check(isObject(value), `autoload.${name}`, 'an object', value)
 }
 
-/** What an id is depends on another option. */
+/** Checks the options that hold tenant ids. */
 function checkIds (defaultTenant: unknown, preload: unknown, isId: IdCheck): void {
   check(defaultTenant === undefined || isId(defaultTenant), 'defaultTenant', 'a tenant id', defaultTenant)
   check(isBoolean(preload) || (Array.isArray(preload) && preload.every(isId)), 'preload', 'a boolean or an array of tenant ids', preload)

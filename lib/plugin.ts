@@ -1,24 +1,29 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { HostLookup } from './identification/host-lookup.ts'
+import { ParentApp } from './app/parent-app.ts'
+import { descendantsOf } from './fastify/descendants-of.ts'
+import { HostLookup } from './hosts/host-lookup.ts'
 import { Identification } from './identification/identification.ts'
+import { TenantManager } from './manager.ts'
 import { resolveOptions } from './options.ts'
-import { RequestHooks } from './request-hooks.ts'
-import { HostApp } from './scope/host-app.ts'
-import { ShortCut } from './short-cut.ts'
+import { FastPath } from './request/fast-path.ts'
+import { requestHooks } from './request/request-hooks.ts'
 import { BootContext } from './tenants/boot-context.ts'
-import { Builder } from './tenants/builder.ts'
+import { Changes } from './tenants/changes.ts'
 import { Definitions } from './tenants/definitions.ts'
-import { TenantManager } from './tenants/manager.ts'
+import { EvictionPolicy } from './tenants/eviction-policy.ts'
+import { LoadContext } from './tenants/load-context.ts'
+import { TenantLoader } from './tenants/loader.ts'
 import { preload } from './tenants/preload.ts'
+import { reachability, warnOfMissingTenants } from './tenants/reachability.ts'
+import { Refusals } from './tenants/refusals.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
-import { SourceWatch } from './tenants/source-watch.ts'
-import { reachableBy, warnOfUnreachable } from './tenants/unreachable.ts'
-import { Watcher } from './tenants/watcher.ts'
 import type { ResolvedOptions } from './options.ts'
+import type { Slot } from './tenants/slot.ts'
 import type { MultitenantOptions } from '../types/index.ts'
 
+/** Makes each object from objects made before it, then adds the decorator and the hooks. */
 async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Promise<void> {
   const boot = new BootContext()
   const resolved = resolveOptions(opts, app.prefix)
@@ -26,53 +31,52 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   await openSource(app, options)
 
   decorateRequests(app)
-  const host = new HostApp(app)
-  host.earlierChildren().forEach(decorateRequests)
-  const definitions = new Definitions(options, app.log)
+  const parent = new ParentApp(app, options.order)
+  // A decorator of the app does not reach the children that it already has.
+  descendantsOf(app, parent.internals).forEach(decorateRequests)
+
+  const loads = new LoadContext(boot)
+  const refusals = new Refusals(options.maxInFlight, loads)
+  const definitions = new Definitions(options, refusals, app.log)
+  const slots = new Map<string, Slot>()
+  const evictionPolicy = new EvictionPolicy(options, slots)
   const retirement = new Retirement(options, app.log, boot)
-  const builder: Builder = new Builder({
-    options,
-    boot,
-    log: app.log,
-    definitions,
-    retirement,
-    watcher: options.watch ? new Watcher(id => manager.reload(id), id => registry.isKnown(id), app.log) : undefined,
-    createScope: id => host.createScope({ id, pluginTimeout: options.loadTimeout, admit: () => registry.admission.admit(id), end: isEnding => registry.end(id, isEnding) }),
-    isListening: () => app.server.listening
-  })
-  const registry: TenantRegistry = new TenantRegistry({ options, definitions, builder, retirement })
+  const loader = new TenantLoader({ options, boot, parent, loads, refusals, definitions, evictionPolicy, retirement })
+  const registry = new TenantRegistry({ options, boot, slots, refusals, definitions, evictionPolicy, loader, retirement })
+
   const hosts = hostLookup(app, options)
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })
-  const hooks = new RequestHooks(options, identification, registry, host)
-  const shortCut = new ShortCut(identification, registry, host)
-  const sourceWatch = new SourceWatch({ source: options.source, definitions, builder, registry, hosts, log: app.log })
-  const manager: TenantManager = new TenantManager({ host, options, boot, definitions, builder, registry, identification })
+  const hooks = requestHooks(options, identification, registry, parent)
+  const fastPath = new FastPath(identification, registry, parent)
+  const changes = new Changes({ options, refusals, loader, registry, hosts, log: app.log })
+  const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, identification })
 
   app.decorate('multitenant', manager)
-  host.addHooks(hooks, options.order)
-  app.addHook('onReady', async () => identification.open(host.routeConfigs()))
-  app.addHook('onReady', async () => shortCut.open())
-  // Not waited for: a source that hangs must not keep the app from becoming ready.
-  app.addHook('onReady', async () => { warnOfUnreachable(options, app.log) })
+  parent.addHooks(hooks)
+  app.addHook('onReady', async () => identification.open(parent.routeConfigs()))
+  app.addHook('onReady', async () => fastPath.start())
+  // Not awaited: a source that hangs must not keep the app from becoming ready.
+  app.addHook('onReady', async () => { warnOfMissingTenants(options, app.log) })
   app.addHook('onReady', () => preload(app, manager, options))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
+  // Fastify runs the last onClose hook first: changes stop before the tenants close.
   app.addHook('onClose', () => registry.close())
-  app.addHook('onClose', async () => sourceWatch.close())
+  app.addHook('onClose', () => changes.close())
 }
 
 async function openSource (app: FastifyInstance, { source, strategy }: ResolvedOptions): Promise<void> {
   try {
-    await source.open?.({ log: app.log, ...reachableBy(strategy) })
+    await source.open?.({ log: app.log, ...reachability(strategy) })
   } catch (error) {
-    // Of several sources, those before the one that failed are open: a connection would keep the process from its end.
+    // Close the sources that opened before the failure; their connections would keep the process alive.
     const closing = (async () => source.close?.())()
     await closing.catch(err => app.log.error({ err }, 'the source of tenants failed to close'))
     throw error
   }
 }
 
-/** What the hosts of requests are looked up with; `undefined` when the source of tenants knows none. */
+/** Returns `undefined` when the source of tenants knows no hosts. */
 function hostLookup (app: FastifyInstance, { source, loadTimeout }: ResolvedOptions): HostLookup | undefined {
   if (source.resolveHost === undefined) return undefined
   return new HostLookup({ resolveHost: source.resolveHost.bind(source), timeout: loadTimeout, log: app.log })

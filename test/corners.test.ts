@@ -7,17 +7,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify from 'fastify'
 import t from 'tap'
 import multitenant from '../index.ts'
-import { jsonErrorLine, syntaxErrorPlace } from '../lib/loading/syntax-place.ts'
-import { enterRoute } from '../lib/scope/enter-route.ts'
-import { isMoreExact } from '../lib/scope/route-url.ts'
+import { jsonErrorLine, syntaxErrorPlace } from '../lib/utils/syntax-place.ts'
+import { enterRoute } from '../lib/fastify/enter-route.ts'
+import { isMoreExact } from '../lib/app/route-url.ts'
 import { SharedCompilers } from '../lib/scope/shared-compilers.ts'
 import { Lookups } from '../lib/tenants/lookups.ts'
 import { Door } from './fixtures/door.ts'
 import { as, emptyApp, listen, tenants } from './fixtures/http/app.ts'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import type { RouteMatch } from '../lib/scope/internals.ts'
+import type { RouteMatch } from '../lib/fastify/shapes.ts'
 import type { Definitions } from '../lib/tenants/definitions.ts'
-import type { Holder } from '../lib/tenants/lease.ts'
+import type { Holder } from '../lib/leases/lease.ts'
 
 /** Loads a tenant with this plugin, and returns the cause if that fails. */
 async function load (app: FastifyInstance, plugin: FastifyPluginAsync): Promise<unknown> {
@@ -26,8 +26,8 @@ async function load (app: FastifyInstance, plugin: FastifyPluginAsync): Promise<
   return app.multitenant.init('acme').then(() => undefined, error => error.cause)
 }
 
-t.test('a promise that comes to no plugin fails the load', async t => {
-  t.match(await load(emptyApp(t), async scope => { scope.register(Promise.resolve({}) as never) }), { message: /must come to a function/ })
+t.test('a promise that resolves to no plugin fails the load', async t => {
+  t.match(await load(emptyApp(t), async scope => { scope.register(Promise.resolve({}) as never) }), { message: /must resolve to a function/ })
 })
 
 t.test('a callback of after() may take the error, the instance and done', async t => {
@@ -43,7 +43,7 @@ t.test('a callback of after() may take the error, the instance and done', async 
   t.strictSame(given, [null, true])
 })
 
-t.test('onClose() of something else than a function fails as in Fastify', async t => {
+t.test('onClose() with a value that is not a function fails as in Fastify', async t => {
   const message = { message: /not a function/i }
   t.match(await load(emptyApp(t), async scope => { (scope as unknown as { onClose (hook: unknown): void }).onClose('no hook') }), message)
 })
@@ -56,7 +56,7 @@ t.test('a route that cannot be entered after its headers are sent ends the conne
   t.ok(destroyed)
 })
 
-t.test('a longer route with the same start is not more exact', async t => {
+t.test('a longer route with the same prefix is not more exact', async t => {
   t.equal(isMoreExact('/a/b', '/a'), false)
   t.equal(isMoreExact('/a', '/a/b'), false)
 })
@@ -70,7 +70,7 @@ t.test('a schema that JSON cannot represent is compiled for each route', async t
   t.equal(compiled, 2)
 })
 
-t.test('the place of a syntax error is unknown where a module cannot be read', async t => {
+t.test('a syntax error in an unreadable module has no position', async t => {
   const dir = t.testdir()
   const file = join(dir, 'index.js')
   await writeFile(file, "import './missing.js'\n")
@@ -91,7 +91,7 @@ t.test('the hooks for refusals run before a default route, also for a target wit
   t.match(await text(socket), /by default/)
 })
 
-t.test('autohooks are loaded where a pattern ignores other files', async t => {
+t.test('autohooks load even if a pattern ignores other files', async t => {
   const app = emptyApp(t)
   app.register(multitenant, {
     autoload: { routes: { ignorePattern: /skipped/ } },

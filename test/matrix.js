@@ -13,7 +13,7 @@ const project = dirname(import.meta.dirname)
 const { peerDependencies } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'))
 const oldest = peerDependencies.fastify.replace('^', '')
 const NODES = ['20', '22', '24']
-const SHORT = ['contract', 'answer.test.ts', 'hand-over.test.ts', 'order.test.ts', 'prefix.test.ts', 'scope.test.ts']
+const SHORT = ['contract', 'app/who-answers.test.ts', 'app/hand-over.test.ts', 'app/bodies-and-replies.test.ts', 'app/order.test.ts', 'app/prefix.test.ts', 'scope/scope.test.ts']
 const NOT_COPIED = new Set(['.git', '.tap', 'dist'])
 
 const { values: { short, ...only }, positionals } = parseArgs({ allowPositionals: true, options: { short: { type: 'boolean' }, fastify: { type: 'string' }, node: { type: 'string' } } })

@@ -5,7 +5,7 @@ import { resolveOptions } from '../lib/options.ts'
 import type { FastifyInstance } from 'fastify'
 import type { MultitenantOptions } from '../index.ts'
 
-/** What the app says when it boots with these options, which the compiler would refuse. */
+/** The error of a boot with these options, which the compiler would refuse. */
 async function refusal (options: unknown): Promise<Error & { code?: string, statusCode?: number }> {
   const app: FastifyInstance = Fastify()
   app.register(multitenant, options as MultitenantOptions)
@@ -19,7 +19,7 @@ async function refusal (options: unknown): Promise<Error & { code?: string, stat
   throw new Error('The app took these options')
 }
 
-/** Of each option what it is not. */
+/** Invalid values of each option. */
 const bad: Record<string, unknown[]> = {
   tenants: [7, null, '', [], [7], [[]], true, new URL('https://example.com/tenants')],
   identify: ['cookies', '', 7, null, {}, [], ['header', 7], class { extractTenantId (): string { return 'acme' } }],
@@ -43,10 +43,10 @@ const bad: Record<string, unknown[]> = {
   validateIds: ['no', 0, null]
 }
 
-/** What else an option needs to be looked at. */
+/** Other options that must be set for an option to be read. */
 const beside: Record<string, object> = { baseDomain: { identify: 'subdomain' } }
 
-t.test('what an option is not is refused at boot, by name', async t => {
+t.test('an invalid option is refused at boot, by name', async t => {
   for (const [name, values] of Object.entries(bad)) {
     t.test(name, async t => {
       for (const value of values) {
@@ -57,14 +57,14 @@ t.test('what an option is not is refused at boot, by name', async t => {
     })
   }
 
-  t.test('every option is in this list', async t => {
+  t.test('the list above has every option', async t => {
     const { message } = await refusal({ tenant: './tenants' })
     t.match(message, "The option 'tenant' must be left out: did you mean 'tenants'? The options are ")
     t.strictSame(message.replace(/^.* options are /, '').split(', ').sort(), Object.keys(bad).sort())
   })
 })
 
-t.test('what was given is shown, in a line, and nothing of what an object holds', async t => {
+t.test('the error shows the value on one line, and nothing of the content of an object', async t => {
   const shown = async (name: string, value: unknown): Promise<string> => (await refusal({ tenants: {}, [name]: value })).message.replace(/^.*, not /, '')
   t.equal(await shown('order', 'last'), "'last'")
   t.equal(await shown('loadTimeout', -1), '-1')
@@ -73,13 +73,13 @@ t.test('what was given is shown, in a line, and nothing of what an object holds'
   t.match(await shown('watch', 'x'.repeat(1000)), /^'x{80}'\.\.\. 920 more characters$/)
 })
 
-t.test('an option that does not exist is a mistake for its nearest name, if there is one near', async t => {
+t.test('an unknown option is refused with the closest known name, if one is close', async t => {
   t.match(await refusal({ tenants: {}, maxActiv: 1 }), { message: "The option 'maxActiv' must be left out: did you mean 'maxActive'? The options are tenants, " })
   t.match(await refusal({ tenants: {}, redis: 1 }), { message: "The option 'redis' must be left out: the options are tenants, " })
   t.match(await refusal({ tenants: {}, autoload: { route: {} } }), { message: "The option 'autoload.route' must be left out: did you mean 'autoload.routes'? The options of autoload are plugins, routes" })
 })
 
-t.test('parts of options are refused by name too', async t => {
+t.test('nested options are refused by name too', async t => {
   t.match(await refusal({ tenants: { acme: 7 } }), { message: "The option 'tenants.acme' must be " })
   t.match(await refusal({ tenants: { '../acme': {} } }), { message: "The option 'tenants.../acme' must be " })
   t.match(await refusal({ tenants: { acme: { plugin: 'x' } } }), { message: "The option 'tenants.acme.plugin' must be " })
@@ -87,12 +87,12 @@ t.test('parts of options are refused by name too', async t => {
   t.match(await refusal({ tenants: {}, autoload: { services: {} } }), { message: "The option 'autoload.services' must be " })
 })
 
-t.test('a domain that nothing looks at is refused, and so is its lack', async t => {
+t.test('a baseDomain that nothing reads is refused, and so is a missing one', async t => {
   t.match(await refusal({ tenants: {}, baseDomain: 'example.com' }), { code: 'FST_TENANT_OPTION_INVALID', message: /'baseDomain'/ })
   t.match(await refusal({ tenants: {}, identify: 'subdomain' }), { code: 'FST_TENANT_OPTION_INVALID', message: /'baseDomain'/ })
 })
 
-t.test('defaults', async t => {
+t.test('options have defaults', async t => {
   const { source, strategy, toStrategy, named, services, isId, loaders, ...rest } = resolveOptions({}, '')
   t.match(Reflect.get(source, 'dir'), /[/\\]tenants$/)
   t.equal(strategy.constructor.name, 'HeaderStrategy')
@@ -119,12 +119,12 @@ t.test('defaults', async t => {
   })
 })
 
-t.test('zero, false and empty are values, and undefined is none', async t => {
+t.test('0, false and empty are values, and undefined is not', async t => {
   const given = resolveOptions({ tenants: {}, idleTimeout: 0, drainTimeout: 0, maxInFlight: 0, preload: [], required: false, loadTimeout: undefined as never }, '')
   t.match(given, { idleTimeout: 0, drainTimeout: 0, maxInFlight: 0, preload: [], required: false, loadTimeout: 10_000 })
 })
 
-t.test('what was resolved is frozen, and what the caller gave stays as it was', async t => {
+t.test("the resolved options are frozen, and the caller's object is not changed", async t => {
   const preload = ['acme']
   const configSchema = { type: 'object', properties: { plan: { type: 'string', default: 'free' } } }
   const options: MultitenantOptions = { tenants: { acme: { config: {} } }, identify: ['header', 'query'], preload, configSchema, autoload: { routes: { maxDepth: 2 } } }
@@ -144,7 +144,7 @@ t.test('what was resolved is frozen, and what the caller gave stays as it was', 
   t.strictSame(resolveOptions(deepFreeze(before), '').preload, ['acme'], 'nothing is written to what was given')
 })
 
-t.test('a prefix is refused: nothing would be below it', async t => {
+t.test('the option `prefix` is refused', async t => {
   t.match(await refusal({ tenants: {}, prefix: '/api' }), { code: 'FST_TENANT_OPTION_INVALID', message: /'prefix'/ })
 })
 

@@ -4,7 +4,9 @@ import { pathToFileURL } from 'node:url'
 import cors from '@fastify/cors'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import multitenant, { HeaderStrategy, Tenant, TenantIdentificationStrategy, TenantManager } from '../index.ts'
+import multitenant, { HeaderStrategy, TenantIdentificationStrategy } from '../index.ts'
+import { TenantManager } from '../lib/manager.ts'
+import { Tenant } from '../lib/tenants/tenant.ts'
 import { ROOT } from './fixtures/readme/markdown.ts'
 import type { FastifyInstance } from 'fastify'
 import type { MultitenantOptions } from '../index.ts'
@@ -13,7 +15,7 @@ type Line = Record<string, unknown> & { msg: string, tenantId?: string, err?: Re
 
 interface Logged { app: FastifyInstance, lines: Line[] }
 
-/** An app that notes what it logs, closed with the test. */
+/** An app that records its log, closed with the test. */
 function logged (t: Test, options: MultitenantOptions): Logged {
   const lines: Line[] = []
   const app: FastifyInstance = Fastify({ logger: { level: 'info', stream: { write: (line: string) => lines.push(JSON.parse(line)) } } })
@@ -30,7 +32,7 @@ function as (id: string): { headers: { 'x-tenant-id': string } } {
   return { headers: { 'x-tenant-id': id } }
 }
 
-/** Two tenants of whom each knows its own id. */
+/** Two tenants that each know their own id. */
 const pair: MultitenantOptions['tenants'] = {
   acme: { plugin: async scope => { scope.get('/who', async ({ tenantId }) => tenantId) } },
   globex: { plugin: async scope => { scope.get('/who', async ({ tenantId }) => tenantId) } }
@@ -50,13 +52,13 @@ t.test('the plugin decorates the app and its requests', async t => {
   t.ok(app.multitenant.get('acme') instanceof Tenant)
 })
 
-t.test('a Fastify that lacks an internal is refused at boot', async t => {
-  const source = await readFile(join(ROOT, 'lib/scope/internals.ts'), 'utf8')
+t.test('a Fastify without one of the internals is refused at boot', async t => {
+  const source = await readFile(join(ROOT, 'lib/fastify/internals.ts'), 'utf8')
   const names = [...source.matchAll(/'(fastify\.\w+|registered-plugin)'/g)].map(([, name]) => name as string)
   t.ok(names.length > 10)
   for (const name of names) {
     t.test(name, async t => {
-      // As if this Fastify had another name for it.
+      // As if this version of Fastify named the symbol differently.
       const { getOwnPropertySymbols } = Object
       t.intercept(Object, 'getOwnPropertySymbols', {
         value: (object: object) => getOwnPropertySymbols(object).filter(({ description }) => description !== name)
@@ -69,7 +71,7 @@ t.test('a Fastify that lacks an internal is refused at boot', async t => {
   }
 })
 
-t.test('so is another copy of Fastify than the one that tenants are made with', async t => {
+t.test("a different copy of Fastify than the plugin's is refused at boot", async t => {
   const copy = t.testdir()
   for (const part of ['fastify.js', 'package.json', 'lib']) await cp(join(ROOT, 'node_modules/fastify', part), join(copy, part), { recursive: true })
   const { default: OtherFastify }: { default: typeof Fastify } = await import(pathToFileURL(join(copy, 'fastify.js')).href)
@@ -77,24 +79,24 @@ t.test('so is another copy of Fastify than the one that tenants are made with', 
   app.register(multitenant, { tenants: {} })
   await t.rejects(async () => await app.ready(), {
     code: 'FST_TENANT_FASTIFY_UNSUPPORTED',
-    message: `The app is of another copy of Fastify than the plugin: its hooks were not found in Fastify ${app.version}`
+    message: `The app and the plugin use different copies of Fastify: the app's hooks were not found in Fastify ${app.version}`
   })
 })
 
-t.test('a folder of tenants that is missing ends the boot, by name', async t => {
+t.test('a missing folder of tenants is refused at boot, by name', async t => {
   const tenants = join(t.testdir(), 'tenants')
   const app = appOf(t, { tenants })
   await t.rejects(async () => await app.ready(), { code: 'FST_TENANT_OPTION_INVALID', message: `The option 'tenants' must be a folder that exists: ${tenants}` })
 })
 
 t.test('a request without a tenant', async t => {
-  t.test('is the app\'s own, unless one is required', async t => {
+  t.test("is the app's own, unless a tenant is required", async t => {
     const app = appOf(t, { tenants: pair })
     app.get('/', async () => 'the app')
     t.equal((await app.inject('/')).body, 'the app')
   })
 
-  t.test('is refused where one is required, for unknown URLs too', async t => {
+  t.test('is refused if a tenant is required, at unknown URLs too', async t => {
     const app = appOf(t, { tenants: pair, required: true })
     app.get('/', async () => 'the app')
     app.get('/free', { config: { tenant: 'optional' } }, async () => 'free')
@@ -106,7 +108,7 @@ t.test('a request without a tenant', async t => {
     t.equal((await app.inject('/free')).body, 'free')
   })
 
-  t.test('gets the default tenant, which wrong answers do not', async t => {
+  t.test('gets the default tenant, and an invalid id does not', async t => {
     const app = appOf(t, { tenants: pair, defaultTenant: 'acme', required: true })
     t.equal((await app.inject('/who')).body, 'acme')
     t.equal((await app.inject({ url: '/who', ...as('globex') })).body, 'globex')
@@ -117,7 +119,7 @@ t.test('a request without a tenant', async t => {
     }
   })
 
-  t.test('is not refused when it is a CORS preflight, before @fastify/cors or after it', async t => {
+  t.test('is not refused if it is a CORS preflight, before or after @fastify/cors', async t => {
     const preflight = { method: 'OPTIONS', url: '/who', headers: { origin: 'https://a.example', 'access-control-request-method': 'GET' } } as const
     const before = Fastify()
     t.teardown(() => before.close())
@@ -136,7 +138,7 @@ t.test('a request without a tenant', async t => {
 t.test('a strategy that fails', async t => {
   class Teapot extends Error { statusCode = 418 }
 
-  t.test('refuses the request, and the default tenant does not stand in', async t => {
+  t.test('refuses the request, and the default tenant is not used', async t => {
     const failures: Array<[unknown, number, string | undefined]> = [
       [new Error('the secret is xyzzy'), 503, 'FST_TENANT_IDENTIFICATION_FAILED'],
       [Object.assign(new Error('upstream xyzzy'), { statusCode: 502 }), 503, 'FST_TENANT_IDENTIFICATION_FAILED'],
@@ -159,7 +161,7 @@ t.test('a strategy that fails', async t => {
     }
   })
 
-  t.test('is a failure whatever it throws', async t => {
+  t.test('is a 503 whatever it throws', async t => {
     for (const thrown of [undefined, null, 'text', 0]) {
       const app = appOf(t, { tenants: pair, identify: () => { throw thrown }, defaultTenant: 'acme' })
       const { statusCode, body } = await app.inject('/who')
@@ -168,7 +170,7 @@ t.test('a strategy that fails', async t => {
     }
   })
 
-  t.test('is refused when it answers with what is no id', async t => {
+  t.test('is refused if it returns an invalid id', async t => {
     for (const answer of ['', '..', 7, {}, ['acme'], true]) {
       const app = appOf(t, { tenants: pair, identify: () => answer as string, defaultTenant: 'acme' })
       t.match((await app.inject('/who')).json(), { statusCode: 400, code: 'FST_TENANT_INVALID_ID' }, JSON.stringify(answer))
@@ -194,7 +196,7 @@ t.test('setIdentificationStrategy', async t => {
     t.equal((await app.inject({ url: '/who', ...as('acme') })).statusCode, 404)
   })
 
-  t.test('refuses what is none, and keeps the one there was', async t => {
+  t.test('refuses an invalid strategy, and keeps the current one', async t => {
     const app = appOf(t, { tenants: pair })
     await app.ready()
     for (const wrong of ['cookies', 'cookie', 'jwt', {}, Custom, null]) {
@@ -204,7 +206,7 @@ t.test('setIdentificationStrategy', async t => {
   })
 })
 
-t.test('what a client is told of an error is its code and no more', async t => {
+t.test('a client sees only the code and the message of an error', async t => {
   const folder = t.testdir({ acme: { 'index.mjs': "throw new Error('globex at ' + import.meta.url)" }, globex: {} })
   const app = appOf(t, {
     tenants: [folder, { suspended: {}, busy: {}, slow: { plugin: () => new Promise(() => {}) } }, { get: id => { throw new Error(`globex at ${folder}: ${id}`) }, async * list () { yield * [] } }],
@@ -233,7 +235,7 @@ t.test('what a client is told of an error is its code and no more', async t => {
   }
 })
 
-/** A tenant's folder that cannot be loaded: the one file that is wrong, how it is mended, and what the log says of it. */
+/** A tenant's folder that cannot be loaded: the invalid file, the fixed file, and the expected log. */
 interface Broken { what: string, file: string, wrong: string, mended: string, says: RegExp }
 
 const broken: Broken[] = [
@@ -246,7 +248,7 @@ const broken: Broken[] = [
   { what: 'a plugin that throws', file: 'plugins/db.js', wrong: "export default async () => { throw new Error('no database') }", mended: 'export default async () => {}', says: /plugins\/db\.js: no database/ },
   { what: 'a plugin that throws before it returns', file: 'plugins/db.js', wrong: "export default (app, options, done) => { throw new Error('no database') }", mended: 'export default (app, options, done) => done()', says: /plugins\/db\.js: no database/ },
   { what: 'a plugin whose import is missing', file: 'plugins/db.js', wrong: "import './nowhere.js'\nexport default async () => {}", mended: 'export default async () => {}', says: /plugins\/db\.js: Cannot find module/ },
-  { what: 'a schema without a type', file: 'schemas/user.json', wrong: '{ "title": "User" }', mended: '{ "type": "object" }', says: /schemas\/user\.json: 'user' is no JSON schema/ },
+  { what: 'a schema without a type', file: 'schemas/user.json', wrong: '{ "title": "User" }', mended: '{ "type": "object" }', says: /schemas\/user\.json: 'user' is not a JSON schema/ },
   { what: 'a service whose constructor throws', file: 'services/Mail.js', wrong: "export default class { constructor () { throw new Error('no post office') } }", mended: 'export default class {}', says: /services\/Mail\.js: no post office/ },
   { what: 'a route with a schema that is none', file: 'routes/index.js', wrong: "export default async app => { app.post('/x', { schema: { body: { $ref: 'nobody#' } } }, async () => 1) }", mended: 'export default async () => {}', says: /nobody/ },
   { what: 'a hook that throws', file: 'plugins/ready.js', wrong: "export default async app => { app.addHook('onReady', async () => { throw new Error('not ready') }) }", mended: 'export default async () => {}', says: /not ready/ }
@@ -282,7 +284,7 @@ t.test('a tenant that cannot be loaded', async t => {
     })
   }
 
-  t.test('is told apart from one that is not there, and from the app', async t => {
+  t.test('is answered differently from an unknown tenant, and from the app', async t => {
     const app = appOf(t, { tenants: t.testdir({ broken: { 'index.mjs': 'throw 1' }, '.hidden': {}, 'a file': '', README: '' }) })
     t.equal((await app.inject({ url: '/', ...as('broken') })).statusCode, 503)
     for (const id of ['README', 'hidden', 'nobody']) t.equal((await app.inject({ url: '/', ...as(id) })).statusCode, 404)
@@ -290,7 +292,7 @@ t.test('a tenant that cannot be loaded', async t => {
   })
 })
 
-t.test('the version that the plugin asks for is that of package.json', async t => {
+t.test('the Fastify version that the plugin requires is that of package.json', async t => {
   const { peerDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const { fastify } = Reflect.get(multitenant, Symbol.for('plugin-meta')) as { fastify: string }
   t.equal(fastify, peerDependencies.fastify)

@@ -1,7 +1,6 @@
-import type { Tenant } from '../lib/tenants/tenant.ts'
-import type { TenantManager } from '../lib/tenants/manager.ts'
 import type { Identify } from './identification.ts'
 import type { TenantRule } from './options.ts'
+import type { Tenant, TenantManager } from './tenants.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -10,21 +9,28 @@ declare module 'fastify' {
   }
 
   interface FastifyRequest {
-    /** The tenant that the request belongs to; `null` when it belongs to none. */
+    /** The tenant that the request belongs to. `null` if it belongs to no tenant. */
     tenant: Tenant | null
-    /** The id of `tenant`; of a request that is refused, the id that it names, which nobody else may know. `null` when there is none. */
+    /**
+     * The id of `tenant`. A refused request has the id that it named, and no tenant of that id need exist. `null` if the request
+     * names no tenant.
+     */
     tenantId: string | null
   }
 
   interface FastifyContextConfig {
-    /** How this route stands to tenants; wins over the plugin's `required`. */
+    /** Whether this route needs a tenant. Wins over the plugin's `required`. Default: `'required'` if the plugin option `required` is `true`, else `'optional'`. */
     tenant?: TenantRule
     /**
-     * For routes of the app: with `false` no tenant's route answers what the app finds this route for. With `true` nothing is logged
-     * when one does that leaves hooks of this route behind.
+     * Whether a tenant's route may answer a request that matches this route of the app. `false`: never. `true`: it may, and no
+     * warning is logged when hooks of this route are skipped for it. Default: it may, with the warning.
      */
     override?: boolean
-    /** What names the tenant of the requests of this route, instead of the plugin's `identify`. For routes of the app, which answer for themselves then: no tenant's route takes the place of one unless its URL is more exact and the plugin's `identify` names the tenant. They have no other URL: `/acme/hook` is not `/hook`. */
+    /**
+     * How requests of this route of the app name their tenant. Replaces the plugin's `identify` for them.
+     * The route answers its requests itself: a tenant's route takes its place only if its URL is more exact and the plugin's
+     * `identify` names the tenant. The route has no other URL: `/acme/hook` does not reach `/hook`. Default: the plugin's `identify`.
+     */
     identify?: Identify | readonly Identify[]
   }
 }

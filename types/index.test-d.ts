@@ -2,12 +2,12 @@ import fastify from 'fastify'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import multitenant, {
-  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy, Tenant,
-  TenantIdentificationStrategy, TenantManager
+  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy,
+  TenantIdentificationStrategy
 } from 'fastify-multitenant'
 import type {
   Agreeing, DrainReport, IdentificationContext, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
-  TenantState
+  Tenant, TenantManager, TenantState
 } from 'fastify-multitenant'
 
 declare module 'fastify-multitenant' {
@@ -34,7 +34,7 @@ expectError(app.register(multitenant, { identify: 'heeder' }))
 expectError(app.register(multitenant, { autoload: { routes: { dir: '/' } } }))
 expectNotAssignable<MultitenantOptions>({ tenants: { acme: { id: 'acme' } } })
 
-// What requests have
+// Requests and their routes
 app.get('/', { config: { tenant: 'required' } }, async request => {
   expectType<Tenant | null>(request.tenant)
   expectType<string | null>(request.tenantId)

@@ -2,72 +2,74 @@ import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance } from 'fastify'
 import type { TenantDefinition, TenantSource } from './source.ts'
 import type { Identify } from './identification.ts'
-import type { PluginLoaders } from './plugins.ts'
-import type { PluginManager } from '../lib/loading/plugin-manager.ts'
-import type { Tenant } from '../lib/tenants/tenant.ts'
+import type { PluginLoaders, PluginManager } from './plugins.ts'
+import type { Tenant } from './tenants.ts'
 
-/** A tenant that is given in code, without its id. */
+/** A tenant that is defined in code, without its id: the id is its key. */
 export type InlineTenant = Omit<TenantDefinition, 'id'>
 
-/** Where tenants come from: a folder, a source of one's own, or the tenants themselves. */
+/** Where tenants come from: the path of a folder, a tenant source, or an object of tenants by id. */
 export type Tenants = string | URL | TenantSource | Record<string, InlineTenant>
 
-/** What the `services` option gets. */
+/** The argument of the `services` option. */
 export interface ServiceContext {
-  /** The tenant's own Fastify instance, with what the app and the tenant's plugins decorated. */
+  /** The tenant's own Fastify instance, with the decorators of the app and of the tenant's plugins. */
   app: FastifyInstance
+  /** The tenant that the services belong to. */
   tenant: Tenant
 }
 
-/** More options for `@fastify/autoload`, for each of the two folders that it loads. */
+/** More options for `@fastify/autoload`, which loads two folders of each tenant. */
 export interface AutoloadOptions {
+  /** Options for the folder `plugins`. Default: `{}`. */
   plugins?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
+  /** Options for the folder `routes`. Default: `{}`. */
   routes?: Omit<Partial<AutoloadPluginOptions>, 'dir'>
 }
 
-/** How a route stands to tenants: `config: { tenant: 'ignore' }`. */
+/** Whether a route needs a tenant, may have one, or is never a tenant's: `config: { tenant: 'ignore' }`. */
 export type TenantRule = 'required' | 'optional' | 'ignore'
 
 /** The options of the plugin. */
 export interface MultitenantOptions {
-  /** Where the tenants come from; several are asked in turn. Default: `'./tenants'`. */
+  /** Where the tenants come from. Several sources are asked in turn. A relative path starts at the working directory. Default: `'./tenants'`. */
   tenants?: Tenants | readonly Tenants[]
-  /** How a request names its tenant; of several, the first that answers wins. Default: `'header'`. */
+  /** How a request names its tenant. Several strategies are asked in turn, and the first that finds an id wins. Default: `'header'`. */
   identify?: Identify | readonly Identify[]
-  /** The domain below which the first label is the tenant, for `identify: 'subdomain'`. */
+  /** The domain whose subdomains are tenants: `example.com` for `acme.example.com`. Required for `identify: 'subdomain'`, refused without it. Default: none. */
   baseDomain?: string
-  /** The tenant of a request that names none. It never stands in for a wrong answer. Default: none. */
+  /** The id of the tenant of requests that name no tenant. A request that names an invalid or unknown tenant is refused nevertheless. Default: none. */
   defaultTenant?: string
-  /** Whether a request without a tenant is refused with 400. Default: `false`. */
+  /** Whether a request without a tenant is refused with FST_TENANT_REQUIRED (400). Default: `false`. */
   required?: boolean
-  /** `'first'` identifies before all hooks of the app, `'registered'` where the plugin was registered. Default: `'first'`. */
+  /** When the tenant is identified: `'first'` before all hooks of the app, `'registered'` in the order of registration. Default: `'first'`. */
   order?: 'first' | 'registered'
-  /** How many tenants stay loaded; the least recently used idle one goes first, a busy one never. One that ends counts until it has. Default: 100. */
+  /** How many tenants may be loaded. Above that, the least recently used idle tenant is unloaded; a busy tenant never is. A tenant counts until it is closed. Default: 100. */
   maxActive?: number
-  /** How long a tenant may be without a request before it is unloaded, in ms; 0 = for ever. Default: 0. */
+  /** How long a tenant may be idle before it is unloaded, in ms. 0 = for ever. Default: 0. */
   idleTimeout?: number
-  /** The tenants to load at boot: all of them, or those with these ids. Default: `false`. */
+  /** The tenants to load at boot: `true` for all, or an array of ids. Default: `false`. */
   preload?: boolean | readonly string[]
-  /** How many requests of one tenant may run at a time; 0 = any number. Default: 0. */
+  /** How many requests of one tenant may run at a time. Further requests are refused with FST_TENANT_BUSY. 0 = no limit. Default: 0. */
   maxInFlight?: number
-  /** How many tenants are loaded at a time, up to five times as many when some take longer than 250 ms, if that is at most half of `maxActive`. Default: 10. */
+  /** How many tenants may load at a time. When some loads take longer than 250 ms, up to five times as many may, but at most half of `maxActive`. Default: 10. */
   maxLoading?: number
-  /** How many requests of one tenant may wait for it to be loaded. Default: 1 000. */
+  /** How many requests of one tenant may wait until it is loaded. Further requests are refused with FST_TENANT_BUSY. Default: 1,000. */
   maxWaiting?: number
-  /** Whether a tenant is reloaded when a file in its folder changes, for development. Default: `false`. */
+  /** Whether a change in a tenant's folder reloads the tenant. Meant for development. Default: `false`. */
   watch?: boolean
-  /** How long a tenant may take to load, in ms. Default: 10 000. */
+  /** How long a tenant may take to load, in ms. Default: 10,000. */
   loadTimeout?: number
-  /** How long a tenant that is unloaded or reloaded waits for its requests, in ms. Default: 30 000. */
+  /** How long an unloaded or reloaded tenant waits for its running requests before it is closed by force, in ms. Default: 30,000. */
   drainTimeout?: number
-  /** The JSON schema of every tenant's config, checked and defaulted by `@fastify/env`. Default: none. */
+  /** The JSON schema of every tenant's config. `@fastify/env` validates the config and fills in defaults. Default: none. */
   configSchema?: Record<string, unknown>
-  /** The arguments of service constructors and factories. Default: `({ app, tenant }) => [app.db, tenant.config]`. */
+  /** Returns the arguments of service constructors and factories. Default: `({ app, tenant }) => [app.db, tenant.config]`. */
   services?: (context: ServiceContext) => readonly unknown[]
   /** More options for `@fastify/autoload`. Default: `{}`. */
   autoload?: AutoloadOptions
-  /** Plugin loading strategies by scheme, for `config.plugins`; `file` and `npm` are there unless they are replaced. Default: `{}`. */
+  /** Plugin loading strategies by scheme, for `config.plugins`. The schemes `file` and `npm` always exist and may be replaced. Default: `{}`. */
   loaders?: PluginLoaders | PluginManager
-  /** Whether the ids of tenants are 1 to 63 letters, digits, `_` and `-`; without it they may be any text up to 255 characters. Default: `true`. */
+  /** Whether tenant ids must be 1 to 63 letters, digits, `_` and `-`. With `false` they may be any text of up to 255 characters. Default: `true`. */
   validateIds?: boolean
 }

@@ -2,11 +2,11 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import {
   ConfigurationManager, FileStrategy, FST_TENANT_SERVER_STARTED, HeaderStrategy, MultiTenantServer, NpmStrategy, PluginLoadingStrategy,
-  PluginManager, Tenant, TenantIdentificationStrategy
+  PluginManager, TenantIdentificationStrategy
 } from 'fastify-multitenant'
 import type {
   HeaderStrategyOptions, LogLevel, MultitenantStatistics, NpmStrategyOptions, PathStrategyOptions, PluginContext, PluginLoaders,
-  QueryStrategyOptions, ReloadReport, ResolvedServerConfig, ServerConfig, ServerPluginOptions, SubdomainStrategyOptions
+  QueryStrategyOptions, ReloadReport, ResolvedServerConfig, ServerConfig, ServerPluginOptions, SubdomainStrategyOptions, Tenant
 } from 'fastify-multitenant'
 
 // A server

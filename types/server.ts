@@ -1,68 +1,78 @@
 import type { FastifyServerOptions } from 'fastify'
 import type { MultitenantOptions } from './options.ts'
 
-/** What a `MultiTenantServer` is made with. What is not given comes from the environment, then from `.env`, then it is the default. */
+/** The config of a `MultiTenantServer`. A missing value is taken from the environment, then from `.env`, then from the defaults. */
 export interface ServerConfig {
-  /** The folder of the project, where relative paths start and `.env` and `package.json` are. Default: the working directory. */
+  /** The folder of the project. It holds `.env` and `package.json`, and relative paths start there. Default: the working directory. */
   root?: string
+  /** The HTTP server. */
   server?: {
-    /** 0 = any free one. Environment: `PORT`. Default: 3000. */
+    /** The port to listen on. 0 = any free port. Environment: `PORT`. Default: 3000. */
     port?: number
-    /** Environment: `HOST`. Default: `'localhost'`. */
+    /** The host name or address to listen on. Environment: `HOST`. Default: `'localhost'`. */
     host?: string
-    /** Environment: `LOG_LEVEL`. Default: `'info'`. */
+    /** The lowest level that is logged. Environment: `LOG_LEVEL`. Default: `'info'`. */
     logLevel?: LogLevel
-    /** How long a signal waits for the server to close, in ms; longer than `drainTimeout`, which comes first then. Default: 35 000. */
+    /** How long the process waits for the server to close after a signal, in ms. Must be longer than `drainTimeout` for tenants to drain first. Default: 35,000. */
     closeTimeout?: number
   }
+  /** Limits. */
   security?: {
-    /** How many tenants stay loaded. Environment: `MAX_CONCURRENT_TENANTS`. Default: 100. */
+    /** How many tenants may be loaded. Environment: `MAX_CONCURRENT_TENANTS`. Default: 100. */
     maxConcurrentTenants?: number
-    /** Whether tenant ids are 1 to 63 letters, digits, `_` and `-`. Default: `true`. */
+    /** Whether tenant ids must be 1 to 63 letters, digits, `_` and `-`. Default: `true`. */
     validateInputs?: boolean
   }
+  /** Where the tenants come from. */
   tenants?: {
-    /** The folder of the tenants' folders. Environment: `TENANTS_PATH`. Default: `'src/tenants'`. */
+    /** The folder that holds the tenants' folders. Environment: `TENANTS_PATH`. Default: `'src/tenants'`. */
     path?: string
-    /** The same as `security.maxConcurrentTenants`. */
+    /** The same as `security.maxConcurrentTenants`. Default: 100. */
     maxConcurrent?: number
-    /** The dependencies that match this glob are tenants. Default: none. */
+    /** A glob. The project's dependencies whose names match it are tenants. Default: none. */
     npmPattern?: string
   }
+  /** The core plugins, which the app and all tenants share. */
   plugins?: {
-    /** The folder of the core plugins' folders; it may be missing. Environment: `PLUGINS_PATH`. Default: `'src/plugins'`. */
+    /** The folder that holds the core plugins' folders. It need not exist. Environment: `PLUGINS_PATH`. Default: `'src/plugins'`. */
     path?: string
-    /** The core plugins to load first, in this order. Default: `[]`. */
+    /** The names of the core plugins to load first, in this order. Default: `[]`. */
     coreOrder?: readonly string[]
-    /** The dependencies that match this glob are core plugins. Default: none. */
+    /** A glob. The project's dependencies whose names match it are core plugins. Default: none. */
     npmPattern?: string
     /** More core plugins, each named as `scheme:reference`. Default: `[]`. */
     load?: readonly string[]
   }
   /** More options for `Fastify()`. Default: `{}`. */
   fastify?: FastifyServerOptions
-  /** More options of the plugin: `identify`, `configSchema`, … Default: `{}`. */
+  /** More options of the plugin, such as `identify` and `configSchema`. Default: `{}`. */
   multitenant?: ServerPluginOptions
 }
 
-/** The levels of the log: https://getpino.io/#/docs/api?id=level-string */
+/** The log levels of pino: https://getpino.io/#/docs/api?id=level-string */
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 
 /** The options of the plugin that the server does not set itself. */
 export type ServerPluginOptions = Omit<MultitenantOptions, 'tenants' | 'maxActive' | 'loaders' | 'validateIds'>
 
-/** A section with every key in it. There is no default for `npmPattern`. */
+/** A section with every key. `npmPattern` has no default. */
 type Complete<Section> = Readonly<Required<Omit<NonNullable<Section>, 'npmPattern'>>>
 type WithPattern<Section> = Complete<Section> & { readonly npmPattern: string | undefined }
 
-/** What `ConfigurationManager` makes of a `ServerConfig`: complete, checked and frozen. */
+/** A `ServerConfig` that `ConfigurationManager` has completed, validated and frozen. */
 export interface ResolvedServerConfig {
-  /** An absolute path. */
+  /** The absolute path of the project's folder. */
   readonly root: string
+  /** See `ServerConfig`. */
   readonly server: Complete<ServerConfig['server']>
+  /** See `ServerConfig`. */
   readonly security: Complete<ServerConfig['security']>
+  /** See `ServerConfig`. */
   readonly tenants: WithPattern<ServerConfig['tenants']>
+  /** See `ServerConfig`. */
   readonly plugins: WithPattern<ServerConfig['plugins']>
+  /** See `ServerConfig`. */
   readonly fastify: FastifyServerOptions
+  /** See `ServerConfig`. */
   readonly multitenant: ServerPluginOptions
 }

@@ -1,110 +1,91 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { TenantConfig, TenantConfigInput } from './tenant-config.ts'
+import type { Tenant } from './tenants.ts'
 
-/** The type of every tenant's config. Augment it: `declare module 'fastify-multitenant' { interface TenantConfig { plan: string } }`. */
-export interface TenantConfig {}
-
-/** What is read of every tenant's config. Extend it where that is of use: `interface TenantConfig extends StandardConfig { plan: string }`. */
-export interface StandardConfig {
-  /** The tenant's id, filled in. A config that says another is refused. */
-  id?: string
-  /** The name to show, filled in with the tenant's. */
-  name?: string
-  /** `false` leaves the tenant out, as if there were none. Default: `true`. */
-  active?: boolean
-  /** Plugins to load beside those of the folder, each named as `scheme:reference`. */
-  plugins?: readonly string[]
-}
-
-/** The types of the tenants' services by name. Augment it as `TenantConfig`. */
-export interface TenantServices {}
-
-/** What a config function gets. */
-export interface ConfigContext {
-  /** The id of the tenant. */
-  id: string
-  /** The tenant's own Fastify instance, before anything of the tenant is in it. */
-  app: FastifyInstance
-}
-
-/** A tenant's config, or a function that answers with it. */
-export type TenantConfigInput = TenantConfig | ((context: ConfigContext) => TenantConfig | Promise<TenantConfig>)
-
-/** What a source says of one tenant. */
+/** One tenant, as its source defines it. */
 export interface TenantDefinition {
+  /** The id that requests name. */
   id: string
-  /** The name to show. Wins over those of the config and of the index module. */
+  /** The display name. Wins over the names in the config and in the index module. Default: theirs, else the id. */
   name?: string
-  /** The absolute path of the tenant's folder. Several tenants may share one. */
+  /** The absolute path of the tenant's folder. Several tenants may share one folder. Default: none. */
   dir?: string
-  /** Wins over the folder's config, key by key. */
+  /** The tenant's config. Each of its keys wins over the same key of the folder's config. Default: none. */
   config?: TenantConfigInput
-  /** Registered in the tenant's scope, after the folder's own index plugin. */
+  /** A plugin that is registered in the tenant's scope, after the folder's index plugin. Default: none. */
   plugin?: (instance: FastifyInstance, options: TenantPluginOptions, done: (error?: Error) => void) => void | Promise<void>
-  /** The hosts that belong to the tenant, as `'shop.acme.example'`, or `'*.acme.example'` for all below a domain. */
+  /** The hosts that belong to the tenant: `'shop.acme.example'`, or `'*.acme.example'` for all hosts below a domain. Default: none. */
   hosts?: readonly string[]
-  /** Whether the tenant is refused with FST_TENANT_SUSPENDED instead of being loaded. Default: `false`. */
+  /** Whether requests to the tenant are refused with FST_TENANT_SUSPENDED. Such a tenant is not loaded. Default: `false`. */
   suspended?: boolean
-  /** Another one for every change of what is said here. Without one, every change that is told counts as one. */
+  /** Must differ after every change to this definition. Without it, every notification causes a reload. Default: none. */
   version?: string
 }
 
-/** What a tenant's plugins and routes get as options. */
+/** The options of a tenant's plugins and routes. */
 export interface TenantPluginOptions {
-  tenant: import('../lib/tenants/tenant.ts').Tenant
+  /** The tenant whose scope the plugin is registered in. */
+  tenant: Tenant
+  /** The tenant's config. */
   config: TenantConfig
 }
 
-/** What a source tells of a tenant that was added, changed, suspended, resumed or deleted. */
+/** The notification of a source that a tenant was added, changed, suspended, resumed or deleted. */
 export interface TenantChange {
+  /** The id of the tenant. */
   id: string
-  /** The version that it has now. A tenant that is loaded in this version stays as it is. */
+  /** The current version of the definition. A tenant that is loaded in this version is not reloaded. Default: unknown. */
   version?: string | undefined
-  /** `false` when it is suspended or deleted: it is unloaded at once. Else it is reloaded if it is loaded. Default: `true`. */
+  /** `false` if the tenant was suspended or deleted: then it is unloaded. Otherwise it is reloaded if it is loaded. Default: `true`. */
   active?: boolean
   /**
-   * The hosts that were given to the tenant or taken from it, for a source with `resolveHost`; `null` when they are too many to be told.
-   * Left out when the source does not know: then it is asked about every host once more.
+   * The hosts that the tenant has gained or lost, for a source with `resolveHost`. `null` if there are too many to list.
+   * Leave it out if the source does not know: then it is asked about every host again.
    */
   hosts?: readonly string[] | null
 }
 
 /** A tenant in memory, and the version of the definition that it was built from. */
 export interface LoadedTenant {
+  /** The id of the tenant. */
   id: string
+  /** The version of the definition. `undefined` if it had none. */
   version: string | undefined
 }
 
-/** What a source gets when the app boots. */
+/** The argument of a source's `open()`. */
 export interface SourceContext {
+  /** The logger of the app. */
   log: FastifyBaseLogger
-  /** Whether a request can name a tenant of this id, where that is known: under `'subdomain'` none with capitals. */
+  /** Returns whether a request can name this id. With `'subdomain'`, ids with capital letters are unreachable. `undefined` if that is unknown. */
   isReachable?: (id: string) => boolean
 }
 
-/** Where tenants come from. Run `testTenantSource` of `fastify-multitenant/conformance` on one of your own. */
+/** Where tenants come from. Test your own source with `testTenantSource` of `fastify-multitenant/conformance`. */
 export interface TenantSource {
-  /** What is known of this id; `null` when it is no tenant. What it throws is a failure, never "not found". */
+  /** Returns the tenant of this id, `null` if it does not exist. An error means that the source failed, never that the tenant does not exist. */
   get (id: string): TenantDefinition | null | Promise<TenantDefinition | null>
-  /** The definitions of several ids in one question. An id that is not in the map is unknown. What it throws is a failure for all of them. */
+  /** Returns the tenants of several ids. An id that is missing from the map does not exist. An error means that the source failed for all of them. */
   getMany?(ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> | ReadonlyMap<string, TenantDefinition>
-  /** The ids of all tenants, each once. */
+  /** Returns the ids of all tenants, each once. */
   list (): AsyncIterable<string>
   /**
-   * The id of the tenant that a host belongs to, `null` when it is nobody's: the one that has exactly this host, else the one with the
-   * longest wildcard (`*.example.com`) that fits. The host is lower case, punycode, without port. What it throws is a failure, never "nobody's".
+   * Returns the id of the tenant that owns a host, `null` if no tenant does. The tenant with exactly this host wins, then the tenant
+   * with the longest matching wildcard (`*.example.com`). The host is in lower case and punycode, without a port.
+   * An error means that the source failed, never that no tenant owns the host.
    */
   resolveHost?(host: string): string | null | Promise<string | null>
-  /** Whether any tenant has a host, where that is cheap to know. */
+  /** Returns whether any tenant has a host. Implement it if that is cheap. */
   hasHosts?(): boolean | Promise<boolean>
-  /** How many tenants there are, where that is cheaper than to list them; may be an estimate. */
+  /** Returns the number of tenants, which may be an estimate. Implement it if that is cheaper than `list()`. */
   count?(): number | Promise<number>
   /**
-   * Calls `changed` for every change, without one when tenants may have been added and nobody knows which, until the function it
-   * answers with is called. A source that may have missed changes asks `loaded`, and tells how those tenants are now.
+   * Calls `changed` for every change, until the returned function is called. It calls `changed` without an argument if unknown
+   * tenants may have been added. A source that may have missed changes calls `loaded`, and announces the current state of those tenants.
    */
   watch?(changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void
-  /** Called once, when the app boots. What it throws ends the boot. */
+  /** Called once, when the app boots. An error ends the boot. */
   open?(context: SourceContext): void | Promise<void>
-  /** Called once, when the app closes, or when `open` has thrown. */
+  /** Called once, when the app closes or after `open` has thrown. */
   close?(): void | Promise<void>
 }

@@ -1,11 +1,11 @@
 const lib = new URL('../../dist/lib/', import.meta.url)
-const { HeaderStrategy } = await import(new URL('identification/header.js', lib))
+const { HeaderStrategy } = await import(new URL('identification/strategies/header.js', lib))
 const { Scope } = await import(new URL('scope/scope.js', lib))
-const { Upgrades } = await import(new URL('scope/upgrades.js', lib))
-const { Admission } = await import(new URL('tenants/admission.js', lib))
+const { Upgrades } = await import(new URL('app/upgrades.js', lib))
+const { Refusals } = await import(new URL('tenants/refusals.js', lib))
 const { Generation } = await import(new URL('tenants/generation.js', lib))
-const { Lease } = await import(new URL('tenants/lease.js', lib))
-const { Leases } = await import(new URL('tenants/leases.js', lib))
+const { Lease } = await import(new URL('leases/lease.js', lib))
+const { Leases } = await import(new URL('leases/leases.js', lib))
 const { TenantRegistry } = await import(new URL('tenants/registry.js', lib))
 const { Retirement } = await import(new URL('tenants/retirement.js', lib))
 
@@ -101,7 +101,7 @@ export const SABOTAGES = {
   },
   'suspended tenants are admitted': {
     finds: ['suspendedServed'],
-    patch: () => replace(Admission, 'suspend', () => function () {})
+    patch: () => replace(Refusals, 'suspend', () => function () {})
   },
   'an id that nobody has is served by another tenant': {
     finds: ['wrongDoor', 'crossTalk'],

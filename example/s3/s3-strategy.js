@@ -9,9 +9,9 @@ const REFERENCE = /^(?<key>.+)#sha256-(?<hash>[0-9a-f]{64})$/
 const MEGABYTE = 2 ** 20
 
 /**
- * Loads plugins from a bucket: `s3:acme/extra.mjs#sha256-<64 hex digits>`. Whoever writes the reference says with the hash which
- * code may run; whoever can write to the bucket cannot change it. A plugin is one file, an ES module. What it imports is found
- * from `cacheDir` upwards, so that folder is best below the project's.
+ * Loads plugins from a bucket: `s3:acme/extra.mjs#sha256-<64 hex digits>`. The hash decides which code may
+ * run, so write access to the bucket is not enough to change it. A plugin is one file, an ES module. Node resolves its imports from
+ * `cacheDir` upwards, so keep that folder below the project's.
  */
 export class S3PluginStrategy extends PluginLoadingStrategy {
   constructor ({ client, bucket, cacheDir, maxBytes = MEGABYTE, timeout = 10_000 }) {
@@ -29,7 +29,7 @@ export class S3PluginStrategy extends PluginLoadingStrategy {
     return plugin
   }
 
-  /** The path of a file with that content: named after the hash alone, so no key can lead anywhere. */
+  /** The path of the cached file. Its name is the hash, so no key can lead outside of the folder. */
   async fetch (key, hash) {
     const file = join(this.cacheDir, `${hash}.mjs`)
     if (await isCached(file, hash)) return file
@@ -40,7 +40,7 @@ export class S3PluginStrategy extends PluginLoadingStrategy {
     return file
   }
 
-  /** The whole object: what arrives cut is an error of the client. */
+  /** Downloads the whole object; the client throws if it arrives incomplete. */
   async download (Key) {
     const abortSignal = AbortSignal.timeout(this.timeout)
     const { Body, ContentLength } = await this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key }), { abortSignal })
@@ -52,7 +52,7 @@ export class S3PluginStrategy extends PluginLoadingStrategy {
   }
 }
 
-/** What is in the cache is looked at again: a disk may be full, and a file may be changed. */
+/** Whether the cache has the file. Its content is checked, because it may be incomplete or changed. */
 async function isCached (file, hash) {
   try {
     return hashOf(await readFile(file)) === hash
@@ -62,7 +62,7 @@ async function isCached (file, hash) {
   }
 }
 
-/** Under another name first, so that nobody ever imports half a file. */
+/** Writes under another name first, so that no import finds half a file. */
 async function writeWhole (file, content) {
   const draft = `${file}.${randomUUID()}`
   await mkdir(join(file, '..'), { recursive: true, mode: 0o700 })

@@ -1,4 +1,4 @@
-// Starts an S3 server, puts a plugin into a bucket, and an app whose tenant Acme loads it from there. Ctrl-C ends all.
+// Starts an S3 server, puts a plugin into a bucket, and starts an app whose tenant Acme loads it from there. Ctrl-C ends all.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -2,27 +2,28 @@ import type { FastifyRequest } from 'fastify'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import type { IdentificationContext, Identify, StrategyName } from '../../types/index.ts'
 import { TenantIdentificationStrategy } from './strategy.ts'
-import { isStrategyName, toStrategy } from './to-strategy.ts'
+import { isStrategyName } from './strategies/by-name.ts'
+import { toStrategy } from './to-strategy.ts'
 
-/** A strategy that asks others. Those that are named are made for each registration of the plugin, with what stands beside `identify` there. */
+/** A strategy that asks others. Members given by name are created per plugin registration, with its `baseDomain` and prefix. */
 export abstract class CompositeStrategy extends TenantIdentificationStrategy {
   readonly #members: ReadonlyArray<StrategyName | TenantIdentificationStrategy>
 
-  /** Throws FST_TENANT_OPTION_INVALID when there are no strategies, or one is none. */
+  /** @throws {FST_TENANT_OPTION_INVALID} when there are no strategies, or one is not a strategy */
   constructor (strategies: readonly Identify[]) {
     super()
     if (!Array.isArray(strategies) || strategies.length === 0) {
-      throw new FST_TENANT_OPTION_INVALID('identify', 'a non-empty array, where it is an array')
+      throw new FST_TENANT_OPTION_INVALID('identify', 'a non-empty array of strategies, or one strategy')
     }
     this.#members = strategies.map(member => isStrategyName(member) ? member : toStrategy(member))
   }
 
-  /** Whether the strategy of that name is one of those that are asked. */
+  /** Returns whether the built-in strategy of that name is a member, or a member of a member. */
   names (name: StrategyName): boolean {
     return this.#members.some(member => member === name || (member instanceof CompositeStrategy && member.names(name)))
   }
 
-  /** The first member that changes the URL says what routes see. */
+  /** Returns the URL of the first member that changes it. */
   override tenantUrl (request: FastifyRequest, id: string, context: IdentificationContext): string {
     for (let at = 0, member; (member = this.memberAt(at, context)) !== undefined; at++) {
       const url = member.tenantUrl?.(request, id, context) ?? request.url
@@ -31,11 +32,12 @@ export abstract class CompositeStrategy extends TenantIdentificationStrategy {
     return request.url
   }
 
+  /** Checks all members. */
   override check (context: IdentificationContext): void {
     for (let at = 0, member; (member = this.memberAt(at, context)) !== undefined; at++) member.check?.(context)
   }
 
-  /** `undefined` after the last one. */
+  /** Returns `undefined` after the last member. */
   protected memberAt (at: number, context: IdentificationContext): TenantIdentificationStrategy | undefined {
     const member = this.#members[at]
     return typeof member === 'string' ? context.named(member) : member

@@ -1,28 +1,34 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_UNVERIFIED } from '../errors.ts'
 import type { StrategyName } from '../../types/index.ts'
-import { unusable } from './unusable.ts'
+import { unusable } from './strategy-unusable.ts'
 
-/** What @fastify/cookie decorates an app with. Its request decorators are of no use here: they are filled in a hook that may come later. */
+/** The app decorators of @fastify/cookie. Its request decorators are filled by a hook that may run later than identification. */
 interface CookieApp {
   parseCookie (header: string): Readonly<Record<string, string | undefined>>
-  /** Only where there is a secret. */
+  /** Exists only if @fastify/cookie was registered with a secret. */
   unsignCookie (value: string): { valid: boolean, value: string | null }
 }
 
-/** The cookies of a request, none of them trusted. */
-export function cookiesOf ({ headers }: FastifyRequest, app: FastifyInstance): Readonly<Record<string, string | undefined>> {
+/** Returns the cookies of a request. Their signatures have not been verified. */
+export function parseCookies ({ headers }: FastifyRequest, app: FastifyInstance): Readonly<Record<string, string | undefined>> {
   return headers.cookie === undefined ? {} : cookieApp(app).parseCookie(headers.cookie)
 }
 
-/** The value that the app signed. Throws FST_TENANT_UNVERIFIED when it did not. */
-export function verified (signed: string, app: FastifyInstance): string {
+/**
+ * Returns the value of a signed cookie.
+ * @throws {FST_TENANT_UNVERIFIED} when the app did not sign it
+ */
+export function unsign (signed: string, app: FastifyInstance): string {
   const { valid, value } = cookieApp(app).unsignCookie(signed)
   if (!valid || value === null) throw new FST_TENANT_UNVERIFIED()
   return value
 }
 
-/** Throws FST_TENANT_OPTION_INVALID, which names the strategy, when the app cannot parse cookies, or check their signatures. */
+/**
+ * Checks that the app can parse cookies and, for `signed`, verify their signatures.
+ * @throws {FST_TENANT_OPTION_INVALID} when it cannot; the message names the strategy
+ */
 export function requireCookies (app: FastifyInstance, strategy: StrategyName, signed: boolean): void {
   if (!app.hasDecorator('parseCookie')) throw unusable(strategy, '@fastify/cookie is registered')
   if (signed && !app.hasDecorator('unsignCookie')) throw unusable(strategy, '@fastify/cookie is registered with a secret')

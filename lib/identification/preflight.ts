@@ -6,28 +6,28 @@ const kExempt = Symbol('fastify-multitenant.exempt')
 interface Exempt { [kExempt]?: boolean }
 
 /**
- * Whether a browser asks what it may send, which can carry no header, cookie or token that names a tenant. Notes that the request
- * lacks what the tenant is proved with: anybody can send what looks like a preflight.
+ * Returns whether the request is a CORS preflight, which cannot carry a header, cookie or token that names a tenant. If so, marks the
+ * request as exempt: its tenant is unproved, because any client can send a request that looks like a preflight.
  */
 export function exemptPreflight (request: FastifyRequest): boolean {
   if (!isPreflight(request)) return false
-  note(request, true)
+  mark(request, true)
   return true
 }
 
-/** Forgets it: something else names the tenant. */
+/** Removes the mark. Call this when something else has named the tenant. */
 export function endExemption (request: FastifyRequest): void {
-  if (isExempt(request)) note(request, false)
+  if (isExempt(request)) mark(request, false)
 }
 
-/** Whether the request goes on without a proof of its tenant, so that no handler may act on it. */
+/** Returns whether the request is exempt: its tenant is unproved, so no handler may act on it. */
 export function isExempt ({ raw }: FastifyRequest): boolean {
   return raw.method === 'OPTIONS' && (raw as IncomingMessage & Exempt)[kExempt] === true
 }
 
-function note ({ raw }: FastifyRequest, exempt: boolean): void {
-  const noted: IncomingMessage & Exempt = raw
-  noted[kExempt] = exempt
+function mark ({ raw }: FastifyRequest, exempt: boolean): void {
+  const marked: IncomingMessage & Exempt = raw
+  marked[kExempt] = exempt
 }
 
 function isPreflight ({ method, headers }: FastifyRequest): boolean {

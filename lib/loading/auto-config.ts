@@ -2,22 +2,22 @@ import type { FastifyInstance, FastifyPluginOptions } from 'fastify'
 
 type AutoConfig = FastifyPluginOptions | ((parent: FastifyInstance) => FastifyPluginOptions)
 
-/** What a module says to autoload about the plugin it exports. */
+/** The settings of an exported plugin that @fastify/autoload reads. */
 export interface PluginSettings {
   autoConfig: AutoConfig | undefined
-  /** Whether the prefix comes from elsewhere: `autoConfig` has no say in it. */
+  /** Whether another setting decides the prefix. The prefix of `autoConfig` is ignored then. */
   prefixIsFinal: boolean
 }
 
 const kAutoConfigs = Symbol('fastify-multitenant.auto-configs')
 
-/** A plugin that knows what each of the modules that export it has set as its `autoConfig`. */
+/** A plugin with the `autoConfig` that each module exporting it has set. */
 type Plugin = Function & { autoConfig?: AutoConfig, prefixOverride?: string, [kAutoConfigs]?: WeakMap<object, AutoConfig | undefined> }
 
 /**
- * Takes `autoConfig` off a plugin and remembers it. autoload would take it off too and forget it, and the module is evaluated only
- * once: the tenant would have no options when it is loaded again, nor another tenant that shares the folder. It is remembered per
- * module, since files of several tenants may set it on one and the same function of a library.
+ * Removes `autoConfig` from a plugin and remembers it. autoload would remove it for good, and Node evaluates the module only once, so
+ * later loads and other tenants of the folder would get no options. The value is stored per module, because the files of several
+ * tenants may set it on the same library function.
  */
 export function takeSettings (module: Readonly<Record<string, unknown>>, exported: unknown): PluginSettings {
   if (typeof exported !== 'function') return { autoConfig: undefined, prefixIsFinal: true }
@@ -36,14 +36,14 @@ function autoConfigsOf (plugin: Plugin): WeakMap<object, AutoConfig | undefined>
   return known
 }
 
-/** The options that autoload would have made, had it found `autoConfig` on the plugin: those it did make win. */
-export function withAutoConfig ({ autoConfig, prefixIsFinal }: PluginSettings, made: AutoConfig): AutoConfig {
-  // A function here comes from a named export `autoConfig`, which stays where it is.
-  if (autoConfig === undefined || typeof made === 'function') return made
-  const prefix = prefixIsFinal ? made['prefix'] : joinPrefix(Reflect.get(autoConfig, 'prefix'), made['prefix'])
-  if (typeof autoConfig !== 'function') return { ...autoConfig, ...made, prefix }
-  // Fastify reads the prefix off the function, before it calls it.
-  return Object.assign((parent: FastifyInstance) => ({ ...autoConfig(parent), ...made, prefix }), { prefix })
+/** Merges `autoConfig` into the options from autoload, as autoload does. The latter win. */
+export function withAutoConfig ({ autoConfig, prefixIsFinal }: PluginSettings, options: AutoConfig): AutoConfig {
+  // Options that are a function come from a named export `autoConfig`, which was not removed.
+  if (autoConfig === undefined || typeof options === 'function') return options
+  const prefix = prefixIsFinal ? options['prefix'] : joinPrefix(Reflect.get(autoConfig, 'prefix'), options['prefix'])
+  if (typeof autoConfig !== 'function') return { ...autoConfig, ...options, prefix }
+  // Fastify reads the prefix from the function before it calls it.
+  return Object.assign((parent: FastifyInstance) => ({ ...autoConfig(parent), ...options, prefix }), { prefix })
 }
 
 function joinPrefix (own: string | undefined, folder: string | undefined): string {

@@ -5,20 +5,21 @@ import type { FastifyInstance } from 'fastify'
 import type { TenantConfig } from '../../types/index.ts'
 
 /**
- * Checks a tenant's config and answers with it, its defaults filled in. `dotenv` is the path of the tenant's `.env` file, whose
- * values the config wins over; the file may be missing. Throws FST_TENANT_CONFIG_INVALID.
+ * Checks a tenant's config and returns it with its defaults. `dotenv` is the path of the tenant's `.env` file, which may be missing.
+ * The config wins over the values of that file.
+ * @throws {FST_TENANT_CONFIG_INVALID}
  */
 export type ConfigChecker = (scope: FastifyInstance, config: TenantConfig, dotenv?: string) => Promise<TenantConfig>
 
 type JsonSchema = Record<string, unknown>
 
-/** Not `config`: an app that uses @fastify/env itself has decorated that. */
+/** The name is not `config`, because an app that uses @fastify/env has that decorator already. */
 const DECORATOR = 'fastify-multitenant: checked config'
 
 /**
- * Makes the checker of one JSON schema. What the schema does not mention is kept, unless it says `additionalProperties: false`.
- * The process's environment is never read: it is the app's and not a tenant's.
- * Throws FST_TENANT_OPTION_INVALID when it is not a JSON schema.
+ * Makes a checker from a JSON schema. Keys that the schema does not mention are kept, unless it sets `additionalProperties: false`.
+ * The checker never reads the process's environment, which belongs to the app and not to a tenant.
+ * @throws {FST_TENANT_OPTION_INVALID} when `schema` is not a JSON schema
  */
 export function createConfigChecker (schema: JsonSchema): ConfigChecker {
   const copy = copySchema(schema)
@@ -37,7 +38,7 @@ export function createConfigChecker (schema: JsonSchema): ConfigChecker {
   }
 }
 
-/** @fastify/env changes the schema it gets and keeps what it compiled by the schema's identity: one copy for all tenants. */
+/** @fastify/env modifies the schema and caches the compiled validator by object identity, so all tenants use one copy. */
 function copySchema (schema: JsonSchema): JsonSchema {
   try {
     return structuredClone(schema.valueOf() as JsonSchema)
@@ -46,12 +47,12 @@ function copySchema (schema: JsonSchema): JsonSchema {
   }
 }
 
-/** At boot: were it compiled at each load, every tenant would fail for a mistake in the app. */
+/** Compiles the schema at boot, so that a mistake in it fails the app and not every tenant. */
 function compile (schema: JsonSchema): void {
   try {
     envSchema({ schema, data: {}, env: false })
   } catch (error) {
-    // That no config does not fit says that the schema was understood.
+    // A validation error means that the schema compiled: only the empty config did not match.
     if ((error as EnvError).errors === undefined) throw notSchema(error as Error)
   }
 }
@@ -60,7 +61,7 @@ function notSchema ({ message }: Error): Error {
   return new FST_TENANT_OPTION_INVALID('configSchema', `a JSON schema: ${message}`)
 }
 
-/** Registers @fastify/env in a child of its own, so that its decorators stay out of the tenant's scope. */
+/** Registers @fastify/env in a child instance, so that its decorators do not reach the tenant's scope. */
 async function readEnv (scope: FastifyInstance, options: fastifyEnv.FastifyEnvOptions): Promise<TenantConfig> {
   let checked = {} as TenantConfig
   try {
@@ -74,7 +75,7 @@ async function readEnv (scope: FastifyInstance, options: fastifyEnv.FastifyEnvOp
   return checked
 }
 
-/** What @fastify/env throws. */
+/** An error of @fastify/env. */
 type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string }> }
 
 function reason ({ errors, message }: EnvError): string {

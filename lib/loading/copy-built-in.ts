@@ -1,10 +1,10 @@
 type View = new (buffer: ArrayBufferLike) => object
 
-/** A copy of a date, a regular expression, a URL, a buffer or a typed array; `undefined` for everything else, subclasses included. */
+/** Copies a date, regular expression, URL, buffer or typed array. Returns `undefined` for every other value, subclasses included. */
 export function copyBuiltIn (value: object): object | undefined {
   switch (Object.getPrototypeOf(value)) {
     case Date.prototype: return new Date(value as Date)
-    // Its position is part of it: see `lastIndex`.
+    // The constructor does not copy `lastIndex`.
     case RegExp.prototype: return Object.assign(new RegExp(value as RegExp), { lastIndex: (value as RegExp).lastIndex })
     case URL.prototype: return new URL(value as URL)
     case URLSearchParams.prototype: return new URLSearchParams(value as URLSearchParams)
@@ -14,7 +14,7 @@ export function copyBuiltIn (value: object): object | undefined {
   }
 }
 
-/** In memory of its own, however large the memory is that it is a view of. */
+/** Copies only the part of the buffer that the view shows. */
 function copyView ({ constructor, buffer, byteOffset, byteLength }: ArrayBufferView): object {
   return new (constructor as View)(Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength)).buffer)
 }

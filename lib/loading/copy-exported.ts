@@ -1,8 +1,8 @@
 import { copyPlain } from './copy-plain.ts'
 
 /**
- * A copy, for one load of one tenant, of what a module exports as it is. Other tenants of the folder, and later loads, get the same
- * module from Node. Throws an Error for what cannot be copied, such as an instance of a class: they would share it.
+ * Copies an exported value for one load of one tenant. Other tenants of the folder, and later loads, get the same module from Node.
+ * @throws {Error} when the value contains something that cannot be copied, such as a class instance: the tenants would share it
  */
 export function copyExported<Value> (value: Value): Value {
   return copyPlain(value, (instance, path) => {
@@ -13,5 +13,5 @@ export function copyExported<Value> (value: Value): Value {
 
 function nameOf (instance: object): string {
   const { constructor } = instance
-  return typeof constructor === 'function' && constructor.name !== '' ? `an instance of ${constructor.name}` : 'an object with a prototype of its own'
+  return typeof constructor === 'function' && constructor.name !== '' ? `an instance of ${constructor.name}` : 'an object with its own prototype'
 }

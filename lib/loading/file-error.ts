@@ -1,23 +1,23 @@
-/** Fastify's codes, before and after it has made an error of its own, for a plugin that it gave up on. */
+/** Fastify reports a plugin timeout with this code. Its loader, avvio, reports the same timeout with a code of its own. */
 const TIMEOUT = 'FST_ERR_PLUGIN_TIMEOUT'
 const TIMEOUTS: readonly unknown[] = [TIMEOUT, 'AVV_ERR_PLUGIN_EXEC_TIMEOUT']
 
 /**
- * An error in one of the files of a tenant. The message names the file, relative to the tenant's folder, and the line where that is
- * known; `cause` is the error itself, and `code` is that of the cause.
+ * An error in a tenant's file. The message names the file, relative to the tenant's folder, and the line if it is known.
+ * `cause` is the original error, and `code` is the code of that error.
  */
 export class TenantFileError extends Error {
   override readonly name = 'TenantFileError'
   readonly code: unknown
 
-  /** @param place where in the file, as ` (at lib/smtp.js:12)` */
+  /** @param place the position of the error, for example ` (at lib/smtp.js:12)` */
   constructor (name: string, cause: unknown, place = '') {
     super(`${name}: ${reasonOf(cause)}${isTimeout(cause) ? '' : place}`, { cause })
     this.code = isTimeout(cause) ? TIMEOUT : codeOf(cause)
   }
 }
 
-/** Whether Fastify gave up on a plugin. */
+/** Whether the error is a plugin timeout of Fastify. */
 export function isTimeout (error: unknown): boolean {
   return TIMEOUTS.includes(codeOf(error))
 }
@@ -26,8 +26,8 @@ function codeOf (error: unknown): unknown {
   return (error as { code?: unknown } | null | undefined)?.code
 }
 
-/** Why something failed, in words. Plugins may throw anything. */
+/** The message of a thrown value. Plugins may throw values that are not errors. */
 export function reasonOf (error: unknown): string {
-  if (isTimeout(error)) return 'It did not end in time: a promise is not resolved, or done() is not called'
+  if (isTimeout(error)) return 'It did not finish in time: a promise is not resolved, or done() is not called'
   return error instanceof Error ? error.message : String(error)
 }

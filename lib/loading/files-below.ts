@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** The paths of all files below a folder, but for installed packages. Throws what the file system throws. */
+/** Returns the paths of all files below a folder, except those in `node_modules`. Throws the errors of the file system. */
 export async function filesBelow (dir: string): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true })
   const paths = await Promise.all(entries.filter(({ name }) => name !== 'node_modules').map(async entry => {

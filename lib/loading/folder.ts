@@ -2,23 +2,23 @@ import { readdir, realpath } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { TenantFileError } from './file-error.ts'
 import { filesBelow } from './files-below.ts'
-import { warnOfForeign } from './foreign.ts'
 import { LoadProgress } from './load-progress.ts'
 import { placeOf } from './place.ts'
+import { warnOfUnloadableFiles } from './unloadable-files.ts'
 import type { FastifyBaseLogger } from 'fastify'
 
-/** Declarations and tests lie beside the code that they are about. */
+/** Declarations and tests, which are not loaded. */
 const NO_CODE = /\.d\.[cm]?ts$|\.(?:test|spec)\.[^.]+$/
 const CODE_OR_JSON = /\.(?:[cm]?[jt]s|json)$/
 
-/** A tenant's folder, while it is loaded. */
+/** The folder of a tenant that is being loaded. */
 export class TenantFolder {
   readonly dir: string
-  /** The names of what is directly in the folder. */
+  /** The names of the files and folders directly in the folder. */
   readonly entries: readonly string[]
-  /** Which of its files the load is at. */
+  /** Tracks the files that the load is working on. */
   readonly progress: LoadProgress
-  /** Node knows modules by the paths behind symbolic links. */
+  /** The path behind symbolic links: Node identifies modules by it. */
   readonly #real: string
 
   private constructor (dir: string, real: string, entries: readonly string[], progress: LoadProgress) {
@@ -28,7 +28,10 @@ export class TenantFolder {
     this.#real = real
   }
 
-  /** The folder at the absolute path `dir`. Throws an Error when there is none. */
+  /**
+   * Reads the folder at the absolute path `dir`.
+   * @throws {Error} when it cannot be read
+   */
   static async open (dir: string, progress: LoadProgress = new LoadProgress()): Promise<TenantFolder> {
     const entries = await readdir(dir).catch((cause: NodeJS.ErrnoException) => {
       throw new Error(cause.code === 'ENOTDIR' ? "The tenant's folder is a file" : "The tenant's folder cannot be read", { cause })
@@ -36,23 +39,23 @@ export class TenantFolder {
     return new TenantFolder(dir, await realpath(dir), entries, progress)
   }
 
-  /** The absolute path of something in the folder. */
+  /** The absolute path of an entry of the folder. */
   path (name: string): string {
     return join(this.dir, name)
   }
 
-  /** How errors name a file: relative to the folder, with forward slashes. */
+  /** The name of a file in errors and log lines: its path relative to the folder, with forward slashes. */
   nameOf (file: string): string {
     return relative(this.dir, file).replaceAll(sep, '/')
   }
 
-  /** Runs what `file` does, and names it in what it throws. */
+  /** Runs the work of one file and tracks its progress. An error names the file. */
   async inFile<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
-    return this.progress.track(this.nameOf(file), () => this.naming(file, work))
+    return this.progress.track(this.nameOf(file), () => this.wrapErrors(file, work))
   }
 
-  /** The same for work that goes on in several files, each of which has its own part. */
-  async naming<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
+  /** Runs work and wraps its error so that it names `file`. Unlike `inFile()`, does not track progress. */
+  async wrapErrors<Result> (file: string, work: () => Result | Promise<Result>): Promise<Result> {
     try {
       return await work()
     } catch (error) {
@@ -60,13 +63,13 @@ export class TenantFolder {
     }
   }
 
-  /** An error that names `file`, and the line where the error is; an error that names a file already stays as it is. */
+  /** Wraps an error so that it names `file` and the line. An error that names a file already is returned unchanged. */
   fileError (file: string, cause: unknown): TenantFileError {
     if (cause instanceof TenantFileError) return cause
     return new TenantFileError(this.nameOf(file), cause, this.#placeOf(cause, file))
   }
 
-  /** As ` (at lib/smtp.js:12)`. */
+  /** The position of an error, for example ` (at lib/smtp.js:12)`. */
   #placeOf (cause: unknown, file: string): string {
     const place = placeOf(cause, file)
     if (place === undefined) return ''
@@ -74,22 +77,25 @@ export class TenantFolder {
     return ` (at ${relative(base, place.file).replaceAll(sep, '/')}:${place.line})`
   }
 
-  /** The one file of the folder that has one of these names. Throws an Error naming them when there are several. */
-  one (names: readonly string[]): string | undefined {
+  /**
+   * The path of the file that has one of these names; `undefined` when there is none.
+   * @throws {Error} naming the files when there are several
+   */
+  findOne (names: readonly string[]): string | undefined {
     const found = names.filter(name => this.has(name))
     if (found.length > 1) throw new Error(`Only one of ${found.join(' and ')} may exist`)
     return found[0] === undefined ? undefined : this.path(found[0])
   }
 
-  /** The modules and JSON files below a sub-folder, sorted by name; none when there is no such folder. Warns of others. */
+  /** The modules and JSON files below a sub-folder, sorted by path. Empty when there is no such folder. Warns about other files. */
   async modulesAndJson (name: string, log: FastifyBaseLogger): Promise<string[]> {
     if (!this.has(name)) return []
     const files = await filesBelow(this.path(name))
-    warnOfForeign(log, files.filter(file => !CODE_OR_JSON.test(file)).map(file => this.nameOf(file)))
+    warnOfUnloadableFiles(log, files.filter(file => !CODE_OR_JSON.test(file)).map(file => this.nameOf(file)))
     return files.filter(file => CODE_OR_JSON.test(file) && !NO_CODE.test(file) && !this.#isHidden(file)).sort()
   }
 
-  /** Whether there is such an entry. */
+  /** Whether the folder has an entry of this name. */
   has (name: string): boolean {
     return this.entries.includes(name)
   }

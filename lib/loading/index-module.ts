@@ -1,10 +1,10 @@
-import { isObject } from '../check.ts'
-import { importModule } from './modules.ts'
+import { isObject, isText } from '../utils/check.ts'
+import { importModule } from './modules/modules.ts'
 import type { TenantFolder } from './folder.ts'
 import type { PluginFunction } from './plugin-function.ts'
 import type { TenantConfig } from '../../types/index.ts'
 
-/** What a tenant's index module says. */
+/** The exports of a tenant's index module. */
 export interface IndexModule {
   file: string
   name: string | undefined
@@ -13,20 +13,20 @@ export interface IndexModule {
   plugin: PluginFunction | undefined
 }
 
-/** The names that an index module may have. */
+/** The allowed names of an index module. */
 export const INDEX_FILES = ['mjs', 'js', 'cjs', 'ts', 'mts', 'cts'].map(extension => `index.${extension}`)
 
 /**
- * The index module of a tenant's folder, or its module `main`; `null` when there is none.
- * Throws an Error naming the file when its default export is no plugin.
+ * Imports the index module of a tenant's folder, or the module at the path `main`. Returns `null` when there is none.
+ * @throws {Error} naming the file when its default export is not a plugin
  */
 export async function readIndex (folder: TenantFolder, main?: string): Promise<IndexModule | null> {
-  const file = main ?? folder.one(INDEX_FILES)
+  const file = main ?? folder.findOne(INDEX_FILES)
   if (file === undefined) return null
   return folder.inFile(file, async () => {
     const module = await importModule(file)
     const exported = module['default']
-    // A CommonJS module that exports the names alone has an object for its default export.
+    // The default export of a CommonJS module without a plugin is an object with the names.
     const names = isObject(exported) ? { ...exported, ...module } : module
     if (exported !== undefined && !isObject(exported) && typeof exported !== 'function') {
       throw new Error('The default export must be a plugin')
@@ -41,11 +41,11 @@ export async function readIndex (folder: TenantFolder, main?: string): Promise<I
   })
 }
 
-/** The name to show: `name` or `NAME` of the index module, the config's `name`, `TENANT_ID` of the index module, or the id. */
+/** The display name: `name` or `NAME` of the index module, the config's `name`, `TENANT_ID` of the index module, or the id. */
 export function displayName (id: string, index: IndexModule | null, config: TenantConfig): string {
   return index?.name ?? text(Reflect.get(config, 'name')) ?? index?.TENANT_ID ?? id
 }
 
 function text (value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
+  return isText(value) ? value : undefined
 }

@@ -1,17 +1,17 @@
 import { isTimeout, TenantFileError } from './file-error.ts'
 
-/** Knows which files a load is at, so that one that never ends can be blamed on the file that it hangs in. */
+/** Tracks the files that a load is working on, so that a timeout can name the file that hangs. */
 export class LoadProgress {
-  /** In the order in which their turn comes. */
+  /** The names of the files, in the order in which they were started. */
   readonly #pending = new Set<string>()
 
-  /** @returns to be called when the file is through */
+  /** Marks a file as started. Call the returned function when the file has finished. */
   begin (name: string): () => void {
     this.#pending.add(name)
     return () => { this.#pending.delete(name) }
   }
 
-  /** Runs what the file does. */
+  /** Runs the work of a file, from `begin()` to its end. */
   async track<Result> (name: string, work: () => Result | Promise<Result>): Promise<Result> {
     const end = this.begin(name)
     try {
@@ -21,7 +21,7 @@ export class LoadProgress {
     }
   }
 
-  /** An error that names the file that the load hung in, where Fastify gave up on it. Every other error stays as it is. */
+  /** Wraps a timeout of Fastify so that it names the file that hangs. Other errors are returned unchanged. */
   explain (error: unknown): unknown {
     const [name] = this.#pending
     return name === undefined || error instanceof TenantFileError || !isTimeout(error) ? error : new TenantFileError(name, error)

@@ -1,35 +1,28 @@
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isInstalled } from './is-installed.ts'
-import { jsonErrorLine, syntaxErrorPlace } from './syntax-place.ts'
+import { jsonErrorLine, syntaxErrorPlace } from '../utils/syntax-place.ts'
+import type { Place } from '../utils/syntax-place.ts'
 
-/** Where an error is. */
-export interface Place {
-  /** An absolute path. */
-  file: string
-  /** Counted from 1. */
-  line: number
-}
-
-/** Node puts the place of some syntax errors before everything else. */
+/** Node puts the position of some syntax errors on the first line of the stack. */
 const HEAD = /^(file:\/\/.+|(?:[a-z]:)?[/\\].+):(\d+)$/i
 const FRAME = /^ +at (?:.* \()?(?:async )?((?:file:\/\/|[a-z]:\\|\/)[^()]+):(\d+):\d+\)?$/i
 const LIB = join(import.meta.dirname, '..', sep)
 
-/** The place of an error that was thrown while `file` was loaded: in it, or in what it imports. `undefined` where it is not known. */
+/** The file and line of an error that was thrown while `file` was loaded; `undefined` if they are not known. */
 export function placeOf (error: unknown, file: string): Place | undefined {
   if (!(error instanceof Error)) return undefined
   const [head = '', ...lines] = (error.stack ?? '').split('\n')
   return parsePlace(HEAD.exec(head)) ?? (error instanceof SyntaxError ? syntaxPlace(file) : undefined) ?? framePlace(lines)
 }
 
-/** Node does not say where the syntax error of an ES module or a JSON file is. */
+/** Finds a syntax error in an ES module or a JSON file, because Node does not report its position. */
 function syntaxPlace (file: string): Place | undefined {
   if (!file.endsWith('.json')) return syntaxErrorPlace(file)
   return { file, line: jsonErrorLine(file) }
 }
 
-/** The first line of the stack that is not in Node, in a package, or here. */
+/** The first stack frame outside Node, installed packages and this library. */
 function framePlace (lines: readonly string[]): Place | undefined {
   for (const line of lines) {
     const place = parsePlace(FRAME.exec(line))

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { asError } from '../as-error.ts'
-import { callContained } from '../contained-call.ts'
-import { isPromiseLike } from '../is-promise-like.ts'
-import type { End, Report } from '../contained-call.ts'
+import { asError } from '../utils/as-error.ts'
+import { callContained } from '../utils/contained-call.ts'
+import { isPromiseLike } from '../utils/is-promise-like.ts'
+import type { End, Report } from '../utils/contained-call.ts'
 
-/** A plugin, whatever its style. */
+/** A Fastify plugin function: async, or with `done`. */
 export type PluginFunction = (this: unknown, instance: FastifyInstance, options: object, done: (error?: Error) => void) => unknown
 
 type OptionsFunction = (parent: FastifyInstance) => unknown
@@ -12,8 +12,8 @@ type OptionsFunction = (parent: FastifyInstance) => unknown
 const SKIP_OVERRIDE = Symbol.for('skip-override')
 
 /**
- * The same plugin, whose decorators and hooks are those of the scope it is registered in. `fastify-plugin` would mark the
- * function itself, and another tenant or the app may use it too.
+ * Wraps a plugin so that its decorators and hooks apply to the scope it is registered in. `fastify-plugin` would mark the function
+ * itself, which another tenant or the app may use too.
  */
 export function unencapsulated (plugin: PluginFunction): PluginFunction {
   const registered: PluginFunction = function (instance, options, done) {
@@ -22,52 +22,52 @@ export function unencapsulated (plugin: PluginFunction): PluginFunction {
   return Object.assign(imitate(registered, plugin), { [SKIP_OVERRIDE]: true })
 }
 
-/** What `fastify-plugin` was told of a plugin. */
+/** The metadata that `fastify-plugin` stores on a plugin. */
 export interface PluginMeta { name?: string, dependencies?: readonly string[] }
 
-/** `undefined` for what is not a plugin, or was not given to `fastify-plugin`. */
+/** Returns the metadata of a plugin; `undefined` if `fastify-plugin` has not wrapped it. */
 export function pluginMeta (plugin: unknown): PluginMeta | undefined {
   return typeof plugin === 'function' ? Reflect.get(plugin, Symbol.for('plugin-meta')) as PluginMeta | undefined : undefined
 }
 
 /**
- * From here on a plugin that throws before it returns fails, in the scope and below it, and so does one whose options are made by a
- * function that throws. Fastify would let the error end the process, and with it all other tenants.
- * @param report told what a plugin throws after it has called `done`
+ * Replaces `scope.register()` so that a plugin that throws synchronously, or whose options function throws, fails to load. Fastify
+ * would let the error end the process, and with it all other tenants. Child instances inherit the replacement.
+ * @param report called with the errors that a plugin throws after it has called `done`
  */
 export function guardRegister (scope: FastifyInstance, report: Report): void {
   const { register } = scope
   scope.register = function (this: FastifyInstance, plugin: unknown, options: unknown) {
-    const made = new GuardedOptions(options)
-    return Reflect.apply(register, this, [guarded(plugin, made, report), made.options])
+    const guardedOptions = new GuardedOptions(options)
+    return Reflect.apply(register, this, [guarded(plugin, guardedOptions, report), guardedOptions.options])
   } as typeof register
 }
 
-function guarded (plugin: unknown, made: GuardedOptions, report: Report): unknown {
-  if (isPromiseLike(plugin)) return guardedPromise(plugin, made, report)
-  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, made, report)
-  // A module, as `import()` answers with.
+function guarded (plugin: unknown, guardedOptions: GuardedOptions, report: Report): unknown {
+  if (isPromiseLike(plugin)) return guardedPromise(plugin, guardedOptions, report)
+  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, guardedOptions, report)
+  // A module, as `import()` returns it.
   const exported = typeof plugin === 'object' && plugin !== null ? Reflect.get(plugin, 'default') : undefined
-  return typeof exported === 'function' ? guardedFunction(exported, made, report) : plugin
+  return typeof exported === 'function' ? guardedFunction(exported, guardedOptions, report) : plugin
 }
 
-function guardedPromise (promise: PromiseLike<unknown>, made: GuardedOptions, report: Report): Promise<unknown> {
+function guardedPromise (promise: PromiseLike<unknown>, guardedOptions: GuardedOptions, report: Report): Promise<unknown> {
   const plugin = Promise.resolve(promise).then(plugin => {
-    const function_ = guarded(plugin, made, report)
-    if (typeof function_ !== 'function') throw new Error('A promise of a plugin must come to a function, or to a module whose default export is one')
+    const function_ = guarded(plugin, guardedOptions, report)
+    if (typeof function_ !== 'function') throw new Error('A promise of a plugin must resolve to a function, or to a module whose default export is one')
     return function_
   }, thrown => { throw asError(thrown) })
-  // Fastify looks at it when its turn has come: until then Node would find that nobody handles what it may reject with.
+  // Fastify handles the promise only when the plugin's turn comes. Until then Node would report an unhandled rejection.
   plugin.catch(() => {})
   return plugin
 }
 
-function guardedFunction (plugin: PluginFunction, made: GuardedOptions, report: Report): PluginFunction {
-  // Fastify refuses it, by looking at the function itself, and never calls it.
+function guardedFunction (plugin: PluginFunction, guardedOptions: GuardedOptions, report: Report): PluginFunction {
+  // Fastify refuses an async function that takes `done`. It would not recognize a wrapper.
   if (plugin.constructor.name === 'AsyncFunction' && plugin.length > 2) return plugin
   return imitate(function (instance, options, done) {
     const run = (done: End): unknown => {
-      made.check()
+      guardedOptions.throwFailure()
       const result = plugin.call(this, instance, options, done)
       // Unlike other callbacks, a plugin that takes `done` may return a promise instead.
       return isPromiseLike(result) ? result.then(() => process.nextTick(done)) : result
@@ -76,7 +76,7 @@ function guardedFunction (plugin: PluginFunction, made: GuardedOptions, report: 
   }, plugin, 3)
 }
 
-/** The options of a plugin. When a function makes them and throws, the plugin is what fails. */
+/** The options of a plugin. An error of an options function is kept, so that the plugin fails with it. */
 class GuardedOptions {
   readonly options: unknown
   #failure: Error | undefined
@@ -85,8 +85,8 @@ class GuardedOptions {
     this.options = typeof options === 'function' ? imitate(parent => this.#make(options as OptionsFunction, parent), options as PluginFunction) : options
   }
 
-  /** Throws what the function threw. */
-  check (): void {
+  /** Throws the error of the options function, if it failed. */
+  throwFailure (): void {
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -100,10 +100,10 @@ class GuardedOptions {
   }
 }
 
-/** Gives to `copy` all that Fastify reads of a plugin: its name, how many arguments it takes, and the marks of `fastify-plugin`. */
+/** Gives `copy` everything that Fastify reads from a plugin: its name, its number of arguments and the marks of `fastify-plugin`. */
 function imitate (copy: PluginFunction, plugin: PluginFunction, length = plugin.length): PluginFunction {
   const { name, length: _length, ...marks } = plugin
-  // A plugin without a name is known by its first lines.
+  // Fastify names an anonymous plugin by the first lines of its source.
   const toString = (): string => Function.prototype.toString.call(plugin)
   return Object.assign(Object.defineProperties(copy, { name: { value: name }, length: { value: length }, toString: { value: toString } }), marks)
 }

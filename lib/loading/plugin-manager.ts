@@ -1,28 +1,28 @@
-import { check, isText } from '../check.ts'
+import { check, isObject, isText } from '../utils/check.ts'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PLUGIN_FAILED, FST_TENANT_SCHEME_UNKNOWN } from '../errors.ts'
 import { reasonOf } from './file-error.ts'
 import { FileStrategy } from './strategies/file.ts'
 import { NpmStrategy } from './strategies/npm.ts'
 import type { FastifyInstance } from 'fastify'
-import type { PluginContext, PluginLoaders } from '../../types/index.ts'
-import type { PluginLoadingStrategy } from './strategies/strategy.ts'
+import type * as types from '../../types/index.ts'
+import type { PluginContext, PluginLoaders, PluginLoadingStrategy } from '../../types/index.ts'
 
 const SCHEME = /^[a-z][a-z0-9+.-]*$/
 const PLUGIN = /^([a-z][a-z0-9+.-]*):(.+)$/s
 
-/** The plugin loading strategies by scheme: `file` and `npm`, and those that are added. */
-export class PluginManager {
+/** The plugin loading strategies by scheme. `file` and `npm` are built in. */
+export class PluginManager implements types.PluginManager {
   readonly #strategies = new Map<string, PluginLoadingStrategy>()
 
-  /** Throws FST_TENANT_OPTION_INVALID as `addStrategy()` does. */
+  /** @throws {FST_TENANT_OPTION_INVALID} when a scheme or a strategy is invalid */
   constructor (loaders: PluginLoaders = {}) {
     const all = { file: new FileStrategy(), npm: new NpmStrategy(), ...loaders }
     for (const [scheme, strategy] of Object.entries(all)) this.addStrategy(scheme, strategy)
   }
 
   /**
-   * From now on this strategy loads the plugins of the scheme, in the place of the one that did.
-   * @throws FST_TENANT_OPTION_INVALID when one of them is none
+   * Sets the strategy that loads the plugins of a scheme. It replaces the previous one.
+   * @throws {FST_TENANT_OPTION_INVALID} when the scheme or the strategy is invalid
    */
   addStrategy (scheme: string, strategy: PluginLoadingStrategy): this {
     check(isText(scheme) && SCHEME.test(scheme), 'scheme', 'lower case letters, digits, "+", "-" and ".", a letter first', scheme)
@@ -32,8 +32,9 @@ export class PluginManager {
   }
 
   /**
-   * Loads the plugin that is named as `scheme:reference`, and answers with it.
-   * @throws FST_TENANT_SCHEME_UNKNOWN, FST_TENANT_PLUGIN_FAILED
+   * Loads the plugin named `scheme:reference` and returns it.
+   * @throws {FST_TENANT_SCHEME_UNKNOWN}
+   * @throws {FST_TENANT_PLUGIN_FAILED}
    */
   async load (app: FastifyInstance, plugin: string, options: object, context: PluginContext): Promise<unknown> {
     const [, scheme = '', reference = ''] = PLUGIN.exec(plugin) ?? []
@@ -50,8 +51,17 @@ export class PluginManager {
   }
 }
 
+/** Returns the option `loaders` if it is a plugin manager, or makes one from its strategies. */
+export function pluginManagerOf (loaders: PluginLoaders | types.PluginManager): types.PluginManager {
+  return isPluginManager(loaders) ? loaders : new PluginManager(loaders)
+}
+
+function isPluginManager (loaders: object): loaders is types.PluginManager {
+  return loaders instanceof PluginManager
+}
+
 function isStrategy (value: unknown): value is PluginLoadingStrategy {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'loadPlugin') === 'function'
+  return isObject(value) && typeof value['loadPlugin'] === 'function'
 }
 
 function expected (value: unknown): string {

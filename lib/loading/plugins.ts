@@ -1,56 +1,59 @@
 import { join } from 'node:path'
 import fastifyAutoload from '@fastify/autoload'
-import { isObject } from '../check.ts'
+import { isObject } from '../utils/check.ts'
 import { withAutoConfig, takeSettings } from './auto-config.ts'
 import { readAutoHooks } from './auto-hooks.ts'
 import { filesBelow } from './files-below.ts'
-import { importModule } from './modules.ts'
-import { warnOfPassedOver } from './passed-over.ts'
+import { importModule } from './modules/modules.ts'
 import { pluginMeta } from './plugin-function.ts'
+import { warnOfSkippedFiles } from './skipped-files.ts'
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance, FastifyPluginAsync, FastifyPluginOptions, RouteOptions } from 'fastify'
 import type { PluginSettings } from './auto-config.ts'
 import type { TenantFolder } from './folder.ts'
 import type { PluginFunction, PluginMeta } from './plugin-function.ts'
 
-/** A file that autoload takes, and what it may find there: a plugin or a route, in some modules below a second `default`. */
+/** A file that autoload loads. `exports` may hold a plugin or a route; compiled modules may nest it in a second `default`. */
 interface PluginFile extends PluginSettings {
   file: string
   exports: unknown[]
   registered: boolean
 }
 
-/** It is called and not registered, so that what it registers can be told apart. Its types say callback; it is an async function. */
+/** Called directly and not registered, so that each registration can be traced to a file. Its type declares a callback, but it is async. */
 const autoload = fastifyAutoload as unknown as FastifyPluginAsync<AutoloadPluginOptions>
 
 export type AutoloadSettings = Omit<Partial<AutoloadPluginOptions>, 'dir'>
 
-/** The files in the folder `plugins/` or `routes/` that @fastify/autoload takes; none when there is no such folder. */
+/** The files of a folder that @fastify/autoload would load. Empty when there is no such folder. */
 export async function findPlugins (scope: FastifyInstance, folder: TenantFolder, name: string, settings: AutoloadSettings): Promise<string[]> {
   if (!folder.has(name)) return []
   const dir = folder.path(name)
-  return folder.naming(dir, () => scan(scope, { ...settings, dir }))
+  return folder.wrapErrors(dir, () => scan(scope, { ...settings, dir }))
 }
 
-/** Registers what was found in the folder with @fastify/autoload. Throws an Error naming the file that fails. */
+/**
+ * Registers the `found` files of a folder with @fastify/autoload.
+ * @throws {Error} naming the file that failed
+ */
 export async function autoloadFolder (scope: FastifyInstance, folder: TenantFolder, name: string, found: string[], settings: AutoloadSettings): Promise<void> {
   if (!folder.has(name)) return
   const options = { ...settings, dir: folder.path(name) }
-  await folder.naming(options.dir, async () => {
+  await folder.wrapErrors(options.dir, async () => {
     const below = await filesBelow(options.dir)
-    await warnOfPassedOver(scope.log, folder, below, found, options)
+    await warnOfSkippedFiles(scope.log, folder, below, found, options)
     if (found.length === 0) return
     const files = await readFiles(folder, found, options)
     refuseSameNames(folder, files)
-    warnOfOthers(scope, folder, files)
+    warnOfOtherExports(scope, folder, files)
     const hooks = await readAutoHooks(folder, below, options)
     const all = [...files, ...hooks.map(hook => ({ ...hook, registered: false, autoConfig: undefined, prefixIsFinal: true }))]
-    await autoload(attributing(scope, folder, all), options)
+    await autoload(viewForAutoload(scope, folder, all), options)
     await scope.after()
   })
 }
 
-/** It runs with a filter that notes them and lets none of them pass. */
+/** Runs autoload with a filter that collects the paths and ignores every file. */
 async function scan (scope: FastifyInstance, options: AutoloadPluginOptions): Promise<string[]> {
   const files: string[] = []
   const note = (path: string): boolean => {
@@ -69,26 +72,29 @@ function matches (filter: AutoloadPluginOptions['ignoreFilter'], path: string): 
 
 async function readFiles (folder: TenantFolder, paths: string[], { options }: AutoloadSettings): Promise<PluginFile[]> {
   const files: PluginFile[] = []
-  // One after the other: several may set `autoConfig` on the same function.
+  // Sequential, because several files may set `autoConfig` on the same function.
   for (const file of paths) {
     const module = await folder.inFile(file, () => importModule(file))
     const exports = [module['default'], (module['default'] as { default?: unknown } | undefined)?.default]
-    const off = [module, ...exports].some(exported => (exported as { autoload?: unknown } | undefined)?.autoload === false)
+    const optsOut = [module, ...exports].some(exported => (exported as { autoload?: unknown } | undefined)?.autoload === false)
     const { autoConfig, prefixIsFinal } = takeSettings(module, exports.find(exported => typeof exported === 'function'))
-    // As in autoload, a prefix in its options wins over that of `autoConfig`.
+    // As in autoload, a prefix in the options wins over the prefix of `autoConfig`.
     const settings = { autoConfig, prefixIsFinal: prefixIsFinal || options?.['prefix'] !== undefined }
-    if (!off) files.push({ file, exports, registered: false, ...settings })
+    if (!optsOut) files.push({ file, exports, registered: false, ...settings })
   }
   return files
 }
 
-/** What `fastify-plugin` was told of the plugins in these files. Throws an Error naming the file. */
+/**
+ * The `fastify-plugin` metadata of the plugins in these files.
+ * @throws {Error} naming the file that failed
+ */
 export async function readMetas (folder: TenantFolder, paths: string[]): Promise<PluginMeta[]> {
   const files = await readFiles(folder, paths, {})
   return files.flatMap(({ exports }) => exports.map(pluginMeta).find(meta => meta !== undefined) ?? [])
 }
 
-/** autoload drops one of two plugins with the same name, without a word. */
+/** Refuses two plugins of the same name, because autoload would silently drop one. */
 function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
   const names = new Map<string, string>()
   for (const { file, exports } of files) {
@@ -100,10 +106,10 @@ function refuseSameNames (folder: TenantFolder, files: PluginFile[]): void {
   }
 }
 
-/** autoload passes over what is neither a plugin nor a route, and tells nobody. */
-function warnOfOthers (scope: FastifyInstance, folder: TenantFolder, files: PluginFile[]): void {
+/** Warns about files that export neither a plugin nor a route. autoload silently skips them. */
+function warnOfOtherExports (scope: FastifyInstance, folder: TenantFolder, files: PluginFile[]): void {
   for (const { file } of files.filter(({ exports }) => !exports.some(isPluginOrRoute))) {
-    scope.log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: its default export is no plugin and no route')
+    scope.log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: its default export is neither a plugin nor a route')
   }
 }
 
@@ -111,12 +117,12 @@ function isPluginOrRoute (exported: unknown): boolean {
   return typeof exported === 'function' || (isObject(exported) && Object.hasOwn(exported, 'method'))
 }
 
-/** The instance as autoload sees it: what is registered there names its file when it fails, and has its `autoConfig` back. */
-function attributing (instance: FastifyInstance, folder: TenantFolder, files: PluginFile[]): FastifyInstance {
+/** A view of the instance for autoload. Its `register()` and `route()` name the file in errors and restore `autoConfig`. */
+function viewForAutoload (instance: FastifyInstance, folder: TenantFolder, files: PluginFile[]): FastifyInstance {
   const register = (plugin: PluginFunction, options: FastifyPluginOptions): void => {
     const known = fileOf(files, plugin)
     if (known === undefined) {
-      instance.register(within(plugin, folder, files), options)
+      instance.register(wrapAutoloadPlugin(plugin, folder, files), options)
       return
     }
     known.registered = true
@@ -136,13 +142,13 @@ function attributing (instance: FastifyInstance, folder: TenantFolder, files: Pl
   return Object.create(instance, { register: { value: register }, route: { value: route } })
 }
 
-/** The file that exports this. Several files may export one function: autoload registers them in their order. */
+/** The file with this export. If several files export the same function, autoload registers them in order. */
 function fileOf (files: PluginFile[], exported: unknown): PluginFile | undefined {
   const found = files.filter(({ exports }) => exports.includes(exported))
   return found.find(({ registered }) => !registered) ?? found[0]
 }
 
-/** autoload's own plugins, around the files below an autohooks file and around a route, go on registering as above. */
-function within (plugin: PluginFunction, folder: TenantFolder, files: PluginFile[]): PluginFunction {
-  return async (instance, options) => plugin(attributing(instance, folder, files), options, () => {})
+/** Wraps the plugins that autoload makes around autohooks and routes, so that they register through the same view. */
+function wrapAutoloadPlugin (plugin: PluginFunction, folder: TenantFolder, files: PluginFile[]): PluginFunction {
+  return async (instance, options) => plugin(viewForAutoload(instance, folder, files), options, () => {})
 }

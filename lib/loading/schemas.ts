@@ -1,15 +1,15 @@
 import { parse } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { isObject } from '../check.ts'
+import { isObject } from '../utils/check.ts'
 import { copyPlain } from './copy-plain.ts'
-import { importModule, namedExports } from './modules.ts'
+import { importModule, namedExports } from './modules/modules.ts'
 import type { FastifyInstance } from 'fastify'
 import type { TenantFolder } from './folder.ts'
-import type { ModuleExports } from './modules.ts'
+import type { ModuleExports } from './modules/modules.ts'
 
 type Schema = Record<string, unknown> & { $id: string }
 
-/** An object without one of these is no schema, but a mistake. */
+/** An object without any of these keywords is treated as a mistake, not as a schema. */
 const KEYWORDS = [
   'type', 'properties', 'items', 'prefixItems', '$ref', '$dynamicRef', '$recursiveRef', 'enum', 'const', 'allOf', 'anyOf', 'oneOf', 'not',
   'if', 'then', 'else', '$defs', 'definitions', 'required', 'additionalProperties', 'patternProperties', 'propertyNames',
@@ -18,10 +18,13 @@ const KEYWORDS = [
   'maxLength', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'nullable', 'discriminator'
 ]
 
-/** A schema, and the file that it was found in. */
+/** A schema and the file that exports it. */
 interface Found { file: string, schema: Schema }
 
-/** Adds the schemas of the folder `schemas/` to the tenant's scope. Throws an Error naming the file, or the two files that disagree. */
+/**
+ * Adds the schemas of the folder `schemas/` to the tenant's scope.
+ * @throws {Error} naming the file that failed, or two files with different schemas of one `$id`
+ */
 export async function addSchemas (scope: FastifyInstance, folder: TenantFolder): Promise<void> {
   const added = new Map<string, Found>()
   const paths = await folder.modulesAndJson('schemas', scope.log)
@@ -38,7 +41,7 @@ export async function addSchemas (scope: FastifyInstance, folder: TenantFolder):
 
 function conflict (folder: TenantFolder, one: Found, other: Found): Error {
   const names = [...new Set([one.file, other.file])].map(file => folder.nameOf(file))
-  return new Error(`Two schemas '${other.schema.$id}' that differ: ${names.length > 1 ? names.join(' and ') : `both in ${names[0]}`}`)
+  return new Error(`Two different schemas '${other.schema.$id}': ${names.length > 1 ? names.join(' and ') : `both in ${names[0]}`}`)
 }
 
 async function readSchemas (file: string): Promise<Schema[]> {
@@ -49,12 +52,12 @@ async function readSchemas (file: string): Promise<Schema[]> {
   const others = namedExports(module).filter(([name, value]) => !isMirrored(exported, name, value))
   const found = [...single, ...several, ...others]
   const [only] = found
-  if (only === undefined) throw new Error('It exports no schema')
+  if (only === undefined) throw new Error('It does not export a schema')
   if (found.length === 1) return toSchemas(parse(file).name, only[1])
   return found.flatMap(([name, value]) => toSchemas(name, value))
 }
 
-/** The default export. An array is left with what has no name of its own: the same object may be exported by name too. */
+/** The default export. Schemas that are also exported by name are removed from an array. */
 function withoutNamed (module: ModuleExports): unknown {
   const exported = module['default']
   if (!Array.isArray(exported)) return exported
@@ -63,12 +66,12 @@ function withoutNamed (module: ModuleExports): unknown {
   return others.length === 0 && exported.length > 0 ? undefined : others
 }
 
-/** Whether a default export is several schemas by name, as `module.exports = { user, order }` is. */
+/** Whether a default export holds several schemas by name, for example `module.exports = { user, order }`. */
 function isSchemaCollection (exported: unknown): exported is Record<string, unknown> {
   return isObject(exported) && !isSchema(exported) && Object.keys(exported).length > 0 && Object.values(exported).every(isSchema)
 }
 
-/** Node offers properties of a CommonJS module's `module.exports` as named exports too. */
+/** Whether a named export repeats a property of `module.exports`: Node adds such exports for CommonJS modules. */
 function isMirrored (exported: unknown, name: string, value: unknown): boolean {
   return isObject(exported) && exported[name] === value
 }
@@ -82,10 +85,10 @@ function toSchemas (name: string, exported: unknown): Schema[] {
 }
 
 function toSchema (name: string, exported: unknown): Schema {
-  // What schema builders export says by `valueOf()` what it is; plain objects say themselves.
+  // Schema builders return their schema from `valueOf()`. Plain objects return themselves.
   const schema: unknown = exported?.valueOf()
-  if (!isSchema(schema)) throw new Error(`'${name}' is no JSON schema: it needs a type or another keyword`)
-  // A copy, since the module may serve other tenants.
+  if (!isSchema(schema)) throw new Error(`'${name}' is not a JSON schema: it needs a type or another keyword`)
+  // Copied, because other tenants may share the module.
   return { ...copyPlain({ ...schema }), $id: (schema['$id'] as string | undefined) ?? name }
 }
 

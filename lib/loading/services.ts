@@ -1,19 +1,19 @@
 import { basename, dirname, parse } from 'node:path'
-import { isObject } from '../check.ts'
+import { isObject } from '../utils/check.ts'
 import { copyExported } from './copy-exported.ts'
-import { importModule, namedExports } from './modules.ts'
-import { isUnimportant } from './unimportant.ts'
+import { importModule, namedExports } from './modules/modules.ts'
+import { isUnimportant } from '../utils/unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
-import type { ModuleExports } from './modules.ts'
+import type { ModuleExports } from './modules/modules.ts'
 
 type AnyFunction = (...args: readonly unknown[]) => unknown
 type AnyClass = new (...args: readonly unknown[]) => unknown
 
 /**
- * Makes the services of the folder `services/`, one after the other and by name, and puts each into `services` at once: a later
- * one may ask for an earlier one. `makeArgs` is called once, when there is a service.
- * Throws an Error naming the file.
+ * Creates the services of the folder `services/` one after the other, sorted by path. Each is added to `services` at once, so that
+ * later services can use it. `makeArgs` is called once, and only if there is a service.
+ * @throws {Error} naming the file that failed
  */
 export async function loadServices (
   log: FastifyBaseLogger,
@@ -22,7 +22,7 @@ export async function loadServices (
   makeArgs: () => readonly unknown[]
 ): Promise<void> {
   const modules = await folder.modulesAndJson('services', log)
-  for (const file of modules.filter(file => isJson(file) && !isUnimportant(basename(file)))) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service is a module')
+  for (const file of modules.filter(file => isJson(file) && !isUnimportant(basename(file)))) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service must be a module')
   const files = byName(folder, modules.filter(file => !isJson(file)))
   if (files.size === 0) return
   const args = makeArgs()
@@ -46,7 +46,7 @@ function byName (folder: TenantFolder, files: string[]): Map<string, string> {
   return names
 }
 
-/** As in Node, a folder is what its index file is. */
+/** The name of a service: its file name, or the name of its folder for an index file. */
 function nameOf (file: string, folder: TenantFolder): string {
   const { name } = parse(file)
   const dir = dirname(file)
@@ -58,11 +58,11 @@ async function loadService (file: string, name: string, args: readonly unknown[]
   if (isClass(Exported)) return new Exported(...args)
   if (!isFunction(Exported)) return copyExported(Exported)
   const service = await Exported(...args)
-  if (service === undefined) throw new Error('The factory returned no service')
+  if (service === undefined) throw new Error('The factory returned undefined')
   return service
 }
 
-/** The default export, else the one named as the file, however that is written, else the only class, else the only function. */
+/** Picks the default export, else the export with the name of the file, else the only class, else the only function. */
 function pickExport (module: ModuleExports, name: string): unknown {
   const exported = module['default']
   // `module.exports = { UserService }`
@@ -77,17 +77,17 @@ function pickExport (module: ModuleExports, name: string): unknown {
   const classes = functions.filter(isClass)
   const [only, ...more] = classes.length > 0 ? classes : functions
   if (only !== undefined && more.length === 0) return only
-  throw new Error(`Nothing here is the service '${name}': export it as default or by that name; the exports are ${Object.keys(module).join(', ') || 'none'}`)
+  throw new Error(`No export is the service '${name}': export it as default or by that name; the exports are ${Object.keys(module).join(', ') || 'none'}`)
 }
 
-/** What has the name, else what has it but for case and hyphens: `MailService` for `mail-service`. */
+/** The service with this name. Ignores case, hyphens, underscores and dots if there is no exact match: `MailService` matches `mail-service`. */
 function namedAs (exports: Array<[name: string, value: unknown]>, name: string): unknown {
   const services = exports.filter(([, value]) => isService(value))
-  const [, found] = services.find(([key]) => key === name) ?? services.find(([key]) => plain(key) === plain(name)) ?? []
+  const [, found] = services.find(([key]) => key === name) ?? services.find(([key]) => normalize(key) === normalize(name)) ?? []
   return found
 }
 
-function plain (name: string): string {
+function normalize (name: string): string {
   return name.replace(/[-_.]/g, '').toLowerCase()
 }
 
@@ -100,5 +100,5 @@ function isFunction (value: unknown): value is AnyFunction {
 }
 
 function isClass (value: unknown): value is AnyClass {
-  return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))
+  return isFunction(value) && /^class\b/.test(Function.prototype.toString.call(value))
 }

@@ -1,24 +1,25 @@
 import type { FastifyInstance } from 'fastify'
-import { callContained } from '../contained-call.ts'
-import type { End, Report } from '../contained-call.ts'
-import type { Internals } from './internals.ts'
+import { takeHooks } from '../fastify/instance.ts'
+import { callContained } from '../utils/contained-call.ts'
+import type { End, Report } from '../utils/contained-call.ts'
+import type { Internals } from '../fastify/internals.ts'
 
 type ApplicationHook = (this: FastifyInstance, done: End) => unknown
 
-/** Runs the onListen and preClose hooks of a tenant, which Fastify runs for an app of its own only. */
+/** Runs a tenant's onListen and preClose hooks. Fastify would run them only for an app with a server of its own. */
 export class ApplicationHooks {
   readonly #root: FastifyInstance
   readonly #internals: Internals
   readonly #report: Report
 
-  /** @param report told the error of each hook: the others run nevertheless */
+  /** @param report receives the error of each hook that fails; the other hooks still run */
   constructor (root: FastifyInstance, internals: Internals, report: Report) {
     this.#root = root
     this.#internals = internals
     this.#report = report
   }
 
-  /** As in Fastify, no plugin waits for the hooks of another. */
+  /** Runs the onListen hooks. As in Fastify, the hooks of one context run in order, and contexts do not wait for each other. */
   onListen (instance = this.#root): void {
     const hooks = this.#take('onListen', instance).values()
     const next: End = error => {
@@ -30,6 +31,7 @@ export class ApplicationHooks {
     next()
   }
 
+  /** Runs the preClose hooks one after another, those of child contexts last. */
   async preClose (instance = this.#root): Promise<void> {
     for (const hook of this.#take('preClose', instance)) {
       const error = await new Promise(resolve => this.#run(hook, instance, resolve))
@@ -43,11 +45,8 @@ export class ApplicationHooks {
     callContained({ run: done => hook.call(instance, done), takesDone: hook.length > 0 }, end, this.#report)
   }
 
-  /** Each hook runs once: Fastify would run preClose hooks again when it closes the root. */
+  /** Each hook runs once. Without this, Fastify would run the preClose hooks again when it closes the root. */
   #take (name: 'onListen' | 'preClose', instance: FastifyInstance): ApplicationHook[] {
-    const hooks = this.#internals.get(instance, 'hooks')
-    const taken = hooks[name] as ApplicationHook[]
-    hooks[name] = []
-    return taken
+    return takeHooks(instance, name, this.#internals) as ApplicationHook[]
   }
 }

@@ -1,54 +1,58 @@
 import type { FastifyInstance } from 'fastify'
-import { callContained } from '../contained-call.ts'
+import { replaceChildReady } from '../fastify/instance.ts'
+import { callContained } from '../utils/contained-call.ts'
 import { guardRegister } from '../loading/plugin-function.ts'
-import type { Hidden, Internals } from './internals.ts'
-import type { End, Report } from '../contained-call.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { Hidden } from '../fastify/shapes.ts'
+import type { End, Report } from '../utils/contained-call.ts'
 
 type Callback = (...parameters: unknown[]) => unknown
 type Method = (this: FastifyInstance, callback: unknown) => unknown
 type OnClose = (instance: FastifyInstance, done: End) => unknown
 
-/** The methods that take a function for later; Fastify calls it where nothing catches what it throws. */
+/** Fastify calls the callbacks of these methods without catching what they throw. */
 const METHODS = ['after', 'close'] as const
 
 /**
- * From here on a function that is given to `register()`, `after()`, `ready()`, `onClose()`, `close()` or as an onClose hook fails as
- * an asynchronous one does, however it fails. Fastify would let some of it end the process, and with it all other tenants.
- * @param report told the error of each onClose hook: the others run nevertheless
+ * Contains the failures of a tenant's code: what a plugin, an onClose hook, or a callback of `after()`, `ready()` or `close()` throws
+ * reaches Fastify as an ordinary failure. Otherwise some of these errors would end the process, and with it all other tenants.
+ * @param report receives the error of each onClose hook that fails; the other hooks still run
  */
 export function contain (root: FastifyInstance, internals: Internals, report: Report): void {
   guardRegister(root, report)
-  for (const name of METHODS) root[name] = containing(root[name] as Method, report) as never
-  // Each child has it as its `ready()`.
-  internals.set(root, 'avvioBoot', containing(internals.get(root, 'avvioBoot') as Method, report) as Hidden['avvioBoot'])
+  for (const name of METHODS) root[name] = withContainedCallback(root[name] as Method, report) as never
+  replaceChildReady(root, internals, ready => withContainedCallback(ready as Method, report) as Hidden['avvioBoot'])
   containOnClose(root, report)
 }
 
-function containing (method: Method, report: Report): Method {
+function withContainedCallback (method: Method, report: Report): Method {
   return function (callback) {
-    return method.call(this, typeof callback === 'function' ? contained(callback as Callback, this, report) : callback)
+    return method.call(this, typeof callback === 'function' ? containCallback(callback as Callback, this, report) : callback)
   }
 }
 
-/** As Fastify does, the number of parameters says what the callback is given. One that takes none leaves the error to the next. */
-function contained (callback: Callback, instance: FastifyInstance, report: Report): Callback {
+/**
+ * As in Fastify, the callback's number of parameters decides which arguments it gets. A callback without parameters passes an earlier
+ * error on to the next callback.
+ */
+function containCallback (callback: Callback, instance: FastifyInstance, report: Report): Callback {
   const takesDone = callback.length > 1
-  const copy = (error: unknown, done: End): void => {
+  const contained = (error: unknown, done: End): void => {
     const run = (done: End): unknown => callback(...[[], [error], [error, done]][callback.length] ?? [error, instance, done])
     callContained({ run, takesDone }, failure => done(callback.length === 0 ? failure ?? error : failure), report)
   }
-  return Object.defineProperty(copy, 'name', { value: callback.name }) as Callback
+  return Object.defineProperty(contained, 'name', { value: callback.name }) as Callback
 }
 
 function containOnClose (root: FastifyInstance, report: Report): void {
   const { onClose } = root as unknown as { onClose: (hook: OnClose) => unknown }
-  const containing = function (this: FastifyInstance, hook: unknown): unknown {
-    return onClose.call(this, typeof hook === 'function' ? containedOnClose(hook as OnClose, report) : hook as OnClose)
+  const contained = function (this: FastifyInstance, hook: unknown): unknown {
+    return onClose.call(this, typeof hook === 'function' ? containOnCloseHook(hook as OnClose, report) : hook as OnClose)
   }
-  Object.assign(root, { onClose: containing })
+  Object.assign(root, { onClose: contained })
 }
 
-function containedOnClose (hook: OnClose, report: Report): OnClose {
+function containOnCloseHook (hook: OnClose, report: Report): OnClose {
   return (instance, done) => {
     const run = (done: End): unknown => hook(instance, done)
     callContained({ run, takesDone: hook.length > 1 }, error => {

@@ -1,51 +1,29 @@
-import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
-import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
+import { createChildController, defaultValidatorBuilder, usesDefaultValidators } from '../fastify/schema-controller.ts'
 import { SharedCompilers } from './shared-compilers.ts'
-import { unannounced } from './unannounced.ts'
-import type { CompilersFactory, Internals, SchemaController } from './internals.ts'
-import type { Build } from './shared-compilers.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { SchemaController } from '../fastify/shapes.ts'
 
-type Controller = new (parent: SchemaController, options: SchemaController['opts']) => SchemaController
-
-/** What keeps and compiles the schemas of tenants: children of the app's controller, as Fastify makes them, whose validators end with the tenants. */
+/**
+ * Creates the schema controllers of tenants. Each is a child of the app's controller, as in a child context. Its compiled validators
+ * can be freed when the tenant ends.
+ */
 export class SchemaControllers {
   readonly #parent: SchemaController
-  /** None where the app has another compiler: what that keeps is for whoever wrote it to say. */
+  /** `undefined` if the app has a custom compiler, which does its own caching. */
   readonly #compilers: SharedCompilers | undefined
 
-  /** To be made when the app is ready: what compiles its schemas is known. @throws FST_TENANT_FASTIFY_UNSUPPORTED */
+  /**
+   * Call this when the app is ready, because plugins can replace its compilers until then.
+   * @throws {FST_TENANT_FASTIFY_UNSUPPORTED}
+   */
   constructor (app: FastifyInstance, internals: Internals) {
-    const fastifysBuilder = (): Build => builderOf(internals.get(unannounced(() => Fastify()), 'schemaController')) as Build
     this.#parent = internals.get(app, 'schemaController')
-    const builder = builderOf(this.#parent)
-    if (builder === undefined) throw new FST_TENANT_FASTIFY_UNSUPPORTED('What builds validators was', app.version)
-    // `setSchemaController()` leaves no mark: what tells a builder of Fastify's is its code.
-    const isFastifys = !this.#parent.isCustomValidatorCompiler && String(builder) === String(fastifysBuilder())
-    if (isFastifys) this.#compilers = new SharedCompilers(fastifysBuilder)
+    if (usesDefaultValidators(app, internals)) this.#compilers = new SharedCompilers(() => defaultValidatorBuilder(internals))
   }
 
-  /** For one generation of a tenant. */
+  /** Creates the controller of one generation of a tenant. */
   create (): SchemaController {
-    const parent = this.#parent
-    const compilersFactory = { ...parent.opts.compilersFactory, ...(this.#compilers && { buildValidator: this.#compilers.build }) }
-    const controller = new (parent.constructor as Controller)(parent, { ...parent.opts, compilersFactory })
-    // A child that Fastify makes comes before anything is compiled. What the app has compiled by now knows no schemas that the tenant adds.
-    return Object.assign(controller, {
-      parent: undefined,
-      validatorCompiler: setByUser(parent, 'buildValidator'),
-      serializerCompiler: setByUser(parent, 'buildSerializer')
-    })
+    return createChildController(this.#parent, this.#compilers?.build)
   }
-}
-
-function builderOf ({ opts }: SchemaController): Build | undefined {
-  return opts.compilersFactory?.buildValidator
-}
-
-/** The compiler that `setValidatorCompiler()` or `setSerializerCompiler()` was given, which Fastify notes as one that builds nothing else. */
-function setByUser ({ opts, compilersFactory, parent }: SchemaController, name: keyof CompilersFactory): unknown {
-  const build = compilersFactory[name] as (() => unknown) | undefined
-  if (build !== opts.compilersFactory?.[name]) return build?.()
-  return parent === undefined ? undefined : setByUser(parent, name)
 }

@@ -1,32 +1,33 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { asError } from '../as-error.ts'
-import { logFailure } from '../log-failure.ts'
+import { asError } from '../utils/as-error.ts'
+import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
-import { graft } from './graft.ts'
-import { noteHandler } from './handling.ts'
+import { createTenantRoot } from './tenant-root.ts'
+import { noteHandler } from '../leases/handler-end.ts'
 import { NotFound } from './not-found.ts'
-import { noteOnResponse } from './responding.ts'
+import { noteOnResponse } from '../leases/on-response-end.ts'
 import { checkRouteConfig } from './route-config.ts'
-import { findRoute, findRouteLater, isWildcard, routerOf } from './router.ts'
-import type { Report } from '../contained-call.ts'
-import type { ScopeParts } from './graft.ts'
-import type { HostApp } from './host-app.ts'
-import type { InertServer } from './inert-server.ts'
-import type { KeptRoutes } from './kept-routes.ts'
-import type { RouteContext, RouteMatch, Router } from './internals.ts'
-import type { Tenant } from '../tenants/tenant.ts'
+import { setRequestDefaults } from '../fastify/decorators.ts'
+import { withPluginName } from '../fastify/instance.ts'
+import { contextsOf, findRoute, findRouteLater, hasAsyncConstraints, isWildcard, routerOf } from '../fastify/router.ts'
+import type { Report } from '../utils/contained-call.ts'
+import type { ScopeParts } from './tenant-root.ts'
+import type { ParentRoutes, ScopeParent } from './scope-parent.ts'
+import type { TenantServer } from './tenant-server.ts'
+import type { RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
+import type { Tenant } from '../../types/index.ts'
 
-const kFirst = Symbol('fastify-multitenant.first')
+const kBeforeApp = Symbol('fastify-multitenant.before-app')
 
-/** A route that answers whatever the app has at its URL. */
-interface Marked extends RouteContext { [kFirst]?: boolean }
+/** `true` if the tenant's route answers its URL, whatever routes the app has. */
+interface Marked extends RouteContext { [kBeforeApp]?: boolean }
 
-/** One generation of a tenant inside Fastify: its grafted root, and the one child of it that holds all of the tenant's code. */
+/** One generation of a tenant in Fastify: a root that inherits from the app, and its one child, which contains all of the tenant's code. */
 export class Scope {
-  /** Stands where the tenant's HTTP server would be. */
-  readonly server: InertServer
-  readonly #host: HostApp
+  /** The tenant's `app.server`. */
+  readonly server: TenantServer
+  readonly #parent: ScopeParent
   readonly #root: FastifyInstance
   readonly #router: Router
   readonly #notFound: NotFound
@@ -35,22 +36,29 @@ export class Scope {
   #tenant: Tenant | undefined
   #isEnding = false
   #isClosing = false
-  /** What `kFirst` was found out with. */
-  #kept: KeptRoutes | undefined
+  /** The app's reserved routes when the tenant's routes were last marked. */
+  #reserved: ParentRoutes['reserved'] | undefined
 
-  constructor (host: HostApp, { end, ...scion }: ScopeParts) {
-    this.#host = host
-    this.#report = (error, message) => logFailure(host.app.log, scion.id, error, message)
+  constructor (parent: ScopeParent, { end, ...parts }: ScopeParts) {
+    this.#parent = parent
+    this.#report = (error, message) => logFailure(parent.app.log, parts.id, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = graft(host, { ...scion, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
-    this.server = this.#root.server as unknown as InertServer
-    this.#hooks = new ApplicationHooks(this.#root, host.internals, this.#report)
-    this.#router = routerOf(this.#root, host.internals)
-    this.#notFound = new NotFound(this.#root, host.internals)
+    this.#root = createTenantRoot(parent, {
+      ...parts,
+      report: this.#report,
+      defaultRoute,
+      end: async () => { if (!this.#isClosing) await end(this.#isEnding) }
+    })
+    this.server = this.#root.server as unknown as TenantServer
+    this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
+    this.#router = routerOf(this.#root, parent.internals)
+    this.#notFound = new NotFound(this.#root, parent.internals)
   }
 
   /**
-   * Boots the tenant: `fill` gets its Fastify instance, made by Fastify's own encapsulation, and registers what the tenant has.
+   * Boots the tenant.
+   * @param name the name of the tenant's plugin in Fastify's messages
+   * @param fill registers the tenant's code in its Fastify instance, which is an ordinary child context
    */
   async boot (name: string, fill: (instance: FastifyInstance) => Promise<void>): Promise<void> {
     let scope: FastifyInstance | undefined
@@ -58,62 +66,56 @@ export class Scope {
       scope = instance
       await fill(instance)
     }
-    await this.#root.register(Object.assign(plugin, { [Symbol.for('fastify.display-name')]: name })).ready()
-    const routes = new Set(this.#router.routes.map(({ store }) => store))
+    await this.#root.register(withPluginName(plugin, name)).ready()
+    const routes = contextsOf(this.#router)
     routes.forEach(checkRouteConfig)
-    this.#host.appRoutes.overrides.warn(routes, this.#root.log)
-    for (const { store } of this.#router.routes) {
-      noteOnResponse(store)
-      noteHandler(store)
-      if (this.#tenant !== undefined) this.#host.tenantRequests.share(store, this.#tenant)
+    this.#parent.routes.overrides.warn(routes, this.#root.log)
+    for (const route of routes) {
+      noteOnResponse(route)
+      noteHandler(route)
+      if (this.#tenant !== undefined) this.#parent.tenantRequests.share(route, this.#tenant)
     }
-    this.#notFound.settle(scope as FastifyInstance, this.#host.app, this.#router.routes)
+    this.#notFound.prepare(scope as FastifyInstance, this.#parent.app, routes)
   }
 
-  /** Every request that arrives in `instance` has this tenant, whatever brought it there. */
+  /** Sets `request.tenant` and `request.tenantId` for every request in `instance`, including injected ones. */
   bind (instance: FastifyInstance, tenant: Tenant): void {
-    const { internals } = this.#host
-    const Request = internals.get(instance, 'Request')
-    // The class reads its initial values from this very array, so they are replaced in place.
-    for (const [index, { key }] of Request.props.entries()) {
-      if (key === 'tenant') Request.props[index] = { key, value: tenant }
-      if (key === 'tenantId') Request.props[index] = { key, value: tenant.id }
-    }
-    // Fastify passes over request classes that nothing was decorated on.
-    internals.set(Request, 'hasBeenDecorated', true)
+    setRequestDefaults(instance, this.#parent.internals, { tenant, tenantId: tenant.id })
     this.#tenant = tenant
   }
 
   /**
-   * The tenant's route for a request of the app, when it comes before what the app found: the tenant's own route, the app's
-   * own, the tenant's wildcard, the app's wildcard, the tenant's 404 handler, the app's.
-   * A promise only where the tenant's routes have asynchronous constraints.
+   * Returns the tenant's route for a request of the app; `null` if the app answers. The order is: the tenant's route, the app's route,
+   * the tenant's wildcard, the app's wildcard, the tenant's 404 handler, the app's 404 handler.
+   * Returns a promise only if the tenant's routes have asynchronous constraints.
+   * @param appContext the route that the app found; `null`, or a context without a URL, if the app has only its 404 handler
    */
   routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
-    if (this.#router.constrainer.asyncStrategiesInUse.size === 0) {
-      return this.#choose(this.#find(request.raw), request, appContext)
-    }
-    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext), () => this.#wayIn())
+    if (!hasAsyncConstraints(this.#router)) return this.#choose(this.#find(request.raw), request, appContext)
+    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext), () => this.#routeAgain())
   }
 
   /**
-   * The tenant's route for a request that the app has not seen. `null` when the app has to be asked: it may have a route that
-   * comes before the tenant's, or none of the tenant's routes answers.
+   * Returns the tenant's route for a request that the app has not routed. Returns `null` when the app has to route it: the app may have a
+   * route that comes first, or the tenant has no route for the URL.
    */
   firstRouteFor (raw: IncomingMessage): RouteMatch | null {
-    if (this.#kept !== this.#host.appRoutes.kept) this.#markFirst()
-    if (this.#router.constrainer.asyncStrategiesInUse.size > 0 || this.server.intercepts) return null
+    if (this.#reserved !== this.#parent.routes.reserved) this.#markRoutes()
+    if (hasAsyncConstraints(this.#router) || this.server.intercepts) return null
     const found = findRoute(this.#router, raw)
-    return found !== null && found.store !== null && (found.store as Marked)[kFirst] === true ? found : null
+    return found !== null && found.store !== null && (found.store as Marked)[kBeforeApp] === true ? found : null
   }
 
   /** Tells the tenant that the app listens. */
   onListen (): void {
-    this.server.tell('listening')
+    this.server.emitSafely('listening')
     this.#hooks.onListen()
   }
 
-  /** Ends what would stay open for ever, WebSockets for example: runs the tenant's preClose hooks, then the `close()` of its server. Once. */
+  /**
+   * Runs the tenant's preClose hooks, then closes its server. These end connections that would stay open for good, for example
+   * WebSockets. Later calls do nothing.
+   */
   async preClose (): Promise<void> {
     if (this.#isEnding) return
     this.#isEnding = true
@@ -121,16 +123,17 @@ export class Scope {
     await new Promise<void>(resolve => { this.server.close(() => resolve()) })
   }
 
-  /** Closes what the tenant opened: its onClose hooks run. */
+  /** Closes the tenant's instance: its onClose hooks run. */
   async close (): Promise<void> {
     this.#isEnding = this.#isClosing = true
     await this.#root.close()
   }
 
-  /** Finds out which routes come before all that the app has. */
-  #markFirst (): void {
-    this.#kept = this.#host.appRoutes.kept
-    for (const { store } of this.#router.routes) (store as Marked)[kFirst] = !isWildcard(store) && !this.#kept.mayTakeFrom(store)
+  /** Marks the routes that come before every route of the app. */
+  #markRoutes (): void {
+    const { reserved } = this.#parent.routes
+    this.#reserved = reserved
+    for (const route of contextsOf(this.#router)) (route as Marked)[kBeforeApp] = !isWildcard(route) && !reserved.mayTakeFrom(route)
   }
 
   #find (raw: IncomingMessage): RouteMatch | null {
@@ -142,14 +145,14 @@ export class Scope {
     }
   }
 
-  /** Where a constraint fails, the tenant's router asks it once more and answers as Fastify does, with `frameworkErrors` say. */
-  #wayIn (): RouteMatch {
+  /** Lets the tenant's router run a failed constraint again, so that Fastify answers its error as usual, for example with `frameworkErrors`. */
+  #routeAgain (): RouteMatch {
     return { handler: (raw, rawReply) => this.#root.routing(raw, rawReply), params: {}, store: null, searchParams: {} }
   }
 
   #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
     const appUrl = appContext?.config.url
-    // The URL has a parameter that is too long for the tenant: the answer to that comes after all routes.
+    // The tenant's router refuses a parameter that is too long. The app's route comes before that error.
     if (found?.store === null && appUrl !== undefined) return null
     if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
     return appUrl === undefined ? this.#notFound.match(request) : null

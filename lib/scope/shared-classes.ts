@@ -1,67 +1,40 @@
-import type { Constructor } from './internals.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { decoratorsBeyond } from '../fastify/decorators.ts'
+import type { DecoratorNames, Decorators } from '../fastify/decorators.ts'
+import type { Constructor } from '../fastify/shapes.ts'
 
-/** How many classes are known. One that is forgotten goes on for the routes that have it. */
+/** How many classes are remembered. Routes keep using a class that is forgotten. */
 const MAX_CLASSES = 100
 
-/** The names that requests, or replies, are decorated with: of values, and of functions and accessors. */
-export interface Names {
-  values: PropertyKey[]
-  methods: PropertyKey[]
-}
-
-const NO_NAMES: Names = { values: [], methods: [] }
-
-/** What a tenant decorated its requests, or replies, with. */
-export interface Decorations {
-  names: Names
-  /** Values become properties of each request. */
-  values: Constructor['props']
-  /** Functions and accessors are found here. */
-  prototype: object
-}
+const NO_NAMES: DecoratorNames = { values: [], methods: [] }
 
 /**
- * Classes of requests, or of replies: tenants that decorate them with the same names share one. V8 specializes code for the few classes
- * that it meets most, and Fastify makes one for each plugin that decorates.
+ * Classes of requests, or of replies. Tenants whose decorators have the same names share one class. V8 optimizes code for the few
+ * classes that it sees most often, and Fastify makes one for each plugin that adds decorators.
  */
 export class SharedClasses {
   readonly #AppClass: Constructor
-  readonly #build: (names: Names) => Constructor
-  readonly #known: Array<{ names: Names, Class: Constructor }> = []
+  readonly #create: (names: DecoratorNames) => Constructor
+  readonly #known: Array<{ names: DecoratorNames, Class: Constructor }> = []
 
-  /** @param build makes the class; what its instances are decorated with may differ by no more than values */
-  constructor (AppClass: Constructor, build: (names: Names) => Constructor) {
+  /** @param create makes a class for decorators with these names, whatever their values */
+  constructor (AppClass: Constructor, create: (names: DecoratorNames) => Constructor) {
     this.#AppClass = AppClass
-    this.#build = build
+    this.#create = create
   }
 
-  /** What a class that Fastify made for a tenant adds to the app's; `undefined` when that is nothing. */
-  decorationsOf (Own: Constructor): Decorations | undefined {
-    // Fastify passes over classes that nothing was decorated on: this one may be the base of the app's.
-    if (Object.prototype.isPrototypeOf.call(Own.prototype, this.#AppClass.prototype)) return undefined
-    const values = Own.props.slice(this.#AppClass.props.length)
-    // A plugin may decorate with a name that the plugin around it has already.
-    const names = new Set<PropertyKey>()
-    for (let prototype = Own.prototype; prototype !== this.#AppClass.prototype; prototype = Object.getPrototypeOf(prototype)) {
-      Reflect.ownKeys(prototype).forEach(name => names.add(name))
-    }
-    names.delete('constructor')
-    const methods = [...names]
-    if (values.length + methods.length === 0) return undefined
-    return { names: { values: values.map(({ key }) => key), methods }, values, prototype: Own.prototype }
+  /** Returns the decorators that a tenant's class has beyond those of the app; `undefined` if it has none. */
+  decoratorsOf (Own: Constructor): Decorators | undefined {
+    return decoratorsBeyond(this.#AppClass, Own)
   }
 
-  /** The class for all who decorate with these names. */
+  /** Returns the class for decorators with these names. */
   classFor (names = NO_NAMES): Constructor {
-    const known = this.#known.find(other => isEqual(other.names.values, names.values) && isEqual(other.names.methods, names.methods))
+    const known = this.#known.find(other => isDeepStrictEqual(other.names, names))
     if (known !== undefined) return known.Class
     if (this.#known.length === MAX_CLASSES) this.#known.shift()
-    const Class = this.#build(names)
+    const Class = this.#create(names)
     this.#known.push({ names, Class })
     return Class
   }
-}
-
-function isEqual (some: PropertyKey[], others: PropertyKey[]): boolean {
-  return some.length === others.length && some.every((name, index) => name === others[index])
 }

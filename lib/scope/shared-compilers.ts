@@ -1,70 +1,66 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
+import type { BuildCompiler, Compile } from '../fastify/shapes.ts'
 
-/** How many sets of schemas are known that tenants add. What is forgotten goes on for those who have it. */
+/** How many compilers are remembered, one for each set of shared schemas. Tenants keep using a compiler that is forgotten. */
 const MAX_SETS = 32
 
-/** How many schemas of routes one compiler gets, but for those of one tenant. */
+/** A compiler with this many route schemas gets no new tenants. */
 const MAX_SCHEMAS = 500
 
-/** Makes a function of a route's schema: it validates, or it serializes. */
-export type Compile = (route: { schema: unknown }) => unknown
-
-/** Makes what compiles from the schemas that routes may refer to. The options are those of the app. */
-export type Build = (schemas: unknown, options: unknown) => Compile
-
-/** What Ajv makes of a schema. The last input and what was wrong with it are properties of the function. */
+/** A function that Ajv compiled. `errors` holds the errors of the last input. */
 interface Validator {
   (data: unknown, context: unknown): unknown
   errors: unknown
 }
 
 /**
- * Fastify's compilers of schemas, for tenants that come and go. Fastify keeps one for each set of schemas that were added, with all that
- * it ever compiled, for as long as the app lives: here both end. Tenants with the same schemas share what is compiled of them, unless
- * that could carry anything from one to the other.
+ * Builds validator compilers for tenants that come and go. Fastify keeps a compiler for each set of shared schemas, with all that it
+ * compiled, until the app closes. Here both can be freed. Tenants with the same schemas share a compiler, unless it could carry data
+ * or code from one tenant to another.
  */
 export class SharedCompilers {
-  readonly #makeBuild: () => Build
+  readonly #createBuilder: () => BuildCompiler
   readonly #compilers = new LRUCache<string, SharedCompiler>({ max: MAX_SETS })
 
-  /** @param makeBuild answers with a builder of Fastify's that has built nothing */
-  constructor (makeBuild: () => Build) {
-    this.#makeBuild = makeBuild
+  /** @param createBuilder returns a builder of Fastify's that has built nothing */
+  constructor (createBuilder: () => BuildCompiler) {
+    this.#createBuilder = createBuilder
   }
 
-  /** What a tenant has in place of Fastify's builder. */
-  readonly build: Build = (schemas, options) => {
-    const own = (): Compile => this.#makeBuild()(schemas, options)
-    const key = keepsNothing(options) ? jsonOf(schemas) : undefined
-    if (key === undefined) return own()
+  /** Replaces Fastify's builder in a tenant. */
+  readonly build: BuildCompiler = (schemas, options) => {
+    const createOwn = (): Compile => this.#createBuilder()(schemas, options)
+    const key = isShareable(options) ? cacheKeyOf(schemas) : undefined
+    if (key === undefined) return createOwn()
     const known = this.#compilers.get(key)
-    if (known !== undefined && !known.isFull) return new TenantCompiler(known, own).compile
-    const compiler = new SharedCompiler(this.#makeBuild()(JSON.parse(key), options))
+    if (known !== undefined && !known.isFull) return new TenantCompiler(known, createOwn).compile
+    const compiler = new SharedCompiler(this.#createBuilder()(JSON.parse(key), options))
     this.#compilers.set(key, compiler)
-    return new TenantCompiler(compiler, own).compile
+    return new TenantCompiler(compiler, createOwn).compile
   }
 }
 
-/** One tenant's way to a compiler that it shares with others. */
+/** Compiles one tenant's schemas: with the shared compiler where that is safe, otherwise with a compiler of its own. */
 class TenantCompiler {
   readonly #shared: SharedCompiler
-  readonly #makeOwn: () => Compile
+  readonly #createOwn: () => Compile
   #own: Compile | undefined
 
-  constructor (shared: SharedCompiler, makeOwn: () => Compile) {
+  constructor (shared: SharedCompiler, createOwn: () => Compile) {
     this.#shared = shared
-    this.#makeOwn = makeOwn
+    this.#createOwn = createOwn
   }
 
   readonly compile: Compile = route => {
-    const key = jsonOf(route.schema)
-    if (key !== undefined && !namesSchema(key)) return ownValidator(this.#shared.compile(key, route), route.schema)
-    this.#own ??= this.#makeOwn()
+    const key = cacheKeyOf(route.schema)
+    if (key !== undefined && !hasId(key)) return ownValidator(this.#shared.compile(key, route), route.schema)
+    this.#own ??= this.#createOwn()
     return this.#own(route)
   }
 }
 
+/** A compiler that several tenants use. It remembers each validator by its schema. */
 class SharedCompiler {
   readonly #compile: Compile
   readonly #compiled = new Map<string, Validator>()
@@ -77,7 +73,7 @@ class SharedCompiler {
     return this.#compiled.size >= MAX_SCHEMAS
   }
 
-  /** Compiles a copy: a tenant may change its schema later. */
+  /** Compiles a copy of the schema, because the tenant may change the original later. */
   compile (key: string, route: { schema: unknown }): Validator {
     const known = this.#compiled.get(key)
     if (known !== undefined) return known
@@ -87,40 +83,40 @@ class SharedCompiler {
   }
 }
 
-/** A validator of the tenant's own, in front of the one that all share: nobody else finds there what this tenant was sent. */
+/** Wraps a shared validator for one tenant. It takes the errors away from the shared one, because they may quote the tenant's input. */
 function ownValidator (shared: Validator, schema: unknown): Validator {
   const own = (data: unknown, context: unknown): unknown => {
-    const answer = shared(data, context)
+    const result = shared(data, context)
     validator.errors = shared.errors
     shared.errors = null
-    return answer
+    return result
   }
-  // By `schemaEnv` Fastify knows a validator of Ajv's, which may put another value in place of its input.
+  // Fastify takes coerced input only from Ajv's validators, which it recognizes by `schemaEnv`.
   const validator: Validator = Object.assign(own, { errors: null, schema, schemaEnv: { schema } })
   return validator
 }
 
-/** The options of Ajv that change what it makes of a schema, and bring in no code and no state: https://ajv.js.org/options.html */
+/** The Ajv options that are plain values, without code or state: https://ajv.js.org/options.html */
 const PLAIN_OPTIONS = new Set([
   'strict', 'strictSchema', 'strictNumbers', 'strictTypes', 'strictTuples', 'strictRequired', 'allowUnionTypes', 'allowMatchingProperties',
   'validateFormats', '$data', 'allErrors', 'discriminator', 'removeAdditional', 'useDefaults', 'coerceTypes', 'messages', 'ownProperties',
   'multipleOfPrecision', 'unicodeRegExp', 'int32range', 'nullable'
 ])
 
-/** Whether nothing that the app has added to Ajv can carry anything from one schema to another. */
-function keepsNothing (options: unknown): boolean {
+/** Whether tenants may share a compiler with these options: plugins, functions and caches could carry state from one schema to another. */
+function isShareable (options: unknown): boolean {
   const { customOptions, plugins, ...more } = options as { customOptions: object, plugins: unknown[] }
   if (plugins.length > 0 || Object.values(more).some(value => value !== undefined)) return false
   return Object.entries(customOptions).every(([name, value]) => name === 'addUsedSchema' ? value === false : PLAIN_OPTIONS.has(name))
 }
 
-/** Whether a schema, or one inside it, has an `$id`: a compiler knows it by that ever after. */
-function namesSchema (json: string): boolean {
+/** Whether a schema, or a schema inside it, has an `$id`. A compiler keeps such a schema for good, and another tenant may use the same `$id`. */
+function hasId (json: string): boolean {
   return json.includes('"$id":')
 }
 
-/** What tells a schema from all others: `undefined` when JSON does not say all that is in it. */
-function jsonOf (schema: unknown): string | undefined {
+/** Returns a schema's cache key; `undefined` if JSON cannot represent the schema. */
+function cacheKeyOf (schema: unknown): string | undefined {
   const json = JSON.stringify(schema)
   return json !== undefined && isDeepStrictEqual(JSON.parse(json), schema) ? json : undefined
 }

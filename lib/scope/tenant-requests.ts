@@ -1,11 +1,11 @@
-import { isDeepStrictEqual } from 'node:util'
-import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
+import { createDefaultFastify } from '../fastify/create-quietly.ts'
+import { handlesRequestsAlike } from '../fastify/instance.ts'
 import { SharedClasses } from './shared-classes.ts'
-import { unannounced } from './unannounced.ts'
-import type { Constructor, Hidden, Internals, RouteContext } from './internals.ts'
-import type { Decorations, Names } from './shared-classes.ts'
-import type { Tenant } from '../tenants/tenant.ts'
+import type { DecoratorNames, Decorators } from '../fastify/decorators.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { Constructor, Hidden, RouteContext } from '../fastify/shapes.ts'
+import type { Tenant } from '../../types/index.ts'
 
 const kTenant = Symbol('fastify-multitenant.tenant')
 const kServer = Symbol('fastify-multitenant.server')
@@ -13,70 +13,67 @@ const kRequest = Symbol('fastify-multitenant.request')
 const kReply = Symbol('fastify-multitenant.reply')
 const kPrototype = Symbol('fastify-multitenant.prototype')
 
-/** What a route of a tenant has in addition to what Fastify keeps of it. */
+/** The properties that this package adds to the context of a tenant's route. */
 interface Tenanted {
   [kTenant]?: Tenant
   [kServer]?: FastifyInstance
-  [kRequest]?: Decorations | undefined
-  [kReply]?: Decorations | undefined
+  [kRequest]?: Decorators | undefined
+  [kReply]?: Decorators | undefined
 }
 
-/** The Fastify instance that a route was made in, which `context.server` may only stand in for. */
+/** Returns the Fastify instance in which a route was added. `context.server` may be the instance that all tenants share. */
 export function instanceOf (context: RouteContext & Tenanted): FastifyInstance {
   return context[kServer] ?? context.server
 }
 
 /**
- * What Fastify makes and reads on each request, in the same shapes for all tenants. With a class and an instance for each tenant V8
- * could specialize no code for them: with 1,000 tenants in turn a request would take ten times as long.
+ * Lets all tenants share the objects that Fastify creates and reads on each request: the classes of requests and replies, and one
+ * instance that stands in for that of the tenant. V8 cannot optimize code that sees a class and an instance for each tenant: with 1,000
+ * tenants in turn, a request would take ten times as long.
  */
 export class TenantRequests {
   readonly #internals: Internals
   readonly #requests: SharedClasses
   readonly #replies: SharedClasses
-  readonly #standIn: FastifyInstance
+  readonly #sharedInstance: FastifyInstance
   readonly #defaultLoggerFactory: unknown
 
   /**
-   * To be made when the app is ready: what its requests and replies are decorated with is known.
-   * @param common what the instances of tenants have unless they have set their own
+   * Call this when the app is ready, because plugins can decorate requests and replies until then.
+   * @param common the values that tenants' instances have unless they set their own
    */
   constructor (app: FastifyInstance, internals: Internals, common: Pick<Hidden, 'genReqId' | 'logController'>) {
     const AppRequest = internals.get(app, 'Request')
     const AppReply = internals.get(app, 'Reply')
     this.#internals = internals
-    this.#requests = new SharedClasses(AppRequest, names => requestClass(AppRequest, names, internals))
-    this.#replies = new SharedClasses(AppReply, names => replyClass(AppReply, names, internals))
-    this.#standIn = Object.create(app)
-    internals.set(this.#standIn, 'genReqId', common.genReqId)
-    internals.set(this.#standIn, 'logController', common.logController)
-    this.#defaultLoggerFactory = internals.get(unannounced(() => Fastify()), 'childLoggerFactory')
+    this.#requests = new SharedClasses(AppRequest, names => createRequestClass(AppRequest, names, internals))
+    this.#replies = new SharedClasses(AppReply, names => createReplyClass(AppReply, names, internals))
+    this.#sharedInstance = Object.create(app)
+    internals.set(this.#sharedInstance, 'genReqId', common.genReqId)
+    internals.set(this.#sharedInstance, 'logController', common.logController)
+    this.#defaultLoggerFactory = internals.get(createDefaultFastify(), 'childLoggerFactory')
   }
 
-  /** Makes a route of the tenant use the classes and the instance that it shares with others. */
+  /** Makes a tenant's route use the shared classes and, where nothing differs, the shared instance. */
   share (context: RouteContext, tenant: Tenant): void {
     const shared: RouteContext & Tenanted = context
-    // A route with several methods has one context.
-    if (shared[kTenant] !== undefined) return
     shared[kTenant] = tenant
     shared[kServer] = context.server
-    shared[kRequest] = this.#requests.decorationsOf(context.Request)
-    shared[kReply] = this.#replies.decorationsOf(context.Reply)
+    shared[kRequest] = this.#requests.decoratorsOf(context.Request)
+    shared[kReply] = this.#replies.decoratorsOf(context.Reply)
     shared.Request = this.#requests.classFor(shared[kRequest]?.names)
     shared.Reply = this.#replies.classFor(shared[kReply]?.names)
-    // A factory of the user's is called with the instance.
-    if (context.childLoggerFactory === this.#defaultLoggerFactory && this.#isAlike(context.server)) shared.server = this.#standIn
+    if (this.#canShareInstance(context)) shared.server = this.#sharedInstance
   }
 
-  /** Whether what Fastify itself reads from a route's instance on each request is the same. All else gets the instance, by `request.server` and `reply.server`. */
-  #isAlike (server: FastifyInstance): boolean {
-    const has = <Name extends keyof Hidden> (name: Name): [Hidden[Name], Hidden[Name]] => [this.#internals.get(server, name), this.#internals.get(this.#standIn, name)]
-    return isDeepStrictEqual(...has('methods')) && Object.is(...has('genReqId')) && Object.is(...has('logController')) &&
-      server.hasConstraintStrategy('version') === this.#standIn.hasConstraintStrategy('version')
+  /** Handlers and hooks still get the tenant's instance, through `request.server` and `reply.server`. */
+  #canShareInstance ({ server, childLoggerFactory }: RouteContext): boolean {
+    // Fastify calls a custom logger factory with the instance.
+    return childLoggerFactory === this.#defaultLoggerFactory && handlesRequestsAlike(server, this.#sharedInstance, this.#internals)
   }
 }
 
-function requestClass (AppRequest: Constructor, names: Names, internals: Internals): Constructor {
+function createRequestClass (AppRequest: Constructor, names: DecoratorNames, internals: Internals): Constructor {
   const isDecorated = names.values.length + names.methods.length > 0
   class TenantRequest extends AppRequest {
     tenant: Tenant
@@ -86,41 +83,41 @@ function requestClass (AppRequest: Constructor, names: Names, internals: Interna
       super(id, params, raw, query, log, context)
       this.tenant = context[kTenant] as Tenant
       this.tenantId = this.tenant.id
-      if (isDecorated) decorate(this as never, context[kRequest] as Decorations)
+      if (isDecorated) decorate(this as never, context[kRequest] as Decorators)
     }
 
-    /** After `reply.callNotFound()` a request is at another route, whose instance nothing stands in for. */
+    /** Reads the current context: `reply.callNotFound()` moves the request to another one. */
     get server (): FastifyInstance {
       return instanceOf(internals.contextOf(this as never))
     }
   }
-  return withMethods(TenantRequest as unknown as Constructor, names)
+  return forwardMethods(TenantRequest as unknown as Constructor, names)
 }
 
-function replyClass (AppReply: Constructor, names: Names, internals: Internals): Constructor {
+function createReplyClass (AppReply: Constructor, names: DecoratorNames, internals: Internals): Constructor {
   const isDecorated = names.values.length + names.methods.length > 0
   class TenantReply extends (AppReply as new (...parameters: unknown[]) => { request: { server: FastifyInstance } }) {
     constructor (rawReply: unknown, request: unknown, log: unknown) {
       super(rawReply, request, log)
-      if (isDecorated) decorate(this as never, (internals.contextOf(request as never) as Tenanted)[kReply] as Decorations)
+      if (isDecorated) decorate(this as never, (internals.contextOf(request as never) as Tenanted)[kReply] as Decorators)
     }
 
     get server (): FastifyInstance {
       return this.request.server
     }
   }
-  return withMethods(TenantReply as unknown as Constructor, names)
+  return forwardMethods(TenantReply as unknown as Constructor, names)
 }
 
 interface Decorated extends Record<PropertyKey, unknown> { [kPrototype]: object }
 
-function decorate (instance: Decorated, { values, prototype }: Decorations): void {
+function decorate (instance: Decorated, { values, prototype }: Decorators): void {
   instance[kPrototype] = prototype
   for (const { key, value } of values) instance[key] = value
 }
 
-/** What was decorated with these names is found where the instance says. */
-function withMethods (Class: Constructor, { methods }: Names): Constructor {
+/** Forwards decorated functions and accessors to the prototype that is stored on each request or reply. */
+function forwardMethods (Class: Constructor, { methods }: DecoratorNames): Constructor {
   for (const name of methods) {
     Object.defineProperty(Class.prototype, name, {
       get (this: Decorated) { return Reflect.get(this[kPrototype], name, this) },

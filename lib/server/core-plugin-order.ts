@@ -1,6 +1,6 @@
 import { FST_TENANT_PLUGIN_FAILED } from '../errors.ts'
 
-/** A folder of core plugins, by the names that `fastify-plugin` gave to them, and the names of those that they depend on. */
+/** A folder of core plugins. `names` and `dependencies` come from `fastify-plugin`. */
 export interface CorePlugin {
   /** The name of the folder. */
   name: string
@@ -9,8 +9,9 @@ export interface CorePlugin {
 }
 
 /**
- * The folders in the order given, except that each comes after those that it depends on. A dependency that no folder has may be in the
- * app: Fastify checks it. Throws FST_TENANT_PLUGIN_FAILED, naming the folders, when they depend on each other in a circle.
+ * Keeps the given order, but puts each folder after the folders that it depends on. Fastify checks the dependencies that no folder
+ * provides.
+ * @throws {FST_TENANT_PLUGIN_FAILED} when folders depend on each other in a circle
  */
 export function inDependencyOrder<Plugin extends CorePlugin> (plugins: readonly Plugin[]): Plugin[] {
   const ordered = new Set<Plugin>()
@@ -24,7 +25,7 @@ function place<Plugin extends CorePlugin> (plugin: Plugin, plugins: readonly Plu
     throw new FST_TENANT_PLUGIN_FAILED(plugin.name, `these folders depend on each other in a circle: ${circle.join(', ')}`)
   }
   for (const dependency of plugin.dependencies) {
-    // Those beside it in its own folder are put in order by autoload.
+    // autoload orders the plugins within one folder.
     const provider = plugin.names.includes(dependency) ? undefined : plugins.find(({ names }) => names.includes(dependency))
     if (provider !== undefined) place(provider, plugins, ordered, [...dependents, plugin])
   }

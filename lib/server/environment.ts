@@ -4,7 +4,7 @@ import { FST_TENANT_CONFIG_INVALID } from '../errors.ts'
 import { LOG_LEVELS } from './log-levels.ts'
 import type { LogLevel } from '../../types/index.ts'
 
-/** What a server takes from its environment. */
+/** The variables that a server reads from its environment. */
 export interface Environment {
   PORT?: number
   HOST?: string
@@ -27,17 +27,17 @@ const SCHEMA = {
   }
 }
 
-/** What env-schema throws. */
+/** An error of env-schema. */
 type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string, params: { allowedValues?: readonly string[] } }> }
 
 /**
- * The environment's settings, and those of `.env` in `root`, which lose against it and are never put into it. Read with what
- * `@fastify/env` is made of: a Fastify plugin would be read too late for the constructor of a server.
- * Throws FST_TENANT_CONFIG_INVALID naming the variable.
+ * Reads the settings from the environment and from `.env` in `root`. The environment wins and is not modified. Uses env-schema, on
+ * which @fastify/env is built, because a Fastify plugin would run too late for the server's constructor.
+ * @throws {FST_TENANT_CONFIG_INVALID} naming the variable
  */
 export function readEnvironment (root: string): Environment {
   try {
-    // What is in the environment besides is left out. A copy of the schema, since env-schema changes it.
+    // env-schema drops other variables. It also modifies the schema, so it gets a copy.
     return envSchema<Environment>({ schema: structuredClone(SCHEMA), dotenv: { path: join(root, '.env') } })
   } catch (cause) {
     const { errors, message } = cause as EnvError

@@ -1,4 +1,4 @@
 import type { LogLevel } from '../../types/index.ts'
 
-/** The levels of the log, the rarest first. */
+/** The log levels, from the most severe to the least. `silent` logs nothing. */
 export const LOG_LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']

@@ -1,11 +1,11 @@
 import { definitionsOf } from './definitions-of.ts'
 import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../types/index.ts'
 
-/** Several sources as one: they are asked in turn, and the first that knows a tenant wins. */
+/** Combines several sources. They are asked in turn, and the first that knows a tenant wins. */
 export class CombinedSource implements TenantSource {
-  /** There when one of the sources knows hosts: the first that knows this one wins. */
+  /** Exists if any source has `resolveHost`. The first source that knows the host wins. */
   readonly resolveHost?: (host: string) => Promise<string | null>
-  /** There when one of the sources can be asked for several. The others are asked for each id alone. */
+  /** Exists if any source has `getMany`. The other sources are asked for each id separately. */
   readonly getMany?: (ids: readonly string[]) => Promise<ReadonlyMap<string, TenantDefinition>>
   protected readonly sources: readonly TenantSource[]
 
@@ -15,22 +15,22 @@ export class CombinedSource implements TenantSource {
     if (sources.some(source => source.resolveHost !== undefined)) this.resolveHost = host => this.#resolveHost(host)
   }
 
-  /** Throws what the first source that cannot be opened throws. */
+  /** Opens the sources in turn. Rejects with the error of the first source that cannot be opened. */
   async open (context: SourceContext): Promise<void> {
     for (const source of this.sources) await source.open?.(context)
   }
 
-  /** Throws what a source throws: those after it are not asked, since the tenant may be that source's. */
+  /** Rejects when a source fails. Later sources are not asked, because the tenant may belong to the source that failed. */
   async get (id: string): Promise<TenantDefinition | null> {
     for (const [index, source] of this.sources.entries()) {
-      // A source in plain JavaScript may answer `undefined` where it knows nothing.
+      // A source in plain JavaScript may return `undefined` for an unknown id.
       const definition = await source.get(id) ?? null
-      if (definition !== null) return ofSource(index, definition)
+      if (definition !== null) return withSourceVersion(index, definition)
     }
     return null
   }
 
-  /** A source is asked only for the ids that those before it do not know. Throws what a source throws. */
+  /** Asks each source only for the ids that earlier sources do not know. Rejects when a source fails. */
   protected async getEach (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
     const found = new Map<string, TenantDefinition>()
     let left = [...new Set(ids)]
@@ -39,7 +39,7 @@ export class CombinedSource implements TenantSource {
       const definitions = await definitionsOf(source, left)
       left = left.filter(id => {
         const definition = definitions.get(id) ?? null
-        if (definition !== null) found.set(id, ofSource(index, definition))
+        if (definition !== null) found.set(id, withSourceVersion(index, definition))
         return definition === null
       })
     }
@@ -56,7 +56,7 @@ export class CombinedSource implements TenantSource {
     }
   }
 
-  /** Of a source that does not say, it is taken for granted. */
+  /** A source with `resolveHost` but without `hasHosts` counts as having hosts. */
   async hasHosts (): Promise<boolean> {
     for (const source of this.sources) {
       if (source.resolveHost !== undefined && await (source.hasHosts?.() ?? true)) return true
@@ -64,14 +64,14 @@ export class CombinedSource implements TenantSource {
     return false
   }
 
-  /** Each source is told only of the tenants that it has: of another's it would say that they are gone. */
+  /** Each source gets only its own loaded tenants, because it would report those of other sources as deleted. */
   watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
     const stops = this.sources.map((source, index) => {
       const prefix = `${index}:`
-      const of = ({ id, version }: LoadedTenant): LoadedTenant[] => version?.startsWith(prefix) === true ? [{ id, version: version.slice(prefix.length) }] : []
+      const ownOf = ({ id, version }: LoadedTenant): LoadedTenant[] => version?.startsWith(prefix) === true ? [{ id, version: version.slice(prefix.length) }] : []
       return source.watch?.(
         change => changed(change?.version === undefined ? change : { ...change, version: prefix + change.version }),
-        () => loaded().flatMap(of))
+        () => loaded().flatMap(ownOf))
     })
     return () => stops.forEach(stop => stop?.())
   }
@@ -84,7 +84,7 @@ export class CombinedSource implements TenantSource {
     return null
   }
 
-  /** Whether the id is that of another tenant, of an earlier source, whose the host is not. */
+  /** Returns whether an earlier source has this id. Then the host belongs to a different tenant of the same id, which is hidden. */
   async #isKnownBefore (id: string, end: number): Promise<boolean> {
     for (const source of this.sources.slice(0, end)) {
       if ((await source.get(id) ?? null) !== null) return true
@@ -92,7 +92,7 @@ export class CombinedSource implements TenantSource {
     return false
   }
 
-  /** Closes all sources. Throws an AggregateError of what went wrong, when all are closed. */
+  /** Closes all sources. Then rejects with an AggregateError if any of them failed. */
   async close (): Promise<void> {
     const results = await Promise.allSettled(this.sources.map(async source => source.close?.()))
     const errors = results.filter(result => result.status === 'rejected').map(result => result.reason)
@@ -100,12 +100,12 @@ export class CombinedSource implements TenantSource {
   }
 }
 
-/** Versions of two sources must not be taken for one another. */
-function ofSource (index: number, definition: TenantDefinition): TenantDefinition {
+/** Prefixes the version with the index of its source, so that the versions of two sources differ. */
+function withSourceVersion (index: number, definition: TenantDefinition): TenantDefinition {
   return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
 }
 
-/** The source of the tenants of several sources. */
+/** Creates a source that combines several sources. */
 export function combinedSource (sources: readonly TenantSource[]): CombinedSource {
   return new CombinedSource(sources)
 }

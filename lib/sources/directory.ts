@@ -2,52 +2,53 @@ import { watch } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
-import { isTenantId } from '../identification/tenant-id.ts'
-import { Fresh } from './fresh.ts'
-import { readHosts } from './hosts-file.ts'
-import { PassedOver } from './passed-over.ts'
-import { toPath } from './to-path.ts'
+import { noSuchFile } from '../utils/no-such-file.ts'
+import { isTenantId } from '../utils/tenant-id.ts'
+import { ReadCache } from './read-cache.ts'
+import { HOSTS_FILE, readHosts } from '../hosts/hosts-file.ts'
+import { SkippedEntries } from './skipped-entries.ts'
+import { toPath } from '../utils/to-path.ts'
 import type { Dirent } from 'node:fs'
-import type { HostIndex } from './host-index.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { HostIndex } from '../hosts/host-index.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { SourceContext, TenantDefinition, TenantSource } from '../../types/index.ts'
 
-/** The file in the folder that says which hosts are whose. It is no folder, and so no tenant. */
-const HOSTS_FILE = 'hosts.json'
-
-/** Tenants that are folders of one folder. Which folder is whose is read from it: no path is ever made from an id that was asked for. */
+/** Tenants that are subfolders of one folder. Their paths come from listing that folder, never from an id in a request. */
 export class DirectorySource implements TenantSource {
-  /** The absolute path of the folder. */
+  /** The absolute path of the folder that holds the tenants. */
   readonly dir: string
   /** The paths of the tenants' folders by id. */
-  readonly #folders: Fresh<ReadonlyMap<string, string>>
-  readonly #hosts: Fresh<HostIndex>
-  readonly #passedOver: PassedOver
+  readonly #folders: ReadCache<ReadonlyMap<string, string>>
+  readonly #hosts: ReadCache<HostIndex>
+  readonly #skipped: SkippedEntries
 
-  /** A relative path starts at the process's working directory. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
+  /**
+   * @param dir a relative path starts at the process's working directory
+   * @throws {FST_TENANT_OPTION_INVALID} when `dir` is not a path
+   */
   constructor (dir: string | URL, isId: IdCheck = isTenantId) {
     this.dir = toPath(dir, 'tenants')
-    this.#passedOver = new PassedOver(isId)
-    this.#folders = new Fresh(this.dir, dir => readFolders(dir, isId, this.#passedOver))
-    this.#hosts = new Fresh(join(this.dir, HOSTS_FILE), path => readHosts(path, isId))
+    this.#skipped = new SkippedEntries(isId)
+    this.#folders = new ReadCache(this.dir, dir => readFolders(dir, isId, this.#skipped))
+    this.#hosts = new ReadCache(join(this.dir, HOSTS_FILE), path => readHosts(path, isId))
   }
 
-  /** Throws FST_TENANT_OPTION_INVALID when there is no such folder. */
+  /** @throws {FST_TENANT_OPTION_INVALID} when the folder does not exist */
   async open (context?: SourceContext): Promise<void> {
-    const stats = await existing(stat(this.dir))
+    const stats = await stat(this.dir).catch(noSuchFile)
     if (stats?.isDirectory() !== true) throw new FST_TENANT_OPTION_INVALID('tenants', `a folder that exists: ${this.dir}`)
-    if (context !== undefined) this.#passedOver.open(context)
+    if (context !== undefined) this.#skipped.logTo(context)
     await this.#folders.get()
   }
 
-  /** Throws what the file system throws. */
+  /** Rejects when the file system fails. */
   async get (id: string): Promise<TenantDefinition | null> {
     const folders = await this.#folders.get()
     const dir = folders.get(id)
     return dir === undefined || await isGone(dir) ? null : { id, dir }
   }
 
-  /** Throws what the file system throws. */
+  /** Rejects when the file system fails. */
   async getMany (ids: readonly string[]): Promise<Map<string, TenantDefinition>> {
     const folders = await this.#folders.get()
     return new Map(ids.flatMap(id => {
@@ -66,69 +67,65 @@ export class DirectorySource implements TenantSource {
     return folders.size
   }
 
-  /** Read when a host is first asked for, and never at boot. Throws FST_TENANT_HOSTS_INVALID, and what the file system throws. */
+  /**
+   * Reads `hosts.json` at the first call, not at boot. Rejects when the file system fails.
+   * @throws {FST_TENANT_HOSTS_INVALID} when `hosts.json` is invalid
+   */
   async resolveHost (host: string): Promise<string | null> {
-    const hosts = await existing(this.#hosts.get())
-    if (hosts !== null) return hosts.find(host)
-    // Where the folder is gone too, it is not known whose the host is.
+    const hosts = await this.#hosts.get().catch(noSuchFile)
+    if (hosts !== undefined) return hosts.find(host)
+    // Reject if the folder is missing too: the owner of the host is then not known.
     await this.#folders.get()
     return null
   }
 
   async hasHosts (): Promise<boolean> {
-    return ((await existing(this.#hosts.get()))?.size ?? 0) > 0
+    return ((await this.#hosts.get().catch(noSuchFile))?.size ?? 0) > 0
   }
 
   watch (changed: () => void): () => void {
     const watcher = watch(this.dir, { persistent: false }, () => changed())
-    // The folder went away: what is asked for next will say so.
+    // The folder has been deleted. The next look-up rejects.
     watcher.on('error', () => changed())
     return () => watcher.close()
   }
 }
 
-/** The source of the tenants that are folders in `dir`. Throws FST_TENANT_OPTION_INVALID when `dir` is no path. */
+/**
+ * Creates a source of the tenants that are folders in `dir`.
+ * @throws {FST_TENANT_OPTION_INVALID} when `dir` is not a path
+ */
 export function directorySource (dir: string | URL, isId?: IdCheck): DirectorySource {
   return new DirectorySource(dir, isId)
 }
 
-async function readFolders (dir: string, isId: IdCheck, passedOver: PassedOver): Promise<Map<string, string>> {
+async function readFolders (dir: string, isId: IdCheck, skipped: SkippedEntries): Promise<Map<string, string>> {
   const folders = new Map<string, string>()
   const entries = new Map((await readdir(dir, { withFileTypes: true })).map(entry => [entry.name, entry]))
   for (const name of [...entries.keys()].filter(isId).sort()) {
     const path = join(dir, name)
     if (name !== 'node_modules' && !name.startsWith('.') && await isFolder(entries.get(name) as Dirent, path)) folders.set(name, path)
   }
-  passedOver.note([...entries.values()], folders)
+  skipped.report([...entries.values()], folders)
   return folders
 }
 
 async function isFolder (entry: Dirent, path: string): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isDirectory()
   try {
-    return (await existing(stat(path)))?.isDirectory() ?? false
+    return (await stat(path).catch(noSuchFile))?.isDirectory() ?? false
   } catch {
-    // One link that cannot be followed must not hide the other tenants. It counts as a tenant, whose load will say what is wrong.
+    // A link that cannot be followed must not hide the other tenants. It counts as a tenant, whose load reports the error.
     return true
   }
 }
 
-/** Whether a folder is not there any more, or is a link to nowhere by now: that changes nothing in the folder above. */
+/** Returns whether a folder has been deleted, or has become a broken link, which does not change the parent folder. */
 async function isGone (dir: string): Promise<boolean> {
   try {
-    return await existing(stat(dir)) === null
+    return await stat(dir).catch(noSuchFile) === undefined
   } catch {
-    // As in `isFolder()`.
+    // The load of the tenant reports the error, as for a link in `isFolder()`.
     return false
-  }
-}
-
-/** What is there; `null` when nothing is. */
-async function existing<Result> (work: Promise<Result>): Promise<Result | null> {
-  try {
-    return await work
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
   }
 }

@@ -1,19 +1,20 @@
 import { resolve } from 'node:path'
-import { check, isObject, isText } from '../check.ts'
-import { isTenantId } from '../identification/tenant-id.ts'
-import { HostIndex } from './host-index.ts'
-import { isHosts } from './hosts-file.ts'
-import { KnownTenants } from './known.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import { check, isObject, isText } from '../utils/check.ts'
+import { isTenantId } from '../utils/tenant-id.ts'
+import { HostIndex } from '../hosts/host-index.ts'
+import { isHosts } from '../hosts/hosts-file.ts'
+import { KnownTenants } from './known-tenants.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { InlineTenant, TenantDefinition } from '../../types/index.ts'
 
-/** Tenants that are given in code. */
+/** Tenants that are defined in code. */
 export class ObjectSource extends KnownTenants {
   readonly #hosts = new HostIndex()
 
   /**
-   * A relative `dir` starts at the process's working directory.
-   * Throws FST_TENANT_OPTION_INVALID and FST_TENANT_HOSTS_INVALID naming what is wrong.
+   * @param tenants by id; a relative `dir` starts at the process's working directory
+   * @throws {FST_TENANT_OPTION_INVALID} when a tenant is invalid; the message names the property
+   * @throws {FST_TENANT_HOSTS_INVALID} when a host is invalid, or belongs to two tenants
    */
   constructor (tenants: Readonly<Record<string, InlineTenant>>, isId: IdCheck = isTenantId) {
     super()
@@ -30,7 +31,11 @@ export class ObjectSource extends KnownTenants {
   }
 }
 
-/** The source of tenants that are given in code, by id. Throws as `ObjectSource` does. */
+/**
+ * Creates a source of tenants that are defined in code.
+ * @throws {FST_TENANT_OPTION_INVALID} when a tenant is invalid
+ * @throws {FST_TENANT_HOSTS_INVALID} when a host is invalid, or belongs to two tenants
+ */
 export function objectSource (tenants: Readonly<Record<string, InlineTenant>>, isId?: IdCheck): ObjectSource {
   return new ObjectSource(tenants, isId)
 }

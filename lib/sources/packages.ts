@@ -5,9 +5,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { resolve } from 'import-meta-resolve'
 import picomatch from 'picomatch'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_PACKAGE_INVALID } from '../errors.ts'
-import { readJson } from '../loading/read-json.ts'
+import { readJson } from '../utils/read-json.ts'
 
-/** What is read of a package.json. */
+/** The fields of a package.json that are read here. */
 interface Manifest {
   main?: unknown
   exports?: unknown
@@ -17,29 +17,32 @@ interface Manifest {
 
 /** An installed package. */
 export interface InstalledPackage {
-  /** The absolute path of its folder, symbolic links followed: packages of a workspace are such. */
+  /** The absolute path of its folder. Symbolic links, which workspaces use, are resolved. */
   dir: string
   manifest: Manifest
 }
 
-/** A package of a project. */
+/** A dependency of a project. */
 export interface ProjectPackage extends InstalledPackage {
   name: string
   /** The absolute path of the project's folder. */
   root: string
-  /** Its name without what is fixed in the pattern: `acme` of `fastify-multitenant-acme` for `fastify-multitenant-*`. */
+  /** The part of its name that the pattern leaves open: `acme` of `fastify-multitenant-acme` for `fastify-multitenant-*`. */
   part: string
 }
 
-/** A package, and perhaps a path in it. A `..` in that path could lead out of the package, and a URL to anywhere. */
+/** A package name, with an optional path inside the package. A URL is not allowed, and neither is `..`, which could leave the package. */
 const SPECIFIER = /^((?:@[\w~-][\w.~-]*\/)?[\w~-][\w.~-]*)((?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*)$/
 
-/** The name of the package that an import names; `null` when it names none. */
+/** Returns the package name in an import specifier. `null` if the specifier does not name a package. */
 export function packageNameOf (specifier: string): string | null {
   return SPECIFIER.exec(specifier)?.[1] ?? null
 }
 
-/** A package, looked for from `dir` upwards; `null` when it is not installed. */
+/**
+ * Finds an installed package from `dir` upwards. Returns `null` if it is not installed.
+ * @throws {FST_TENANT_PACKAGE_INVALID} when its package.json cannot be read
+ */
 export async function findPackage (name: string, dir: string): Promise<InstalledPackage | null> {
   for (const path of createRequire(join(dir, 'package.json')).resolve.paths(name) ?? []) {
     const manifest = await readManifest(join(path, name))
@@ -48,23 +51,24 @@ export async function findPackage (name: string, dir: string): Promise<Installed
   return null
 }
 
-/** The path of the file that a module in `dir` would import by that name. Throws what Node's resolution throws. */
+/** Returns the path of the file that a module in `dir` would import. Throws Node's error if there is none. */
 export function resolveModule (specifier: string, dir: string): string {
   return fileURLToPath(resolve(specifier, pathToFileURL(join(dir, 'package.json')).href))
 }
 
-/** The path of the main module that a package names in its package.json; `null` when it names none. Throws when that is not there. */
+/** Returns the path of a package's main module, `null` if its package.json names none. Throws Node's error if the file does not exist. */
 export function mainModule ({ name, root, manifest: { main, exports } }: ProjectPackage): string | null {
   return main === undefined && exports === undefined ? null : resolveModule(name, root)
 }
 
 /**
- * The installed dependencies of the project in `root` whose names match a glob, by name.
- * Throws FST_TENANT_PACKAGE_INVALID for one that is not installed, unless it is optional, and FST_TENANT_OPTION_INVALID without a package.json.
+ * Finds the installed dependencies of the project in `root` whose names match a glob, sorted by name.
+ * @throws {FST_TENANT_OPTION_INVALID} when `root` has no package.json
+ * @throws {FST_TENANT_PACKAGE_INVALID} when a dependency is not installed, unless it is optional
  */
 export async function matchingPackages (root: string, pattern: string): Promise<ProjectPackage[]> {
   const manifest = await readManifest(root)
-  if (manifest === null) throw new FST_TENANT_OPTION_INVALID('root', `the folder of a project, and ${root} has no package.json`)
+  if (manifest === null) throw new FST_TENANT_OPTION_INVALID('root', `the folder of a project; ${root} has no package.json`)
   const { dependencies = {}, optionalDependencies = {} } = manifest
   const regex = patternRegex(pattern)
   const packages: ProjectPackage[] = []
@@ -78,20 +82,23 @@ export async function matchingPackages (root: string, pattern: string): Promise<
   return packages
 }
 
-/** It captures every part of a name that the pattern leaves open, and knows where they are. */
+/** Compiles a glob to a regular expression that captures the open parts of a name, with their positions. */
 function patternRegex (pattern: string): RegExp {
   return new RegExp(picomatch.makeRe(pattern, { capture: true }).source, 'd')
 }
 
-/** What is between the pattern's fixed beginning and end; `null` when the name does not match, all of it when nothing is open. */
+/** Returns the part of a name between the fixed start and end of the pattern: the full name if nothing is open, `null` if the name does not match. */
 function openPart (regex: RegExp, name: string): string | null {
   const match = regex.exec(name)
   if (match === null) return null
-  const open = (match.indices as RegExpIndicesArray).slice(1).filter(part => part !== undefined)
-  return name.slice(open[0]?.[0], open.at(-1)?.[1])
+  const openParts = (match.indices as RegExpIndicesArray).slice(1).filter(part => part !== undefined)
+  return name.slice(openParts[0]?.[0], openParts.at(-1)?.[1])
 }
 
-/** `null` when there is none. Throws FST_TENANT_PACKAGE_INVALID when it cannot be read. */
+/**
+ * Reads a package.json. Returns `null` if it does not exist.
+ * @throws {FST_TENANT_PACKAGE_INVALID} when it cannot be read
+ */
 async function readManifest (dir: string): Promise<Manifest | null> {
   try {
     return await readJson(join(dir, 'package.json')) as Manifest

@@ -2,10 +2,14 @@ import { FST_TENANT_OPTION_INVALID } from '../errors.ts'
 import { combinedSource } from './combined.ts'
 import { directorySource } from './directory.ts'
 import { objectSource } from './object.ts'
-import type { IdCheck } from '../identification/tenant-id.ts'
+import type { IdCheck } from '../utils/tenant-id.ts'
 import type { Tenants, TenantSource } from '../../types/index.ts'
 
-/** The source that the option `tenants` stands for. Throws FST_TENANT_OPTION_INVALID when it is none of what it may be. */
+/**
+ * Returns the source for the option `tenants`.
+ * @throws {FST_TENANT_OPTION_INVALID} when the option is invalid
+ * @throws {FST_TENANT_HOSTS_INVALID} when a host of an object of tenants is invalid, or belongs to two tenants
+ */
 export function resolveSource (tenants: Tenants | readonly Tenants[], isId?: IdCheck): TenantSource {
   if (!isList(tenants)) return toSource(tenants, isId)
   if (tenants.length === 0) throw new FST_TENANT_OPTION_INVALID('tenants', 'at least one source of tenants')

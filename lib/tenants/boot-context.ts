@@ -2,8 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TenantSource } from '../../types/index.ts'
 
 /**
- * The async context that the plugin was registered in. What outlives a request runs here, or it would keep the stores of the request
- * that happened to begin it: the timers of a tenant, those of the request that loaded it.
+ * The async context in which the plugin was registered. Work that outlives a request runs here. Otherwise it would keep the
+ * AsyncLocalStorage stores of the request that started it. A tenant's timers, for example, would see the request that loaded the tenant.
  */
 export class BootContext {
   readonly #snapshot = AsyncLocalStorage.snapshot()
@@ -12,9 +12,9 @@ export class BootContext {
     return this.#snapshot(work)
   }
 
-  /** The same source, asked in this context: what it opens when it is asked first, a connection say, serves all who ask later. */
+  /** Returns a source whose methods run in this context. A connection that the first call opens also serves all later calls. */
   wrap (source: TenantSource): TenantSource {
-    // In front of a target of its own, because what is frozen must be answered with as it is.
+    // The target is a new object, because a proxy of a frozen source would have to return the source's own functions.
     return new Proxy(Object.create(source) as TenantSource, {
       get: (_target, name) => {
         const value: unknown = Reflect.get(source, name)

@@ -1,24 +1,25 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { withDeadline } from './deadline.ts'
-import { RefusedIds } from './refused-ids.ts'
-import { retryAfter } from './retry-after.ts'
+import { withDeadline } from '../utils/deadline.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Outcome } from './question.ts'
+import type { Outcome } from './lookup.ts'
+import type { Refusals } from './refusals.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
-/** What the source says of tenants, and for a short while whom it refused. */
+type SourceOptions = Pick<ResolvedOptions, 'source' | 'loadTimeout'>
+
+/** Asks the source for the definitions of tenants, and records in `refusals` which tenants it does not know or has suspended. */
 export class Definitions {
-  /** The ids that the source does not know. */
-  readonly unknown = new RefusedIds()
-  readonly #suspended = new RefusedIds()
-  readonly #options: Pick<ResolvedOptions, 'source' | 'loadTimeout'>
+  readonly #options: SourceOptions
+  readonly #refusals: Refusals
   readonly #log: FastifyBaseLogger
-  /** Clients choose what is asked for: one line says it. */
+  /** The warning about a wrong id is logged only once, because clients choose the ids. */
   #warned = false
 
-  constructor (options: Pick<ResolvedOptions, 'source' | 'loadTimeout'>, log: FastifyBaseLogger) {
+  constructor (options: SourceOptions, refusals: Refusals, log: FastifyBaseLogger) {
     this.#options = options
+    this.#refusals = refusals
     this.#log = log
   }
 
@@ -27,29 +28,32 @@ export class Definitions {
     return this.#options.source.getMany !== undefined
   }
 
-  /** Asks nobody. @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED when the source has refused the tenant lately */
-  check (id: string): void {
-    if (this.unknown.has(id)) throw new FST_TENANT_NOT_FOUND(id)
-    if (this.#suspended.has(id)) throw new FST_TENANT_SUSPENDED(id)
-  }
-
-  /** Asks the source. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails */
+  /**
+   * The tenant's definition, suspended or not.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_LOAD_FAILED} when the source fails
+   */
   async get (id: string): Promise<TenantDefinition> {
-    const { age } = this.unknown
+    const { changes } = this.#refusals.unknown
     const definition = await this.#ask(id)
     if (definition !== null && definition !== undefined && this.#isOf(id, definition)) return definition
-    throw this.#notFound(id, age)
+    throw this.#notFound(id, changes)
   }
 
-  /** The same for a tenant that is to be loaded. @throws FST_TENANT_SUSPENDED too */
+  /**
+   * The definition of a tenant that is about to be loaded.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_SUSPENDED} when the source has suspended the tenant
+   * @throws {FST_TENANT_LOAD_FAILED} when the source fails
+   */
   async getForLoad (id: string): Promise<TenantDefinition> {
-    const { age } = this.#suspended
+    const { changes } = this.#refusals.suspendedBySource
     const definition = await this.get(id)
-    if (definition.suspended === true) throw this.#refused(id, age)
+    if (definition.suspended === true) throw this.#suspended(id, changes)
     return definition
   }
 
-  /** The same, with the error instead of throwing it. */
+  /** Like `getForLoad()`, but returns the error instead of throwing it. */
   async outcome (id: string): Promise<Outcome> {
     try {
       return await this.getForLoad(id)
@@ -58,51 +62,35 @@ export class Definitions {
     }
   }
 
-  /** The same for several tenants, by one call of the source; `undefined` when that fails. */
+  /** Like `outcome()` for several tenants, in one call of the source. Returns `undefined` when that call fails. */
   async outcomes (ids: readonly string[]): Promise<ReadonlyMap<string, Outcome> | undefined> {
-    const ages = { unknown: this.unknown.age, suspended: this.#suspended.age }
+    const { unknown: { changes: unknownChanges }, suspendedBySource: { changes: suspendedChanges } } = this.#refusals
     const found = await this.#askForMany(ids)
     return found && new Map(ids.map(id => {
       const definition = found.get(id)
-      if (definition === undefined || !this.#isOf(id, definition)) return [id, this.#notFound(id, ages.unknown)]
-      return [id, definition.suspended === true ? this.#refused(id, ages.suspended) : definition]
+      if (definition === undefined || !this.#isOf(id, definition)) return [id, this.#notFound(id, unknownChanges)]
+      return [id, definition.suspended === true ? this.#suspended(id, suspendedChanges) : definition]
     }))
   }
 
-  /** To be called when the tenant has been loaded: the source has it. */
-  forget (id: string): void {
-    this.unknown.forget(id)
-    this.#suspended.forget(id)
-  }
-
-  /** To be called when this tenant may have changed. */
-  changed (id: string): void {
-    this.unknown.changed(id)
-    this.#suspended.changed(id)
-  }
-
-  /** To be called when any tenant may have changed. */
-  clear (): void {
-    this.unknown.clear()
-    this.#suspended.clear()
-  }
-
-  /** @param age that of `unknown` when the source was asked: what it has been told since may be this tenant */
-  #notFound (id: string, age: number): Error {
-    if (age === this.unknown.age) this.unknown.add(id)
+  /** @param changes `unknown.changes` when the source was asked. If it has grown, the tenant may have been added meanwhile. */
+  #notFound (id: string, changes: number): Error {
+    const { unknown } = this.#refusals
+    if (changes === unknown.changes) unknown.add(id)
     return new FST_TENANT_NOT_FOUND(id)
   }
 
-  /** @param age that of `#suspended` when the source was asked: it may have been told since that the tenant is resumed */
-  #refused (id: string, age: number): Error {
-    if (age === this.#suspended.age) this.#suspended.add(id)
+  /** @param changes `suspendedBySource.changes` when the source was asked. If it has grown, the tenant may have been resumed meanwhile. */
+  #suspended (id: string, changes: number): Error {
+    const { suspendedBySource } = this.#refusals
+    if (changes === suspendedBySource.changes) suspendedBySource.add(id)
     return new FST_TENANT_SUSPENDED(id)
   }
 
-  /** A source that ignores case would make a tenant of each spelling. */
+  /** Checks the id, because a source that ignores case would otherwise make one tenant of each spelling. */
   #isOf (asked: string, { id }: TenantDefinition): boolean {
     if (id === asked) return true
-    if (!this.#warned) this.#log.warn({ asked, answered: id }, 'the source of tenants answered with another id than it was asked for: such tenants are unknown')
+    if (!this.#warned) this.#log.warn({ asked, answered: id }, 'the source of tenants returned another id than it was asked for: the tenant is treated as unknown')
     this.#warned = true
     return false
   }
@@ -112,7 +100,7 @@ export class Definitions {
     try {
       return await withDeadline((async () => source.get(id))(), loadTimeout, noAnswer)
     } catch (cause) {
-      this.#log.error({ err: cause, tenantId: id }, 'tenant source failed')
+      this.#log.error({ err: cause, tenantId: id }, 'the source of tenants failed')
       throw retryAfter(new FST_TENANT_LOAD_FAILED(id, { cause }), 1)
     }
   }
@@ -122,7 +110,7 @@ export class Definitions {
     try {
       return await withDeadline((async () => source.getMany?.(ids))(), loadTimeout, noAnswer)
     } catch (err) {
-      this.#log.warn({ err, tenants: ids.length }, 'tenant source failed for several tenants at once: each is looked up by itself')
+      this.#log.warn({ err, tenants: ids.length }, 'the source of tenants failed to look up several tenants at once: each is looked up alone')
       return undefined
     }
   }

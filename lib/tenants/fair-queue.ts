@@ -1,17 +1,17 @@
-/** How a queue treats those who put things into it. */
+/** The limit of a queue, and what it needs to know of its items. */
 export interface FairQueueOptions<Item> {
-  /** How many items wait, of all clients together. */
+  /** How many items may wait, of all clients together. */
   readonly max: number
-  /** Whether nobody wants the item any more. */
+  /** Whether nobody needs the item any more. */
   readonly isGone: (item: Item) => boolean
-  /** Is told of every item that makes room for that of another client. */
+  /** Called with each item that is removed to make room for another client's item. */
   readonly onDrop: (item: Item) => void
 }
 
-/** A queue in which clients take turns: one that puts much into it keeps only itself waiting. */
+/** A queue that serves its clients in turn, so that a client with many items delays only itself. */
 export class FairQueue<Item> {
   readonly #options: FairQueueOptions<Item>
-  /** The items of each client, the client whose turn it is first. None is empty. */
+  /** The waiting items of each client, starting with the client whose turn it is. No line is empty. */
   readonly #lines = new Map<unknown, Item[]>()
   #size = 0
 
@@ -23,11 +23,11 @@ export class FairQueue<Item> {
     return this.#size
   }
 
-  /** Makes room for an item of this client. `false` when the queue is full, and no other client has more in it. */
+  /** Makes room for an item of this client. Returns `false` when the queue is full and no other client has more items in it. */
   makeRoom (client: unknown): boolean {
     if (this.#size < this.#options.max) return true
     const own = this.#lines.get(client)?.length ?? 0
-    // A client that floods is refused without a look at the others.
+    // Refuse a client with at least its share before the slow search through all lines.
     if (own >= this.#options.max / this.#lines.size) return false
     const longest = this.#sweep()
     if (this.#size < this.#options.max) return true
@@ -37,7 +37,7 @@ export class FairQueue<Item> {
     return true
   }
 
-  /** Adds an item, for which there must be room. */
+  /** Adds an item. Call `makeRoom()` first. */
   add (client: unknown, item: Item): void {
     const line = this.#lines.get(client)
     if (line === undefined) this.#lines.set(client, [item])
@@ -57,7 +57,7 @@ export class FairQueue<Item> {
     return item
   }
 
-  /** Forgets what nobody wants any more. Returns the longest line. */
+  /** Removes the items that nobody needs any more. Returns the longest line. */
   #sweep (): Item[] {
     let longest: Item[] = []
     for (const [client, line] of this.#lines) {

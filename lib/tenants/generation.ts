@@ -1,23 +1,22 @@
 import type { FastifyInstance } from 'fastify'
 import { LoadProgress } from '../loading/load-progress.ts'
 import { loadTenant } from '../loading/load-tenant.ts'
-import { withDeadline } from './deadline.ts'
-import { Leases } from './leases.ts'
+import { withDeadline } from '../utils/deadline.ts'
+import { Leases } from '../leases/leases.ts'
 import { Tenant } from './tenant.ts'
-import type { UseClock } from './use-clock.ts'
-import type { TenantContents } from '../loading/load-tenant.ts'
-import type { LoadingOptions } from '../options.ts'
+import type { UseCounter } from '../leases/use-counter.ts'
+import type { LoadingOptions, TenantContents } from '../loading/load-tenant.ts'
 import type { Scope } from '../scope/scope.ts'
 import type { DrainReport, TenantDefinition, TenantState, TenantStatistics } from '../../types/index.ts'
 
-/** One load of a tenant, from its first file to its last request. */
+/** One loaded version of a tenant, from the start of its load until it is closed. A reload makes a new generation. */
 export class Generation {
   readonly id: string
-  /** Counts the loads of this tenant, from 1. */
+  /** The first generation of a tenant has number 1. */
   readonly number: number
   readonly scope: Scope
-  readonly leases: Leases
-  /** The longest that a request goes on whose client has left, in ms. */
+  readonly leases: Leases<Generation>
+  /** How long a request may go on after its client has left, in ms. */
   readonly drainTimeout: number
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
@@ -25,11 +24,11 @@ export class Generation {
   #loadedAt: Date | null = null
   #loadMs = 0
 
-  constructor (id: string, number: number, scope: Scope, clock: UseClock, drainTimeout: number) {
+  constructor (id: string, number: number, scope: Scope, uses: UseCounter, drainTimeout: number) {
     this.id = id
     this.number = number
     this.scope = scope
-    this.leases = new Leases(this, clock)
+    this.leases = new Leases(this, uses)
     this.drainTimeout = drainTimeout
   }
 
@@ -37,12 +36,12 @@ export class Generation {
     return this.#state
   }
 
-  /** The tenant that this generation is. There from the moment its config is read. */
+  /** The `Tenant` that requests see. Set as soon as its config is read. */
   get tenant (): Tenant {
     return this.#tenant as Tenant
   }
 
-  /** The version of the definition that it was loaded from; `undefined` when its source has none. */
+  /** The version of its definition; `undefined` when the source has no versions. */
   get version (): string | undefined {
     return this.#version
   }
@@ -52,18 +51,18 @@ export class Generation {
     return this.#state === 'active'
   }
 
-  /** How long the load took, in ms. */
+  /** The duration of the load, in ms. */
   get loadMs (): number {
     return this.#loadMs
   }
 
-  /** Loads the tenant. When that fails, what was opened is still open: call `close()`. */
+  /** Loads the tenant. If this rejects, call `close()`: parts of the tenant may be open. */
   async load (definition: TenantDefinition, options: LoadingOptions): Promise<void> {
     const started = performance.now()
     this.#version = definition.version
     const progress = new LoadProgress()
     const boot = this.scope.boot(`tenant ${this.id}`, instance => {
-      return loadTenant(instance, definition, options, contents => this.#introduce(instance, contents), progress)
+      return loadTenant(instance, definition, options, contents => this.#createTenant(instance, contents), progress)
     })
     await boot.catch(error => { throw progress.explain(error) })
     this.#state = 'active'
@@ -71,23 +70,23 @@ export class Generation {
     this.#loadMs = performance.now() - started
   }
 
-  /** Takes no more requests, waits for those that run, at most `timeout` ms, and ends what is left. */
+  /** Stops taking requests, waits at most `timeout` ms for those that run, and then ends the rest by force. */
   async drain (timeout: number): Promise<DrainReport> {
     this.#state = 'draining'
     await this.leases.idle(timeout)
-    const open = this.leases.open()
-    const forced = open.map(lease => lease.describe())
-    for (const lease of open) {
+    const left = this.leases.list()
+    const forced = left.map(lease => lease.describe())
+    for (const lease of left) {
       lease.holder.destroy()
       lease.release()
     }
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 
-  /** Closes what the tenant opened: its onClose hooks run, for at most `timeout` ms. */
+  /** Runs the tenant's onClose hooks, for at most `timeout` ms. */
   async close (timeout: number): Promise<void> {
     try {
-      await withDeadline(this.scope.close(), timeout, () => new Error('A hook of the tenant took too long to close'))
+      await withDeadline(this.scope.close(), timeout, () => new Error('An onClose hook of the tenant took too long'))
     } finally {
       this.#state = this.#state === 'loading' ? 'failed' : 'closed'
     }
@@ -104,7 +103,7 @@ export class Generation {
     }
   }
 
-  #introduce (app: FastifyInstance, contents: TenantContents): Tenant {
+  #createTenant (app: FastifyInstance, contents: TenantContents): Tenant {
     this.#tenant = new Tenant({ id: this.id, app, generation: this, ...contents })
     this.scope.bind(app, this.#tenant)
     return this.#tenant

@@ -1,20 +1,20 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { BootContext } from './boot-context.ts'
 
-/** A load, the load that it was asked for by, and the tenants whose loads it waits for. */
+/** A load, the load that asked for it, and the tenants whose loads it waits for. */
 interface Load {
   readonly id: string
-  /** What a tenant started while it was loaded goes on in this context, when the load itself is long over. */
+  /** Timers that a tenant starts during its load keep this context after the load is over. */
   running: boolean
   readonly parent: Load | undefined
   readonly waitsFor: Set<string>
 }
 
-/** Knows which tenant's load is asking, so that loads that wait for each other fail at once and not after their time is up. */
+/** Tracks which tenant's load the caller belongs to. Loads that wait for each other then fail at once, and not after their timeout. */
 export class LoadContext {
   readonly #boot: BootContext
   readonly #storage = new AsyncLocalStorage<Load>()
-  /** As many as tenants are being loaded. */
+  /** The loads that run, by tenant id. */
   readonly #running = new Map<string, Load>()
 
   constructor (boot: BootContext) {
@@ -22,11 +22,11 @@ export class LoadContext {
   }
 
   /** Whether the caller is part of a load. */
-  get nested (): boolean {
+  get isInLoad (): boolean {
     return this.#storage.getStore()?.running === true
   }
 
-  /** Whether the tenant's load can only end after the caller's. */
+  /** Whether the tenant's load waits for the caller's load, directly or through others. */
   waitsForCaller (id: string): boolean {
     const callers = new Set<string>()
     for (let load = this.#storage.getStore(); load !== undefined; load = load.parent) {
@@ -35,7 +35,7 @@ export class LoadContext {
     return callers.size > 0 && this.#leadsTo(id, callers)
   }
 
-  /** Runs the load of a tenant: of the context of who asks for it, it knows which load that is, and no more. */
+  /** Runs the load of a tenant in the boot context. Of the caller's context, only the caller's load is kept. */
   async run<Result> (id: string, work: () => Promise<Result>): Promise<Result> {
     const load: Load = { id, running: true, parent: this.#storage.getStore(), waitsFor: new Set() }
     this.#running.set(id, load)
@@ -44,7 +44,7 @@ export class LoadContext {
     } finally {
       load.running = false
       this.#running.delete(id)
-      // Tracking contexts has its price on Node before 24: nobody pays it while nothing is loaded.
+      // Before Node 24, tracking contexts slows down all promises, so it is off while nothing loads.
       if (this.#running.size === 0) this.#storage.disable()
     }
   }
@@ -60,7 +60,7 @@ export class LoadContext {
     }
   }
 
-  /** It ends: a load that would close a circle of waiting is refused. */
+  /** The recursion ends, because `Refusals` lets no load wait in a circle. */
   #leadsTo (id: string, callers: ReadonlySet<string>): boolean {
     if (callers.has(id)) return true
     const load = this.#running.get(id)

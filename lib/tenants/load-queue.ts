@@ -1,43 +1,40 @@
-import { FST_TENANT_OVERLOADED } from '../errors.ts'
-import { retryAfter } from './retry-after.ts'
-import { Turns } from './turns.ts'
+import { ConcurrencyLimit } from './concurrency-limit.ts'
+import { overloaded } from './refusals.ts'
+import type { ResolvedOptions } from '../options.ts'
 
-/** How long a load may keep others waiting, in ms. */
+/** How long a load may delay others, in ms. */
 const PATIENCE = 250
-/** How many times `maxLoading` tenants load at a time when many of them hang. */
-const SPREAD = 5
-/** How many loads wait for their turn. */
+/** While loads hang, up to `maxLoading` times this number run at a time. */
+const HANGING_FACTOR = 5
+/** How many loads may wait. */
 const MAX_WAITING = 1_000
 
-/** What decides how many tenants load at a time. */
-export interface LoadQueueOptions {
-  readonly maxLoading: number
-  readonly maxActive: number
-  /** ms */
-  readonly loadTimeout: number
-}
+type Limits = Pick<ResolvedOptions, 'maxLoading' | 'maxActive' | 'loadTimeout'>
 
 /**
- * Loads a few tenants at a time. One that takes long lets others begin, so with the defaults at most 40 hanging loads delay a healthy
- * one by a second. All in all no more run than five times `maxLoading`, and no more than half of `maxActive` if that is above `maxLoading`:
- * each has a place among the tenants in memory.
+ * Loads a few tenants at a time. A load that takes long lets the next one begin beside it: with the defaults, 40 hanging loads delay a
+ * healthy one by at most a second. At most five times `maxLoading` run at a time. Each load takes a place in memory, so loads take at most
+ * half of `maxActive`, unless `maxLoading` is more than that.
  */
 export class LoadQueue {
-  readonly #turns: Turns
+  readonly #limit: ConcurrencyLimit
   readonly #waiting: Array<(end: () => void) => void> = []
 
-  constructor ({ maxLoading, maxActive, loadTimeout }: LoadQueueOptions) {
-    this.#turns = new Turns({
-      size: maxLoading,
-      most: Math.max(maxLoading, Math.min(maxLoading * SPREAD, Math.floor(maxActive / 2))),
+  constructor ({ maxLoading, maxActive, loadTimeout }: Limits) {
+    this.#limit = new ConcurrencyLimit({
+      limit: maxLoading,
+      hardLimit: Math.max(maxLoading, Math.min(maxLoading * HANGING_FACTOR, Math.floor(maxActive / 2))),
       patience: Math.min(PATIENCE, loadTimeout / 4),
       onFree: () => this.#next()
     })
   }
 
-  /** Runs a load when it has its turn. @throws FST_TENANT_OVERLOADED when too many wait */
+  /**
+   * Runs a load as soon as it may begin.
+   * @throws {FST_TENANT_OVERLOADED} when too many loads wait
+   */
   async run<Result> (id: string, load: () => Promise<Result>): Promise<Result> {
-    const end = await this.#turn(id)
+    const end = await this.#begin(id)
     try {
       return await load()
     } finally {
@@ -45,22 +42,22 @@ export class LoadQueue {
     }
   }
 
-  /** Lets another have a turn while a load waits for it. */
-  lend<Result> (wait: () => Promise<Result>): Promise<Result> {
-    return this.#turns.lend(wait)
+  /** Lets another load begin while a running load waits for it. */
+  pauseWhile<Result> (wait: () => Promise<Result>): Promise<Result> {
+    return this.#limit.pauseWhile(wait)
   }
 
-  #turn (id: string): (() => void) | Promise<() => void> {
-    if (this.#turns.free) return this.#turns.begin()
-    if (this.#waiting.length >= MAX_WAITING) throw retryAfter(new FST_TENANT_OVERLOADED(id), 1)
+  #begin (id: string): (() => void) | Promise<() => void> {
+    if (this.#limit.free) return this.#limit.begin()
+    if (this.#waiting.length >= MAX_WAITING) throw overloaded(id)
     return new Promise(resolve => this.#waiting.push(resolve))
   }
 
   #next (): void {
-    while (this.#turns.free) {
+    while (this.#limit.free) {
       const begin = this.#waiting.shift()
       if (begin === undefined) return
-      begin(this.#turns.begin())
+      begin(this.#limit.begin())
     }
   }
 }

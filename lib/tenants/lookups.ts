@@ -1,162 +1,148 @@
-import type { ServerResponse } from 'node:http'
-import { FST_TENANT_CLOSED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_OVERLOADED } from '../errors.ts'
-import { busy } from './admission.ts'
+import { FST_TENANT_CLOSED, FST_TENANT_LOAD_TIMEOUT } from '../errors.ts'
 import { BootContext } from './boot-context.ts'
+import { ConcurrencyLimit } from './concurrency-limit.ts'
+import { debug } from '../utils/debug.ts'
 import { FairQueue } from './fair-queue.ts'
-import { Question } from './question.ts'
-import { isClosed } from './response.ts'
-import { retryAfter } from './retry-after.ts'
-import { Turns } from './turns.ts'
+import { connectionOf, isGone, Lookup } from './lookup.ts'
+import { busy, overloaded } from './refusals.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import type { Definitions } from './definitions.ts'
-import type { Holder } from './lease.ts'
-import type { Asker } from './question.ts'
+import type { Holder } from '../leases/lease.ts'
+import type { Waiter } from './lookup.ts'
+import type { ResolvedOptions } from '../options.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
-/** How many askers wait for their turn. */
+/** How many requests and jobs may wait until the source is asked. */
 const MAX_WAITING = 1_000
-/** How many ids one call is for, and how many calls run at a time, at most when calls hang: with a source that takes several ids, or one. */
-const CALLS = { many: { batch: 100, size: 2, most: 10 }, one: { batch: 1, size: 10, most: 50 } }
-/** How long a call may keep others waiting, in ms. */
+/** The limits for a source with `getMany`, and for one without: ids per call, calls at a time, and calls at a time while some hang. */
+const CALLS = { many: { batch: 100, limit: 2, hardLimit: 10 }, one: { batch: 1, limit: 10, hardLimit: 50 } }
+/** How long a call may delay others, in ms. */
 const PATIENCE = 250
 
-/** How long an answer is waited for, and by how many. */
-export interface LookupOptions {
-  /** ms */
-  readonly loadTimeout: number
-  readonly maxWaiting: number
-}
+type Limits = Pick<ResolvedOptions, 'loadTimeout' | 'maxWaiting'>
 
 /**
- * Looks tenants up in the source: a few calls at a time, and each id once however many ask for it. A client that floods it with ids
- * keeps only itself waiting. No more is kept of an id than `Definitions` remembers.
+ * Looks tenants up in the source, a few calls at a time. All that wait for one id share a look-up. A client that asks for many
+ * ids delays only itself.
  */
 export class Lookups {
   readonly #definitions: Definitions
-  readonly #options: LookupOptions
+  readonly #options: Limits
   readonly #batch: number
-  readonly #turns: Turns
-  readonly #queue = new FairQueue<Asker>({ max: MAX_WAITING, isGone, onDrop: asker => asker.settle(overloaded(asker.question.id)) })
-  /** Those that have no answer yet, by their ids. */
-  readonly #questions = new Map<string, Question>()
+  readonly #limit: ConcurrencyLimit
+  readonly #queue = new FairQueue<Waiter>({ max: MAX_WAITING, isGone, onDrop: waiter => waiter.finish(overloaded(waiter.lookup.id)) })
+  /** The look-ups that are not over, by id. */
+  readonly #lookups = new Map<string, Lookup>()
   readonly #calls = new Set<Promise<void>>()
-  /** Calls answer to many requests: they do not run in the context of the one that came last. */
+  /** A call serves many requests, so it must not run in the async context of one of them. */
   readonly #boot = new BootContext()
 
-  constructor (definitions: Definitions, options: LookupOptions) {
+  constructor (definitions: Definitions, options: Limits) {
     const { batch, ...calls } = CALLS[definitions.takesMany ? 'many' : 'one']
     this.#definitions = definitions
     this.#options = options
     this.#batch = batch
-    this.#turns = new Turns({ ...calls, patience: Math.min(PATIENCE, options.loadTimeout / 4), onFree: () => this.#next() })
+    this.#limit = new ConcurrencyLimit({ ...calls, patience: Math.min(PATIENCE, options.loadTimeout / 4), onFree: () => this.#next() })
   }
 
   /**
-   * The definition of a tenant that is to be loaded.
-   * @param holder the request that asks: it is left out when its client has left before the source is asked
-   * @throws FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED, FST_TENANT_LOAD_FAILED when the source fails, FST_TENANT_LOAD_TIMEOUT,
-   * FST_TENANT_BUSY, FST_TENANT_OVERLOADED when too many wait, FST_TENANT_CLOSED
+   * The definition of a tenant that is about to be loaded.
+   * @param holder the request that waits. It is skipped if its client leaves before the source is asked.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_SUSPENDED} when the source has suspended the tenant
+   * @throws {FST_TENANT_LOAD_FAILED} when the source fails
+   * @throws {FST_TENANT_LOAD_TIMEOUT} after `loadTimeout`
+   * @throws {FST_TENANT_BUSY} when too many wait for this tenant
+   * @throws {FST_TENANT_OVERLOADED} when too many wait for any tenant
+   * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
   async find (id: string, holder?: Holder): Promise<TenantDefinition> {
     const connection = connectionOf(holder)
-    // Nothing else is made for a request of a flood.
-    if (this.#questions.get(id)?.sent !== true && !this.#queue.makeRoom(connection)) throw overloaded(id)
-    const question = this.#questions.get(id) ?? this.#open(id)
-    if (question.askers >= this.#options.maxWaiting) throw busy(id)
-    const asker = question.ask(holder)
-    const timer = setTimeout(() => asker.settle(retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1)), this.#options.loadTimeout)
-    if (!question.sent) this.#queue.add(connection, asker)
+    // Refuse a flood before creating anything for it.
+    if (this.#lookups.get(id)?.sent !== true && !this.#queue.makeRoom(connection)) throw overloaded(id)
+    const lookup = this.#lookups.get(id) ?? this.#create(id)
+    if (lookup.waiting >= this.#options.maxWaiting) throw busy(id)
+    const waiter = lookup.add(holder)
+    const timer = setTimeout(() => waiter.finish(retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1)), this.#options.loadTimeout)
+    if (!lookup.sent) this.#queue.add(connection, waiter)
     this.#next()
     try {
-      return await asker.answer
+      const definition = await waiter.definition
+      debug?.("tenant '%s': looked up", id)
+      return definition
     } finally {
       clearTimeout(timer)
     }
   }
 
-  /** To be called when this tenant may have changed. */
+  /** Call this when the tenant may have changed. */
   changed (id: string): void {
-    const question = this.#questions.get(id)
-    if (question !== undefined) question.doubted = true
+    const lookup = this.#lookups.get(id)
+    if (lookup !== undefined) lookup.stale = true
   }
 
-  /** Refuses all who wait, and waits for the calls that run. */
+  /** Refuses all that wait. Resolves when all calls have ended. */
   async close (): Promise<void> {
-    for (const [id, question] of this.#questions) question.settle(new FST_TENANT_CLOSED(id))
+    for (const [id, lookup] of this.#lookups) lookup.finish(new FST_TENANT_CLOSED(id))
     await Promise.all(this.#calls)
   }
 
-  #open (id: string): Question {
-    const question = new Question(id, () => this.#questions.delete(id))
-    this.#questions.set(id, question)
-    return question
+  #create (id: string): Lookup {
+    const lookup = new Lookup(id, () => this.#lookups.delete(id))
+    this.#lookups.set(id, lookup)
+    return lookup
   }
 
   #next (): void {
-    while (this.#turns.free) {
-      const questions = this.#take()
-      if (questions.length === 0) return
-      const call = this.#boot.run(() => this.#call(questions))
+    while (this.#limit.free) {
+      const lookups = this.#take()
+      if (lookups.length === 0) return
+      const call = this.#boot.run(() => this.#call(lookups))
       this.#calls.add(call)
       call.then(() => this.#calls.delete(call))
     }
   }
 
-  #take (): Question[] {
-    const questions: Question[] = []
-    while (questions.length < this.#batch) {
-      const asker = this.#queue.take()
-      if (asker === undefined) break
-      const { question } = asker
-      if (isGone(asker)) {
-        asker.settle(overloaded(question.id))
-      } else if (!question.sent) {
-        question.sent = true
-        questions.push(question)
+  #take (): Lookup[] {
+    const lookups: Lookup[] = []
+    while (lookups.length < this.#batch) {
+      const waiter = this.#queue.take()
+      if (waiter === undefined) break
+      const { lookup } = waiter
+      if (isGone(waiter)) {
+        waiter.finish(overloaded(lookup.id))
+      } else if (!lookup.sent) {
+        lookup.sent = true
+        lookups.push(lookup)
       }
     }
-    return questions
+    return lookups
   }
 
   /** Never rejects. */
-  async #call (questions: readonly Question[]): Promise<void> {
-    const end = this.#turns.begin()
-    await (this.#batch === 1 ? Promise.all(questions.map(question => this.#ask(question))) : this.#askTogether(questions))
+  async #call (lookups: readonly Lookup[]): Promise<void> {
+    const end = this.#limit.begin()
+    await (this.#batch === 1 ? Promise.all(lookups.map(lookup => this.#ask(lookup))) : this.#askTogether(lookups))
     end()
   }
 
-  async #ask (question: Question): Promise<void> {
-    while (question.askers > 0) {
-      question.doubted = false
-      const outcome = await this.#definitions.outcome(question.id)
-      if (!question.doubted) return question.settle(outcome)
+  async #ask (lookup: Lookup): Promise<void> {
+    while (lookup.waiting > 0) {
+      lookup.stale = false
+      const outcome = await this.#definitions.outcome(lookup.id)
+      if (!lookup.stale) return lookup.finish(outcome)
     }
-    question.end()
+    lookup.end()
   }
 
-  async #askTogether (questions: readonly Question[]): Promise<void> {
-    for (const question of questions) question.doubted = false
-    const outcomes = await this.#definitions.outcomes(questions.map(({ id }) => id))
-    await Promise.all(questions.map(async question => {
-      const outcome = outcomes?.get(question.id)
-      // One tenant that cannot be read fails the call for all.
-      if (outcome === undefined || question.doubted) return this.#ask(question)
-      question.settle(outcome)
+  async #askTogether (lookups: readonly Lookup[]): Promise<void> {
+    for (const lookup of lookups) lookup.stale = false
+    const outcomes = await this.#definitions.outcomes(lookups.map(({ id }) => id))
+    await Promise.all(lookups.map(async lookup => {
+      const outcome = outcomes?.get(lookup.id)
+      // The whole call fails if one of its tenants cannot be read.
+      if (outcome === undefined || lookup.stale) return this.#ask(lookup)
+      lookup.finish(outcome)
     }))
   }
-}
-
-/** Whether there is nobody to be answered any more. */
-function isGone (asker: Asker): boolean {
-  const { question, holder } = asker
-  return !question.isAskedBy(asker) || (holder !== undefined && isClosed(holder as ServerResponse))
-}
-
-/** Whoever sends much by one connection is one client, over HTTP/2 too. What has none is the app's. */
-function connectionOf (holder: Holder | undefined): unknown {
-  const request = holder?.req as { socket?: object, stream?: { session?: object } } | undefined
-  return request?.stream?.session ?? request?.socket
-}
-
-function overloaded (id: string): Error {
-  return retryAfter(new FST_TENANT_OVERLOADED(id), 1)
 }

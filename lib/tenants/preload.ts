@@ -1,15 +1,16 @@
 import type { FastifyInstance } from 'fastify'
 import pLimit from 'p-limit'
 import { FST_TENANT_NOT_FOUND } from '../errors.ts'
-import type { TenantManager } from './manager.ts'
+import { withDeadline } from '../utils/deadline.ts'
 import type { ResolvedOptions } from '../options.ts'
+import type { TenantManager } from '../../types/index.ts'
 
-/** How many lines a preload writes. */
+/** A preload logs at most this many progress lines. */
 const PROGRESS_LINES = 10
 
 /**
- * Loads the tenants that the option names. A tenant that fails is logged and harms nobody else. What takes longer than Fastify
- * gives a hook goes on while the app serves: a request of a tenant that is not loaded yet waits for it as always.
+ * Loads the tenants of the `preload` option. A tenant that fails does not stop the others. Fastify limits the duration of the
+ * onReady hook, so a long preload goes on while the app serves. A request for a tenant that is not loaded yet waits for its load, as always.
  */
 export async function preload (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions): Promise<void> {
   if (options.preload === false) return
@@ -19,21 +20,22 @@ export async function preload (app: FastifyInstance, manager: TenantManager, opt
   const loading = loadAll(app, manager, options, ids)
   const { pluginTimeout = 0 } = app.initialConfig
   if (pluginTimeout === 0) return loading
-  await raceTimer(loading, pluginTimeout / 2)
+  // Only the deadline rejects: loadOne() catches the errors of loads.
+  await withDeadline(loading, pluginTimeout / 2, () => new Error('The preload goes on in the background')).catch(() => {})
 }
 
 async function loadAll (app: FastifyInstance, manager: TenantManager, options: ResolvedOptions, ids: readonly string[]): Promise<void> {
   const step = Math.ceil(ids.length / PROGRESS_LINES)
   const counts = { loaded: 0, failed: 0, missing: 0 }
   let done = 0
-  // Each waits for its own load alone, and not in the queue of all, where its time might be up before its turn.
+  // The load queue would count the time in the queue against loadTimeout, so tenants wait here instead.
   const limit = pLimit(options.maxLoading)
   await limit.map(ids, async id => {
     const outcome = await loadOne(manager, id)
     counts[outcome]++
     done++
-    // Of all tenants, those that are not active are known to be left out.
-    if (outcome === 'missing' && options.preload !== true) app.log.warn({ tenantId: id }, 'a tenant that is to be preloaded does not exist, or is not active')
+    // With `preload: true` a tenant may be missing only because its config makes it inactive.
+    if (outcome === 'missing' && options.preload !== true) app.log.warn({ tenantId: id }, 'a tenant of the preload option does not exist or is not active')
     if (done % step === 0 || done === ids.length) app.log.info({ ...counts, total: ids.length }, 'preloading tenants')
   })
 }
@@ -43,14 +45,7 @@ async function loadOne (manager: TenantManager, id: string): Promise<'loaded' | 
     await manager.preload(id)
     return 'loaded'
   } catch (error) {
-    // Why a load failed has been logged by the load itself.
+    // The loader has logged why the load failed.
     return error instanceof FST_TENANT_NOT_FOUND ? 'missing' : 'failed'
   }
-}
-
-async function raceTimer (work: Promise<void>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const time = new Promise<void>(resolve => { timer = setTimeout(resolve, ms) })
-  await Promise.race([work, time])
-  clearTimeout(timer)
 }

@@ -1,163 +1,156 @@
 import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { Admission, busy } from './admission.ts'
-import { withDeadline } from './deadline.ts'
+import { busy } from './refusals.ts'
+import { withDeadline } from '../utils/deadline.ts'
+import { isFromSocket } from './lookup.ts'
 import { Lookups } from './lookups.ts'
-import { Residency } from './residency.ts'
-import { retryAfter } from './retry-after.ts'
+import { retryAfter } from '../utils/retry-after.ts'
 import { Slots } from './slots.ts'
-import type { Builder } from './builder.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
+import type { EvictionPolicy } from './eviction-policy.ts'
 import type { Generation } from './generation.ts'
-import type { Holder, Lease } from './lease.ts'
-import type { Retirement } from './retirement.ts'
+import type { Holder, Lease } from '../leases/lease.ts'
+import type { Refusals } from './refusals.ts'
 import type { Swap } from './slot.ts'
+import type { SlotsContext } from './slots.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { DrainReport, TenantDefinition } from '../../types/index.ts'
 
-/** What the tenants in memory come from, and where they go. */
-export interface RegistryContext {
+/** The objects that load, refuse and unload tenants. */
+export interface RegistryContext extends SlotsContext {
   options: ResolvedOptions
+  refusals: Refusals
   definitions: Definitions
-  builder: Builder
-  retirement: Retirement
+  boot: BootContext
 }
 
-/** The tenants that are in memory: what takes them in, and what puts them out. */
+/** The tenants in memory: loads them when they are needed, and unloads them. */
 export class TenantRegistry {
   readonly slots: Slots
-  readonly admission: Admission
-  readonly residency: Residency
+  readonly refusals: Refusals
+  readonly evictionPolicy: EvictionPolicy
   readonly lookups: Lookups
   readonly #context: RegistryContext
 
   constructor (context: RegistryContext) {
-    const { options, definitions, builder, retirement } = context
     this.#context = context
-    this.slots = new Slots(
-      (slot, build) => builder.build(slot, build, this.residency),
-      generation => retirement.retire(generation),
-      () => this.residency.freed())
-    this.admission = new Admission(options.maxInFlight, builder.context)
-    this.residency = new Residency(options, this.slots)
-    this.lookups = new Lookups(definitions, options)
+    this.slots = new Slots(context)
+    this.refusals = context.refusals
+    this.evictionPolicy = context.evictionPolicy
+    this.lookups = new Lookups(context.definitions, context.options)
   }
 
-  /** The generation that takes the tenant's requests now; `undefined` when it is not loaded. */
+  /** The generation that takes the tenant's requests; `undefined` when the tenant is not loaded. */
   active (id: string): Generation | undefined {
     return this.slots.get(id)?.current
   }
 
-  /** Whether the tenant is loaded, or failed to. */
+  /** Whether the tenant is loaded or failed to load. */
   isKnown (id: string): boolean {
-    return this.active(id) !== undefined || this.#context.builder.failures.errorOf(id) !== undefined
+    return this.active(id) !== undefined || this.refusals.failures.errorOf(id) !== undefined
   }
 
   /**
-   * A lease of the tenant's generation: at once when it is loaded, else a promise of it when it has been.
-   * Rejects with FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_SUSPENDED, FST_TENANT_BUSY,
-   * FST_TENANT_OVERLOADED, FST_TENANT_CLOSED.
+   * A lease of the tenant's generation. Returned at once if the tenant is loaded, otherwise a promise that resolves when it is.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_LOAD_FAILED}
+   * @throws {FST_TENANT_LOAD_TIMEOUT}
+   * @throws {FST_TENANT_SUSPENDED}
+   * @throws {FST_TENANT_BUSY}
+   * @throws {FST_TENANT_OVERLOADED}
+   * @throws {FST_TENANT_CLOSED}
    */
-  claim (id: string, holder: Holder): Lease | Promise<Lease> {
+  claim (id: string, holder: Holder): Lease<Generation> | Promise<Lease<Generation>> {
     const generation = this.active(id)
-    if (generation === undefined) return this.#enter(id, holder)
-    return this.admission.isFull(generation) ? Promise.reject(busy(id)) : generation.leases.acquire(holder)
+    // A pool of callbacks may continue a request in the async context of a load. A request from a socket never belongs to a load.
+    if (generation === undefined) return isFromSocket(holder) ? this.#context.boot.run(() => this.#loadAndAcquire(id, holder)) : this.#loadAndAcquire(id, holder)
+    return this.refusals.isFull(generation) ? Promise.reject(busy(id)) : generation.leases.acquire(holder)
   }
 
-  /** The tenant's generation, loaded when it is not, whatever is remembered of it. @throws as `claim` */
+  /** The tenant's generation, loaded if necessary, even if the tenant was unknown or failed a moment ago. Throws the errors of `claim()`. */
   async load (id: string): Promise<Generation> {
-    this.admission.admitToLoad(id)
-    return this.#find(id, undefined, generation => generation)
+    this.refusals.admitLoad(id)
+    return this.#lookUpAndLoad(id, undefined, generation => generation)
   }
 
   /**
-   * Builds a new generation beside the current one and swaps them.
-   * @throws as `claim`, and the current one keeps serving, unless the tenant is gone, its new config leaves it out, or its source has suspended it
+   * Builds a new generation beside the current one and swaps the two. Throws the errors of `claim()`. After an error the current one keeps
+   * serving, unless the source no longer knows the tenant or has suspended it, or the new config makes it inactive.
    */
-  async reload (id: string, code: boolean): Promise<Swap> {
-    this.admission.admitToLoad(id)
-    const slot = this.slots.open(id)
+  async reload (id: string, freshCode: boolean): Promise<Swap> {
+    this.refusals.admitLoad(id)
+    const slot = this.slots.getOrCreate(id)
     try {
-      return await this.#context.builder.waitFor(id, () => slot.reload(code))
+      return await this.#context.loader.waitFor(id, () => slot.reload(freshCode))
     } catch (error) {
-      // Not waited for: the reload may be asked for by a request of the tenant.
+      // Not awaited: a request of the tenant may have asked for the reload, and clear() waits for that request.
       if (error instanceof FST_TENANT_SUSPENDED || error instanceof FST_TENANT_NOT_FOUND) slot.clear()
-      this.slots.leave(slot)
+      this.slots.deleteIfEmpty(slot)
       throw error
     }
   }
 
-  /** Unloads the tenant when its requests are over; `null` when it is not loaded. Not to be awaited by the tenant's own load. */
+  /** Drains and unloads the tenant. Resolves to `null` when it is not loaded. The tenant's own load must not await this. */
   async unload (id: string): Promise<DrainReport | null> {
     return this.slots.get(id)?.clear() ?? null
   }
 
-  /** As `unload`, for a generation that may be ending already: then this waits until it has ended. */
-  async end (id: string, isEnding: boolean): Promise<void> {
-    await (isEnding ? this.slots.get(id)?.settled() : this.unload(id))
-  }
-
-  /** Refuses the tenant at every entry, and unloads it. @throws FST_TENANT_NOT_FOUND, FST_TENANT_LOAD_FAILED when the source fails, or its own load asks for it */
+  /**
+   * Refuses the tenant's requests, jobs and loads, and unloads it.
+   * @throws {FST_TENANT_NOT_FOUND}
+   * @throws {FST_TENANT_LOAD_FAILED} when the source fails, or the tenant's own load calls this
+   */
   async suspend (id: string): Promise<DrainReport | null> {
-    this.admission.refuseItself(id)
+    this.refusals.refuseCircularLoad(id)
     if (this.active(id) === undefined) await this.#context.definitions.get(id)
-    this.admission.suspend(id)
+    this.refusals.suspend(id)
     return this.unload(id)
   }
 
-  resume (id: string): void {
-    this.admission.resume(id)
-    this.#context.builder.failures.forget(id)
-  }
-
-  /** To be called when the app listens. */
+  /** Call this when the app listens. */
   onListen (): void {
     for (const generation of this.slots.generations()) generation.scope.onListen()
   }
 
-  /** Lets tenants end what would keep the app's server open. */
+  /** Runs the preClose hooks of all tenants. They end connections that would keep the app's server open. */
   async preClose (): Promise<void> {
     await Promise.all(this.slots.generations().map(generation => this.#context.retirement.preClose(generation)))
   }
 
   /** Unloads every tenant, then closes the source. */
   async close (): Promise<void> {
-    this.admission.close()
-    this.residency.close()
-    await Promise.all([this.lookups.close(), ...[...this.slots].map(async slot => {
-      await slot.clear()
-      await slot.settled()
-    })])
-    await this.#context.builder.close()
+    this.refusals.close()
+    this.evictionPolicy.close()
+    await Promise.all([this.lookups.close(), this.slots.clear()])
+    this.#context.loader.close()
     await this.#context.options.source.close?.()
   }
 
-  async #enter (id: string, holder: Holder): Promise<Lease> {
-    const { builder, definitions } = this.#context
-    this.admission.admitToLoad(id)
-    definitions.check(id)
-    builder.failures.check(id)
-    // Counted in before anything else can run: an eviction that came between would make the tenant load again and again.
-    return this.#find(id, holder, generation => {
-      if (this.admission.isFull(generation)) throw busy(id)
+  async #loadAndAcquire (id: string, holder: Holder): Promise<Lease<Generation>> {
+    this.refusals.admitRequest(id)
+    // Acquire in the tick in which the tenant is found. Otherwise it could be evicted in between, again and again.
+    return this.#lookUpAndLoad(id, holder, generation => {
+      if (this.refusals.isFull(generation)) throw busy(id)
       return generation.leases.acquire(holder)
     })
   }
 
-  /** Looks the tenant up unless it is in memory: an id that is made up is to take no place among the loads. */
-  async #find<Claim> (id: string, holder: Holder | undefined, claim: (generation: Generation) => Claim): Promise<Claim> {
+  /** Looks the tenant up first unless it is in memory, so that requests for unknown ids never reach the load queue. */
+  async #lookUpAndLoad<Claim> (id: string, holder: Holder | undefined, claim: (generation: Generation) => Claim): Promise<Claim> {
     const end = performance.now() + this.#context.options.loadTimeout
-    const definition = this.slots.get(id)?.wanted === true ? undefined : await this.lookups.find(id, holder)
-    this.admission.admitToLoad(id)
-    return this.#join(id, claim, end, definition)
+    const definition = this.slots.get(id)?.loadedOrLoading === true ? undefined : await this.lookups.find(id, holder)
+    this.refusals.admitLoad(id)
+    return this.#loadInSlot(id, claim, end, definition)
   }
 
-  async #join<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
-    const { builder, options: { maxWaiting } } = this.#context
+  async #loadInSlot<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
+    const { loader, options: { maxWaiting } } = this.#context
     return this.slots.hold(id, maxWaiting, async slot => {
-      const loaded = builder.waitFor(id, () => slot.load(definition))
+      const loaded = loader.waitFor(id, () => slot.load(definition))
       const generation = await withDeadline(loaded, end - performance.now(), () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
-      this.admission.admitToLoad(id)
-      return generation.active ? claim(generation) : await this.#join(id, claim, end)
+      this.refusals.admitLoad(id)
+      // Load again if the generation was taken out of service meanwhile.
+      return generation.active ? claim(generation) : await this.#loadInSlot(id, claim, end)
     })
   }
 }

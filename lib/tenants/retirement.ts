@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { logFailure } from '../log-failure.ts'
+import { logFailure } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
-import { withDeadline } from './deadline.ts'
+import { withDeadline } from '../utils/deadline.ts'
+import { debug } from '../utils/debug.ts'
 import type { BootContext } from './boot-context.ts'
 import type { Generation } from './generation.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -9,7 +10,7 @@ import type { DrainReport } from '../../types/index.ts'
 
 type Timeouts = Pick<ResolvedOptions, 'drainTimeout' | 'loadTimeout'>
 
-/** Takes generations out of service. What fails there is logged, and told to nobody else: who asked for it goes on without the generation. */
+/** Takes generations out of service. Failures are logged and not thrown, because the caller goes on without the generation. */
 export class Retirement {
   readonly #timeouts: Timeouts
   readonly #log: FastifyBaseLogger
@@ -21,30 +22,33 @@ export class Retirement {
     this.#boot = boot
   }
 
-  /** Ends a generation when its requests are over. Never rejects. */
+  /** Drains a generation, then closes it. Never rejects. */
   retire (generation: Generation): Promise<DrainReport> {
     return this.#boot.run(() => this.#retire(generation))
   }
 
-  /** Runs the preClose hooks of the tenant, once. Never rejects. */
+  /** Runs the tenant's preClose hooks; a second call does nothing. Never rejects. */
   async preClose (generation: Generation): Promise<void> {
     const tooLong = (): Error => new Error('A preClose hook of the tenant took too long')
     await this.#boot.run(() => this.#logged(generation, withDeadline(generation.scope.preClose(), this.#timeouts.drainTimeout, tooLong)))
   }
 
-  /** Closes what the tenant opened, at once. Never rejects. */
+  /** Closes a generation without draining it. Never rejects. */
   async close (generation: Generation): Promise<void> {
-    // A load that waits for the place of this tenant waits for `loadTimeout`. It must still have time to load.
+    // A load that waits for this tenant's place waits for `loadTimeout`, and needs half of it to load.
     await this.#logged(generation, generation.close(this.#timeouts.loadTimeout / 2))
+    debug?.("tenant '%s', generation %d: closed", generation.id, generation.number)
   }
 
   async #retire (generation: Generation): Promise<DrainReport> {
+    const { id, number } = generation
+    debug?.("tenant '%s', generation %d: drain begins, %d in flight", id, number, generation.leases.inFlight)
     const draining = generation.drain(this.#timeouts.drainTimeout)
     await this.preClose(generation)
     const report = await draining
-    if (!report.drained) this.#log.warn({ tenantId: generation.id, ...report }, 'tenant closed by force')
+    if (!report.drained) this.#log.warn({ tenantId: id, ...report }, 'tenant closed by force')
     await this.close(generation)
-    publish('drain', { id: generation.id, ...report })
+    publish('drain', { id, ...report })
     return report
   }
 

@@ -1,59 +1,59 @@
+import { debug } from '../utils/debug.ts'
 import type { Generation } from './generation.ts'
 import type { DrainReport, TenantDefinition } from '../../types/index.ts'
 
-/** What a generation is built from. */
+/** The instructions for one build. */
 export interface Build {
   number: number
-  /** Whether modules are read afresh. */
+  /** Whether modules are read from disk again. */
   freshCode: boolean
-  /** What the source has said of the tenant; `undefined` when it is to be asked. */
+  /** `undefined` if the source has not been asked yet. */
   definition: TenantDefinition | undefined
 }
 
-/** Builds a generation and loads it. */
-export type BuildGeneration = (slot: Slot, build: Build) => Promise<Generation>
+/** The functions that a slot calls. */
+export interface SlotFunctions {
+  /** Builds and loads a generation. */
+  build (slot: Slot, build: Build): Promise<Generation>
+  /** Drains and closes a generation. Never rejects. */
+  retire (generation: Generation): Promise<DrainReport>
+  /** Called when a generation is closed. */
+  onClosed (slot: Slot): void
+}
 
-/** Takes a generation out of service. Never rejects. */
-export type RetireGeneration = (generation: Generation) => Promise<DrainReport>
-
-/** What a reload answers with: the new generation serves, the old one may still be at its last requests. */
+/** The result of a reload: the new generation serves, the old one may still drain. */
 export interface Swap {
   generation: Generation
   /** Resolves when the old generation is closed; `null` when there was none. */
   drain: Promise<DrainReport | null>
 }
 
-/** One tenant's place: the generation that takes its requests, the one that is being built, and those that end. */
+/** One tenant's place in memory: the generation that takes requests, the one that is being built, and those that drain. */
 export class Slot {
   readonly id: string
-  /** Takes the requests. Replaced in one assignment, so no request meets a tenant that is half built. */
+  /** The generation that takes requests. A swap is one assignment, so no request meets a half-built tenant. */
   current: Generation | undefined
-  /** Whether the tenant has one of the places for loaded tenants: from the start of its load until it is taken out of service. */
-  resident = false
-  /** How many generations were taken out of service and have not ended: each has a place until then. */
-  leaving = 0
-  /** What the last load or reload failed with. */
+  /** Whether the tenant has one of the `maxActive` places: from the start of its load until it is taken out of service. */
+  hasPlace = false
+  /** How many places are held by generations out of service, until they are closed. A generation replaced by a reload passes its place on. */
+  drainingPlaces = 0
+  /** The error of the last load or reload; `undefined` when it succeeded. */
   lastError: unknown
-  /** Requests and jobs that wait for the tenant to be loaded. */
+  /** How many requests and jobs wait for the tenant to be loaded. */
   waiting = 0
-  readonly #make: BuildGeneration
-  readonly #retire: RetireGeneration
-  readonly #onEnd: (slot: Slot) => void
+  readonly #functions: SlotFunctions
   readonly #retiring = new Set<Promise<DrainReport>>()
   #building: Promise<Swap> | undefined
   #next: Promise<Swap> | undefined
   #builds = 0
-  /** The number of the last build that was on its way when the tenant was taken out of service. */
-  #unwanted = 0
-  /** Whether the next generation reads its modules afresh. */
+  /** The last build that had been started or asked for when the tenant was last taken out of service. It and those before it never serve. */
+  #lastDiscarded = 0
+  /** Whether the next build reads modules from disk again. */
   #freshCode = false
 
-  /** @param onEnd called when a generation is closed */
-  constructor (id: string, build: BuildGeneration, retire: RetireGeneration, onEnd: (slot: Slot) => void) {
+  constructor (id: string, functions: SlotFunctions) {
     this.id = id
-    this.#onEnd = onEnd
-    this.#make = build
-    this.#retire = retire
+    this.#functions = functions
   }
 
   /** Whether a generation is being built. */
@@ -61,22 +61,22 @@ export class Slot {
     return this.#building !== undefined
   }
 
-  /** Whether there is a generation, or one is being built. */
-  get wanted (): boolean {
+  /** Whether the tenant is loaded or being loaded. */
+  get loadedOrLoading (): boolean {
     return this.current !== undefined || this.building
   }
 
-  /** How many generations end. */
+  /** How many generations drain or close. */
   get draining (): number {
     return this.#retiring.size
   }
 
-  /** Whether nothing of the tenant is left in memory. */
-  get vacant (): boolean {
-    return !this.wanted && this.#next === undefined && this.draining === 0 && this.waiting === 0
+  /** Whether nothing of the tenant is in memory, and nobody waits for it. */
+  get isEmpty (): boolean {
+    return !this.loadedOrLoading && this.#next === undefined && this.draining === 0 && this.waiting === 0
   }
 
-  /** The current generation, built of this definition when there is none: once, however many ask. */
+  /** The current generation. Builds it if there is none, once for all callers. */
   async load (definition?: TenantDefinition): Promise<Generation> {
     if (this.current !== undefined) return this.current
     const { generation } = await (this.#building ?? this.#build(definition))
@@ -84,8 +84,8 @@ export class Slot {
   }
 
   /**
-   * Builds a generation beside the current one and swaps them. Of those who ask while one is built, all wait for one more, which
-   * sees what has changed until it starts. When it fails, the current one keeps serving.
+   * Builds a generation beside the current one and swaps the two. If the build fails, the current one keeps serving. All calls during a
+   * build share one more build, which starts later and sees all changes until then.
    */
   reload (freshCode: boolean): Promise<Swap> {
     this.#freshCode ||= freshCode
@@ -97,28 +97,28 @@ export class Slot {
     return this.#next
   }
 
-  /** Takes the tenant out of service at once. What is on its way takes no requests, and ends as soon as it is built; `null` when there is nothing to end. */
+  /** Takes the tenant out of service at once. A generation that is being built never serves: it is closed after its build. Resolves to `null` when there is no generation. */
   async clear (): Promise<DrainReport | null> {
     const ending = this.#take()
     const last = this.#next ?? this.#building
     if (last === undefined) return ending ?? null
-    this.#unwanted = this.#builds + (this.#next === undefined ? 0 : 1)
-    // Its failure is told to those who asked for it.
+    this.#lastDiscarded = this.#builds + (this.#next === undefined ? 0 : 1)
+    // The callers of load() and reload() handle a failure.
     const [built] = await Promise.allSettled([last])
     return built.status === 'fulfilled' ? built.value.drain : ending ?? null
   }
 
-  /** Waits for the generations that end. */
-  async settled (): Promise<void> {
+  /** Resolves when all generations that drain are closed. */
+  async drained (): Promise<void> {
     await Promise.all(this.#retiring)
   }
 
   #take (): Promise<DrainReport> | undefined {
     const { current } = this
     this.current = undefined
-    // What is being built has the place until it is taken too.
-    if (!this.building) this.resident = false
-    return current && this.#end(current, this.building ? 0 : 1)
+    // A generation that is being built keeps the place.
+    if (!this.building) this.hasPlace = false
+    return current && this.#retire(current, this.building ? 0 : 1)
   }
 
   #build (definition?: TenantDefinition): Promise<Swap> {
@@ -130,30 +130,31 @@ export class Slot {
     const freshCode = this.#freshCode
     this.#freshCode = false
     const number = ++this.#builds
-    const generation = await this.#make(this, { number, freshCode, definition })
-    if (number <= this.#unwanted) {
-      this.resident = false
-      return { generation, drain: this.#end(generation, 1) }
+    const generation = await this.#functions.build(this, { number, freshCode, definition })
+    if (number <= this.#lastDiscarded) {
+      this.hasPlace = false
+      return { generation, drain: this.#retire(generation, 1) }
     }
     const old = this.current
     this.current = generation
-    return { generation, drain: old === undefined ? Promise.resolve(null) : this.#end(old) }
+    debug?.("tenant '%s', generation %d: swap, replaces %s", this.id, number, old === undefined ? 'none' : `generation ${old.number}`)
+    return { generation, drain: old === undefined ? Promise.resolve(null) : this.#retire(old) }
   }
 
   async #afterBuilding (): Promise<void> {
-    // Its failure is told to those who asked for it.
+    // The callers of that build handle a failure.
     await Promise.allSettled([this.#building])
   }
 
-  /** @param places how many places come free when it is closed */
-  async #end (generation: Generation, places = 0): Promise<DrainReport> {
-    this.leaving += places
-    const retiring = this.#retire(generation)
+  /** @param places how many places become free when the generation is closed */
+  async #retire (generation: Generation, places = 0): Promise<DrainReport> {
+    this.drainingPlaces += places
+    const retiring = this.#functions.retire(generation)
     this.#retiring.add(retiring)
     const report = await retiring
     this.#retiring.delete(retiring)
-    this.leaving -= places
-    this.#onEnd(this)
+    this.drainingPlaces -= places
+    this.#functions.onClosed(this)
     return report
   }
 }

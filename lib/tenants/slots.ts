@@ -1,20 +1,27 @@
-import { busy } from './admission.ts'
+import { busy } from './refusals.ts'
 import { Slot } from './slot.ts'
+import type { EvictionPolicy } from './eviction-policy.ts'
 import type { Generation } from './generation.ts'
-import type { BuildGeneration, RetireGeneration } from './slot.ts'
+import type { TenantLoader } from './loader.ts'
+import type { Retirement } from './retirement.ts'
 
-/** The slots by the ids of their tenants: as many as there is something in memory of. */
+/** The objects that fill and empty slots. */
+export interface SlotsContext {
+  /** The slots by tenant id; empty at first. */
+  slots: Map<string, Slot>
+  evictionPolicy: EvictionPolicy
+  loader: TenantLoader
+  retirement: Retirement
+}
+
+/** The slots of the tenants in memory. */
 export class Slots implements Iterable<Slot> {
-  readonly #slots = new Map<string, Slot>()
-  readonly #build: BuildGeneration
-  readonly #retire: RetireGeneration
-  readonly #onEnd: () => void
+  readonly #context: SlotsContext
+  readonly #slots: Map<string, Slot>
 
-  /** @param onEnd called when a generation is closed */
-  constructor (build: BuildGeneration, retire: RetireGeneration, onEnd: () => void) {
-    this.#build = build
-    this.#retire = retire
-    this.#onEnd = onEnd
+  constructor (context: SlotsContext) {
+    this.#context = context
+    this.#slots = context.slots
   }
 
   [Symbol.iterator] (): Iterator<Slot> {
@@ -25,37 +32,52 @@ export class Slots implements Iterable<Slot> {
     return this.#slots.get(id)
   }
 
-  /** The tenant's slot, made when there is none. Call `leave()` when it may hold nothing in the end. */
-  open (id: string): Slot {
+  /** The tenant's slot, created if there is none. Call `deleteIfEmpty()` if it may stay empty. */
+  getOrCreate (id: string): Slot {
+    const { evictionPolicy, loader, retirement } = this.#context
     const known = this.#slots.get(id)
     if (known !== undefined) return known
-    const slot = new Slot(id, this.#build, this.#retire, slot => {
-      this.leave(slot)
-      this.#onEnd()
+    const slot = new Slot(id, {
+      build: (slot, build) => loader.build(slot, build),
+      retire: generation => retirement.retire(generation),
+      onClosed: slot => {
+        this.deleteIfEmpty(slot)
+        evictionPolicy.assignPlaces()
+      }
     })
     this.#slots.set(id, slot)
     return slot
   }
 
-  /** Runs work that waits for the tenant, whose slot stays meanwhile. @throws FST_TENANT_BUSY when `most` wait already */
-  async hold<Result> (id: string, most: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
-    const slot = this.open(id)
-    if (slot.waiting >= most) throw busy(id)
+  /**
+   * Keeps the tenant's slot while `work` waits for the tenant.
+   * @throws {FST_TENANT_BUSY} when `max` calls wait already
+   */
+  async hold<Result> (id: string, max: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
+    const slot = this.getOrCreate(id)
+    if (slot.waiting >= max) throw busy(id)
     slot.waiting++
     try {
       return await work(slot)
     } finally {
       slot.waiting--
-      this.leave(slot)
+      this.deleteIfEmpty(slot)
     }
   }
 
-  /** Forgets a slot that holds nothing. */
-  leave (slot: Slot): void {
-    if (slot.vacant && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
+  deleteIfEmpty (slot: Slot): void {
+    if (slot.isEmpty && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
   }
 
-  /** Those that take requests now. */
+  /** Takes all tenants out of service, and waits until they have drained. */
+  async clear (): Promise<void> {
+    await Promise.all([...this].map(async slot => {
+      await slot.clear()
+      await slot.drained()
+    }))
+  }
+
+  /** The generations that take requests. */
   generations (): Generation[] {
     return [...this].flatMap(({ current }) => current ?? [])
   }

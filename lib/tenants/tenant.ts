@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { FST_TENANT_SERVICE_NOT_FOUND } from '../errors.ts'
+import type * as types from '../../types/index.ts'
 import type { TenantConfig, TenantServices, TenantState } from '../../types/index.ts'
 
-/** What a `Tenant` is made from. */
+/** The parts of a `Tenant`. */
 export interface TenantParts {
   id: string
   name: string
@@ -13,10 +14,10 @@ export interface TenantParts {
 }
 
 /** One generation of a tenant, as requests, jobs and the tenant's own code see it. */
-export class Tenant {
-  /** The id, as requests name it. */
+export class Tenant implements types.Tenant {
+  /** The id that requests name. */
   readonly id: string
-  /** The name that the tenant's folder gives; the id when it gives none. */
+  /** The display name. Default: the id. */
   readonly name: string
   /** The tenant's config, checked against `configSchema`. */
   readonly config: TenantConfig
@@ -34,12 +35,12 @@ export class Tenant {
     this.#generation = parts.generation
   }
 
-  /** Counts the loads of this tenant, from 1. */
+  /** The number of this generation. The first has number 1. */
   get generation (): number {
     return this.#generation.number
   }
 
-  /** Where this generation stands in its life. */
+  /** The state of this generation. */
   get state (): TenantState {
     return this.#generation.state
   }
@@ -50,8 +51,8 @@ export class Tenant {
   }
 
   /**
-   * The service of that name.
-   * @throws FST_TENANT_SERVICE_NOT_FOUND when the tenant has none; the message lists those it has
+   * The service with this name.
+   * @throws {FST_TENANT_SERVICE_NOT_FOUND} when there is none; the message lists the services that exist
    */
   getService<Name extends keyof TenantServices> (name: Name): TenantServices[Name]
   getService<Service = unknown> (name: string): Service
@@ -72,7 +73,7 @@ export class Tenant {
     return this.id
   }
 
-  /** What may be shown of a tenant: never its config. */
+  /** The properties that may be shown. The config may hold secrets and is left out. */
   toJSON (): { id: string, name: string, state: TenantState, generation: number, services: string[] } {
     return { id: this.id, name: this.name, state: this.state, generation: this.generation, services: this.listServices() }
   }

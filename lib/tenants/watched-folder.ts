@@ -3,12 +3,12 @@ import { basename, dirname, sep } from 'node:path'
 import { watch } from 'chokidar'
 import type { FSWatcher } from 'node:fs'
 
-/** Tells of changes in a folder, and of its being deleted and made again. */
+/** Watches one folder, even if it is deleted and created again. */
 export class WatchedFolder {
   readonly #dir: string
   readonly #onChange: () => void
   readonly #onError: (error: unknown) => void
-  /** Watches the folder's entry in the folder above: a watch of the folder itself ends when it is deleted. */
+  /** Watches the folder's entry in its parent folder, because a watcher of the folder itself ends when the folder is deleted. */
   readonly #above: FSWatcher | undefined
   #inside: ReturnType<typeof watch> | undefined
 
@@ -16,13 +16,13 @@ export class WatchedFolder {
     this.#dir = dir
     this.#onChange = onChange
     this.#onError = onError
-    // In this order nothing is missed in between.
+    // Watch the parent first, so that no change between the two calls is missed.
     this.#above = this.#watchAbove()
-    this.#inside = this.#open()
+    this.#inside = this.#watchInside()
   }
 
-  /** Whether there is no such folder. */
-  get gone (): boolean {
+  /** Whether the folder does not exist. */
+  get isDeleted (): boolean {
     return this.#inside === undefined
   }
 
@@ -31,7 +31,7 @@ export class WatchedFolder {
     await this.#inside?.close()
   }
 
-  #open (): ReturnType<typeof watch> | undefined {
+  #watchInside (): ReturnType<typeof watch> | undefined {
     if (!existsSync(this.#dir)) return undefined
     const inside = watch(this.#dir, { ignoreInitial: true, ignored: path => path.endsWith(`${sep}node_modules`) })
     inside.on('all', this.#onChange)
@@ -43,7 +43,7 @@ export class WatchedFolder {
     try {
       const name = basename(this.#dir)
       const above = watchFolder(dirname(this.#dir), { persistent: false }, (event, changed) => {
-        if (event === 'rename' && changed === name) this.#reopen()
+        if (event === 'rename' && changed === name) this.#onReplaced()
       })
       return above.on('error', this.#onError)
     } catch (error) {
@@ -52,10 +52,10 @@ export class WatchedFolder {
     }
   }
 
-  #reopen (): void {
+  #onReplaced (): void {
     this.#inside?.close().catch(this.#onError)
-    this.#inside = this.#open()
-    // What was written before all of it is watched is told by nobody.
+    this.#inside = this.#watchInside()
+    // chokidar emits nothing for files written before it is ready.
     this.#inside?.on('ready', this.#onChange)
     this.#onChange()
   }

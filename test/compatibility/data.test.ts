@@ -29,7 +29,7 @@ async function * greet (text: string): AsyncGenerator<{ greetings: string }> {
   yield { greetings: text }
 }
 
-/** The first event of a subscription, as a client of graphql-ws gets it. */
+/** The first event of a subscription, received as a client of graphql-ws does. */
 async function subscribe ({ port, headers }: Client, query: string): Promise<unknown> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws', { headers })
   await once(socket, 'open')
@@ -61,7 +61,7 @@ t.test('data', async t => tryAll(t, 'data', {
       t.same((await send({ url: '/hello', headers: { 'x-name': 'bob' } })).json(), { hello: `hello bob from ${owner}` })
     },
     decorates: ['app.diContainer', 'request.diScope'],
-    note: "Give each tenant a `container` of its own: the plugin's default container is one for the whole process."
+    note: "Give each tenant its own `container`: the whole process shares the plugin's default container."
   },
   '@fastify/env': {
     plugin: owner => async app => {
@@ -70,7 +70,7 @@ t.test('data', async t => tryAll(t, 'data', {
     routes: async scope => { scope.get('/settings', async () => scope.getDecorator('settings')) },
     works: async (t, { send }, owner) => { t.same((await send('/settings')).json(), { OWNER: owner, PORT: 1 }) },
     decorates: ['app.settings', 'app.getEnvs'],
-    note: 'A config of its own is what `config.js` and `configSchema` give a tenant without it.'
+    note: 'A tenant does not need it for a config of its own: use `config.js` and `configSchema`.'
   },
   '@fastify/otel': {
     plugin: owner => async app => {
@@ -129,7 +129,7 @@ t.test('data', async t => tryAll(t, 'data', {
     },
     works: async (t, { send }) => { t.same((await send('/job')).json(), { ran: 'true', jobs: 1 }) },
     decorates: ['app.scheduler'],
-    note: "A job that a tenant adds to the app's scheduler outlives the tenant: register the plugin in the tenant, where jobs end with it."
+    note: "A job that a tenant adds to the app's scheduler outlives the tenant. Register the plugin in the tenant: its jobs then end with the tenant."
   },
   mercurius: {
     plugin: owner => async app => {
@@ -161,6 +161,6 @@ t.test('data', async t => tryAll(t, 'data', {
       t.equal((await client.send({ method: 'POST', url: '/graphql', payload: { query: '{ owner }' } })).statusCode, 404)
       await t.rejects(subscribe(client, 'subscription { greetings }'), { message: 'Unexpected server response: 404' })
     },
-    note: 'With subscriptions, in the protocol of graphql-ws.'
+    note: 'Tested with subscriptions over graphql-ws.'
   }
 }))

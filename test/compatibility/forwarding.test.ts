@@ -16,7 +16,7 @@ import { tryAll } from '../fixtures/compatibility/suite.ts'
 import { exchange } from '../fixtures/http/exchange.ts'
 import type { Client } from '../fixtures/compatibility/start.ts'
 
-/** What requests are forwarded to: it tells what arrived. */
+/** The target of forwarded requests: it returns what arrived. */
 const upstream = Fastify()
 await upstream.register(websocket)
 upstream.get('/in/echo', { websocket: true }, (socket, { headers }) => {
@@ -30,7 +30,7 @@ upstream.all('/*', async ({ method, url, headers, body }, reply) => {
 const origin = await upstream.listen({ host: '127.0.0.1', port: 0 })
 t.teardown(() => upstream.close())
 
-/** A middleware that says who is asked, and answers `/stop` itself. */
+/** A middleware that adds the name of its owner, and answers `/stop` itself. */
 const middleware = (owner: string) => (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
   response.setHeader('x-middleware', owner)
   if (request.url === '/stop') response.end(`stopped by ${owner}`)
@@ -54,7 +54,7 @@ async function talk ({ port, headers }: Client, url: string, text: string): Prom
 }
 
 async function chat ({ port, headers }: Client, transport: 'websocket' | 'polling', text: string): Promise<string[]> {
-  // When polling, this client sends the host of its URL, whatever headers it is given.
+  // This client polls with the host of its URL, whatever headers it is given.
   const agent = new Agent({ lookup: (_host, _options, done) => done(null, '127.0.0.1', 4), autoSelectFamily: false })
   const socket = connect(`http://${headers.host}:${port}`, { transports: [transport], agent: agent as never, reconnection: false, forceNew: true })
   try {
@@ -66,7 +66,7 @@ async function chat ({ port, headers }: Client, transport: 'websocket' | 'pollin
 }
 
 t.test('forwarding', async t => tryAll(t, 'forwarding', {
-  // Over sockets: Express gives requests and responses another prototype, which those of `inject()` do not survive.
+  // Over sockets, because Express replaces the prototype of requests and responses, which those of `inject()` do not survive.
   '@fastify/express': {
     plugin: owner => async app => {
       await app.register(express)
@@ -103,7 +103,7 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
       t.equal((await client.send('/up/item')).statusCode, 404)
       await t.rejects(talk(client, '/up/echo', 'hello'))
     },
-    note: 'With `websocket: true` too: its open sockets end when their tenant ends.'
+    note: 'Also with `websocket: true`: open sockets close with their tenant.'
   },
   '@fastify/middie': {
     plugin: owner => async app => {
@@ -153,7 +153,7 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
     works: async (t, client, owner) => { t.same(await talk(client, '/socket', 'hello'), [`${client.id} by ${owner}`, `${client.id}: hello`]) },
     decorates: ['app.websocketServer', 'app.injectWS'],
     absent: async (t, client) => { await t.rejects(talk(client, '/socket', 'hello'), { message: 'Unexpected server response: 404' }) },
-    note: 'Where only tenants register it, `preload` them: see the limits in the README.'
+    note: 'Where only tenants register it, `preload` them: see the [limits](lifecycle.md#limits).'
   },
   'socket.io': {
     plugin: owner => async app => {
@@ -172,6 +172,6 @@ t.test('forwarding', async t => tryAll(t, 'forwarding', {
     absent: async (t, client) => {
       for (const transport of ['websocket', 'polling'] as const) await t.rejects(chat(client, transport, 'hello'))
     },
-    note: 'By WebSocket and by polling. Where the app registers it, close it in `preClose`, or `app.close()` waits up to 25 s for a poll; a tenant may use `onClose` too. The app\'s own answers before any tenant is known.'
+    note: 'By WebSocket and by polling. Where the app registers it, close it in `preClose`, or `app.close()` waits up to 25 s for a poll; a tenant may use `onClose` too. The app\'s socket.io answers before any tenant is known.'
   }
 }))

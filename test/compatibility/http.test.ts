@@ -22,7 +22,7 @@ const echo: FastifyPluginAsync = async scope => { scope.post('/echo', async ({ b
 const stream: FastifyPluginAsync = async scope => {
   scope.get('/stream', async (_request, reply) => reply.send(Readable.from([Buffer.from('a'), Buffer.from('b')])))
 }
-/** By whose plugin, in order. */
+/** The owners whose plugin ran, in order. */
 const throttled: string[] = []
 
 function upload (): InjectOptions {
@@ -211,7 +211,7 @@ t.test('http', async t => tryAll(t, 'http', {
     bare: item,
     decorates: ['app.memoryUsage', 'app.isUnderPressure'],
     absent: async (t, { send }) => { t.equal((await send('/item')).statusCode, 200) },
-    note: 'What it measures is of the process, also where one tenant registers it.'
+    note: 'It measures the whole process, also where one tenant registers it.'
   },
   '@fastify/url-data': {
     plugin: () => async app => { await app.register(urlData) },

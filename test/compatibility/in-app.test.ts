@@ -28,7 +28,7 @@ async function statuses ({ send }: Client, times: number): Promise<number[]> {
   return codes
 }
 
-t.test('each hook of the app runs once, whatever plugins it has', async t => {
+t.test('each hook of the app runs once, whatever plugins the app has', async t => {
   const all = (app: FastifyInstance): void => {
     app.register(cookie).register(cors).register(multipart).register(rateLimit).register(swagger).register(jwt, { secret: 'of the app' })
   }
@@ -42,7 +42,7 @@ t.test('each hook of the app runs once, whatever plugins it has', async t => {
 t.test('@fastify/cors in the app', async t => {
   const setup = { app: (app: FastifyInstance) => { app.register(cors, { origin: ORIGIN }) }, acme: items }
 
-  t.test('answers preflights of tenants and of nobody, and is on 404s', async t => {
+  t.test('answers preflights with and without a tenant, and adds its headers to 404s', async t => {
     for (const side of SIDES) {
       const { client } = await start(t, { ...setup, side })
       for (const id of ['acme', null]) {
@@ -53,7 +53,7 @@ t.test('@fastify/cors in the app', async t => {
     }
   })
 
-  t.test('before multitenant its headers are on refusals too', async t => {
+  t.test('adds its headers to refusals if registered before multitenant', async t => {
     const { client, ran } = await start(t, setup)
     const refused = await client('nobody').send({ url: '/items', headers: { origin: ORIGIN } })
     t.same([refused.statusCode, refused.json().code, allowed(refused)], [404, 'FST_TENANT_NOT_FOUND', ORIGIN])
@@ -61,7 +61,7 @@ t.test('@fastify/cors in the app', async t => {
     t.equal((await client('nobody').send(PREFLIGHT)).statusCode, 204, 'a preflight is answered by cors, before the refusal')
   })
 
-  t.test('after multitenant a refusal comes before it, as any error of an earlier hook', async t => {
+  t.test('does not run for refusals if registered after multitenant', async t => {
     const { client } = await start(t, { ...setup, side: 'after' })
     const refused = await client('nobody').send({ url: '/items', headers: { origin: ORIGIN } })
     t.same([refused.statusCode, allowed(refused)], [404, undefined])
@@ -69,7 +69,7 @@ t.test('@fastify/cors in the app', async t => {
 })
 
 t.test('@fastify/rate-limit in the app', async t => {
-  t.test('by tenant', async t => {
+  t.test('limits by tenant', async t => {
     const options = { max: 2, keyGenerator: (request: { tenantId: string | null }) => request.tenantId ?? 'none' }
     for (const side of SIDES) {
       const { client } = await start(t, { side, app: app => { app.register(rateLimit, options) }, acme: items, globex: items })
@@ -79,7 +79,7 @@ t.test('@fastify/rate-limit in the app', async t => {
     }
   })
 
-  t.test('a limit that one route of a tenant sets', async t => {
+  t.test('enforces the limit of a single route of a tenant', async t => {
     const strict: FastifyPluginAsync = async scope => {
       scope.get('/items', { config: { rateLimit: { max: 1 } } }, async () => ({ items: [] }))
       scope.get('/free', { config: { rateLimit: false } }, async () => ({ items: [] }))
@@ -90,7 +90,7 @@ t.test('@fastify/rate-limit in the app', async t => {
     t.notOk((await client('acme').send('/free')).headers['x-ratelimit-limit'])
   })
 
-  t.test('as a hook before multitenant it counts refusals too', async t => {
+  t.test('counts refusals as a hook before multitenant', async t => {
     const { client } = await start(t, {
       app: app => {
         app.register(rateLimit, { global: false })
@@ -103,7 +103,7 @@ t.test('@fastify/rate-limit in the app', async t => {
   })
 })
 
-t.test('what a tenant registers is not for routes of the app', async t => {
+t.test('a plugin of a tenant does not affect routes of the app', async t => {
   const own: FastifyPluginAsync = async scope => {
     await scope.register(rateLimit, { max: 1 })
     await scope.register(cors, { origin: ORIGIN })

@@ -75,7 +75,7 @@ t.test('pages', async t => tryAll(t, 'pages', {
     bare: async scope => { scope.get('/openapi', async () => ({})) },
     decorates: ['app.swagger'],
     apart: async (t, acme) => { t.same(Object.keys((await acme.send('/openapi')).json().paths), ['/item']) },
-    note: 'Registered by the app, its document has the routes of every tenant that was loaded: see the limits in the README.'
+    note: 'Registered by the app, its document has the routes of every tenant that was loaded: see the [limits](lifecycle.md#limits).'
   },
   '@fastify/swagger-ui': {
     plugin: owner => async app => {
@@ -92,7 +92,7 @@ t.test('pages', async t => tryAll(t, 'pages', {
     },
     decorates: ['app.swaggerCSP'],
     absent: async (t, { send }) => { t.equal((await send('/docs/')).statusCode, 404) },
-    note: 'As @fastify/swagger.'
+    note: 'The same as for @fastify/swagger.'
   },
   '@fastify/type-provider-typebox': {
     plugin: () => async app => { app.setValidatorCompiler(TypeBoxValidatorCompiler) },
@@ -104,7 +104,7 @@ t.test('pages', async t => tryAll(t, 'pages', {
       t.same((await send({ method: 'POST', url: '/item', payload: { id: 1 } })).json(), { next: 2 })
       t.match((await send({ method: 'POST', url: '/item', payload: { id: 'x' } })).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' })
     },
-    // Ajv, which answers here, takes a number in a string.
+    // Ajv, which checks here, accepts a number given as a string.
     bare: async scope => { scope.post('/item', { schema: { body: { type: 'object', properties: { id: { type: 'integer' } } } } }, async ({ body }) => body) },
     absent: async (t, { send }) => { t.same((await send({ method: 'POST', url: '/item', payload: { id: '1' } })).json(), { id: 1 }) }
   },

@@ -25,7 +25,7 @@ async function status (client: Client, headers: Record<string, string> = {}, url
   return (await client.send({ url, headers })).statusCode
 }
 
-/** Where users are sent to log in: it gives everybody a code, and a token for that code. */
+/** The login page of an identity provider: it gives everybody a code, and a token for that code. */
 const provider = Fastify()
 provider.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, async (_request: unknown, body: string) => Object.fromEntries(new URLSearchParams(body)))
 provider.get<{ Querystring: { redirect_uri: string, state: string } }>('/authorize', async ({ query }, reply) => {
@@ -223,6 +223,6 @@ t.test('security', async t => tryAll(t, 'security', {
     bare: item,
     decorates: ['app.rateLimit', 'app.createRateLimit'],
     absent: async (t, globex) => { t.notOk((await globex.send('/item')).headers['x-ratelimit-limit']) },
-    note: 'Registered by the app, it counts by address whatever the tenant: set `keyGenerator` to count by tenant.'
+    note: 'Registered by the app, it counts by address, across tenants: set `keyGenerator` to count by tenant.'
   }
 }))

@@ -16,7 +16,7 @@ function echo (app: FastifyInstance, url = '/own', schema = {}): void {
   app.post(url, { schema }, async ({ body }) => body)
 }
 
-/** A validator compiler that lets nothing pass, and says whose it is. */
+/** A validator compiler that refuses everything, and names its owner. */
 function refusing (of: string): FastifySchemaCompiler<unknown> {
   return ({ httpPart }) => () => ({ error: new Error(`${httpPart} refused by ${of}`) })
 }
@@ -164,7 +164,7 @@ for (const of of ['app', 'program', 'child', 'route'] as const) {
   }
 }
 
-/** A controller that validates nothing, and serializes with a mark. */
+/** A controller that validates nothing, and marks what it serializes. */
 function controllerOf (of: string): Parameters<FastifyInstance['setSchemaController']>[0] {
   return { compilersFactory: { buildValidator: () => (() => () => true) as never, buildSerializer: () => answering(of) as never } }
 }

@@ -10,12 +10,12 @@ const BEFORE_ANSWER = ['onRequest', 'preParsing', 'preValidation', 'preHandler',
 
 type Name = typeof STAGES[number]
 
-/** Adds a hook of a name, whatever its form: what it answers with is passed on by Fastify. */
+/** Adds a hook by name, in any form; Fastify passes its result on. */
 function addHook (app: FastifyInstance, name: string, hook: (this: FastifyInstance, ...parameters: never[]) => unknown): void {
   app.addHook(name as 'onRequest', hook as never)
 }
 
-/** Hooks of all names, in turn async and with a callback, that tell where they run and with what. */
+/** Adds all hooks, alternately async and with a callback, that record where they run and with which arguments. */
 function tell (app: FastifyInstance, of: string, note: Note): void {
   STAGES.forEach((name, index) => {
     function see (this: FastifyInstance, request: FastifyRequest): void {
@@ -25,7 +25,7 @@ function tell (app: FastifyInstance, of: string, note: Note): void {
     addHook(app, name, function (request: FastifyRequest, _reply: FastifyReply, ...rest: unknown[]) {
       see.call(this, request)
       const done = rest.at(-1) as (error: null, value?: unknown) => void
-      // onError has no value to pass on.
+      // onError passes no value on.
       if (name === 'onError') return (done as () => void)()
       done(null, rest.at(-2))
     })
@@ -36,7 +36,7 @@ function tell (app: FastifyInstance, of: string, note: Note): void {
 function wrapped (key: string): preParsingAsyncHookHandler {
   return async ({ headers }, _reply, payload) => {
     const stream = Readable.from([Buffer.from(`{"${key}":${await text(payload)}}`)])
-    // Fastify compares this with what the client announced.
+    // Fastify compares this with the announced content length.
     return Object.assign(stream, { receivedEncodedLength: Number(headers['content-length']) })
   }
 }

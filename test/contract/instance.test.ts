@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { attempt, hold } from '../fixtures/contract/contract.ts'
 import type { Contract } from '../fixtures/contract/contract.ts'
 
-/** Notes what its requests and replies have been decorated with. */
+/** Records the decorators of its requests and replies. */
 function decorated (scope: FastifyInstance): void {
   scope.get('/decorated', async (request, reply) => {
     const before = request.getDecorator('mark')

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { hold } from '../fixtures/contract/contract.ts'
 import type { Contract } from '../fixtures/contract/contract.ts'
 
-/** Routes that write lines of several levels, and tell the id of the request. */
+/** Routes that log at several levels, and return the id of the request. */
 function writing (app: FastifyInstance, url = '/own', options = {}): void {
   app.get(url, options, async (request, reply) => {
     request.log.debug('a debug line')

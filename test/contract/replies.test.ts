@@ -4,7 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { attempt, hold } from '../fixtures/contract/contract.ts'
 import type { Contract } from '../fixtures/contract/contract.ts'
 
-/** An error handler that says whose it is. */
+/** An error handler that names its owner. */
 function handling (app: FastifyInstance, of: string): void {
   app.setErrorHandler<FastifyError>(async function (error, request, reply) {
     reply.code(error.statusCode ?? 500)

@@ -18,7 +18,7 @@ function byHeader (name: string, mustMatchWhenDerived = false): object {
   }
 }
 
-/** One that answers later, or fails then. */
+/** An asynchronous constraint strategy, which may fail. */
 function byHeaderLater (name: string): object {
   const strategy = byHeader(name) as { deriveConstraint: (raw: object) => unknown }
   return {
@@ -85,7 +85,7 @@ const constraints: Record<string, Contract> = {
   'by a strategy that answers later, or fails': {
     options: { routerOptions: { constraints: { plan: byHeaderLater('plan') } } } as FastifyServerOptions,
     program: scope => { scope.get('/own', { constraints: { plan: 'gold' } }, async () => 'gold') },
-    // Fastify counts no request whose constraint fails.
+    // Fastify does not count a request whose constraint fails.
     ask: [{ url: '/own', headers: { 'x-plan': 'gold' } }, { url: '/own', status: 404 }, { url: '/own', headers: { 'x-plan': 'fails' }, status: 500 }]
   },
   'by one that fails, where the app answers for the framework': {
@@ -102,7 +102,7 @@ const constraints: Record<string, Contract> = {
   }
 }
 
-/** Older Fastifys look at a URL only where the app has a route for the method: what nobody can decode is then refused. */
+/** Older versions of Fastify decode a URL only if the app has a route for the method. Then an undecodable URL is refused. */
 function withRoute (app: FastifyInstance): void {
   app.get('/of/the/app', async () => 'app')
 }
@@ -205,7 +205,7 @@ for (const expose of [true, false]) {
   }
 }
 
-/** Tells what depends on the options that are given to `Fastify()`. */
+/** Returns what depends on the options of `Fastify()`. */
 function telling (scope: FastifyInstance): void {
   scope.get('/Own/:id', async ({ ip, ips, host, protocol, url, originalUrl, params, query }) => ({ ip, ips, host: host.replace(/:\d+$/, ''), protocol, url, originalUrl, params, query }))
 }

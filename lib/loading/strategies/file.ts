@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { TenantFolder } from '../folder.ts'
-import { importModule } from '../modules.ts'
+import { importModule } from '../modules/modules.ts'
 import { registerDefault } from './register.ts'
 import { PluginLoadingStrategy } from './strategy.ts'
 import type { FastifyInstance } from 'fastify'
@@ -9,12 +9,12 @@ import type { PluginContext } from '../../../types/index.ts'
 import type { PluginFunction } from '../plugin-function.ts'
 
 /**
- * `file:extra/audit.mjs` is a module in the tenant's folder, or in that of the server's project. A file outside of it is refused,
- * also when it is reached by a symbolic link: a config may be data that somebody else has written.
+ * Loads a plugin from a file: `file:extra/audit.mjs` is a module in the tenant's folder, or in the folder of the server's project.
+ * A file outside that folder is refused, symbolic links included, because the config may come from an untrusted author.
  */
 export class FileStrategy extends PluginLoadingStrategy {
   override async loadPlugin (app: FastifyInstance, reference: string, options: object, { dir }: PluginContext): Promise<PluginFunction> {
-    if (dir === undefined) throw new Error('There is no folder that the path could start at')
+    if (dir === undefined) throw new Error('A file plugin needs a folder to resolve its path from')
     const file = resolve(dir, reference)
     await refuseOutside(dir, file)
     const module = await importModule(file).catch(async (cause: unknown) => { throw await errorIn(dir, file, cause) })

@@ -1,11 +1,12 @@
 import { unencapsulated } from '../plugin-function.ts'
 import type { FastifyInstance } from 'fastify'
-import type { ModuleExports } from '../modules.ts'
+import type { ModuleExports } from '../modules/modules.ts'
 import type { PluginFunction } from '../plugin-function.ts'
 
 /**
- * Registers the plugin that a module exports, as those of the folder `plugins/`: not encapsulated.
- * Throws an Error when the default export is none, and what the plugin throws.
+ * Registers the default export of a module without encapsulation, like the plugins of the folder `plugins/`.
+ * Throws the errors of the plugin.
+ * @throws {Error} when the default export is not a plugin
  */
 export async function registerDefault (app: FastifyInstance, module: ModuleExports, options: object): Promise<PluginFunction> {
   const plugin = module['default']

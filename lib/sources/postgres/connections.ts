@@ -1,30 +1,35 @@
 import pg from 'pg'
 
-/** A query with a time limit of its own. */
+/** A query with its own time limit, in ms. */
 interface TimedQuery {
   text: string
   values?: unknown[]
   query_timeout: number
 }
 
-/** Asks PostgreSQL, and answers with the rows. */
+/** Runs a query and returns its rows. `timeout`: in ms. Default: 5,000. */
 export type Query = <Row>(text: string, values?: readonly unknown[], timeout?: number) => Promise<Row[]>
 
-/** What the source needs of a pool of `pg`. */
+/** The parts of a `pg` pool that the source needs. */
 export interface PostgresPool {
-  /** What its connections are made with. */
+  /** The options of its connections. */
   readonly options: object
+  /** Runs a query. */
   query (query: TimedQuery): Promise<{ rows: unknown[] }>
+  /** Adds a listener for errors of idle connections. */
   on (event: 'error', listener: (error: Error) => void): unknown
+  /** Removes a listener. */
   off (event: 'error', listener: (error: Error) => void): unknown
+  /** Closes all connections. */
   end (): Promise<void>
 }
 
-/** A look-up by index takes a ms. One that takes as long as this, in ms, has no answer to wait for. */
+/** The time limit of a query and of a connection attempt, in ms. A look-up by index normally takes about 1 ms. */
 const TIMEOUT = 5_000
-/** How these connections are called in `pg_stat_activity`. */
+/** The name of these connections in `pg_stat_activity`. */
 const APPLICATION = 'fastify-multitenant'
 
+/** Creates a pool for look-ups. */
 export function createPool (connectionString: string): PostgresPool {
   return new pg.Pool({
     connectionString,
@@ -36,13 +41,14 @@ export function createPool (connectionString: string): PostgresPool {
   })
 }
 
-/** A connection for itself, to the database of the pool where nothing else is said. */
+/** Creates a connection outside the pool, to `connectionString` or else to the database of the pool. */
 export function createClient (connectionString: string | undefined, pool: PostgresPool | undefined): pg.Client {
-  // The pool hides its password from those who print or copy its options.
+  // `pg` makes `password` non-enumerable in the options of a pool, so the spread does not copy it.
   const { options = {} } = connectionString === undefined ? pool as { options: pg.ClientConfig } : { options: { connectionString } }
   return new pg.Client({ ...options, password: options.password, connectionTimeoutMillis: TIMEOUT, keepAlive: true, application_name: APPLICATION })
 }
 
+/** Returns a function that runs queries on a connection or a pool. */
 export function queryOf (connection: Pick<PostgresPool, 'query'>): Query {
   return async <Row>(text: string, values: readonly unknown[] = [], timeout = TIMEOUT) => {
     const { rows } = await connection.query({ text, ...(values.length > 0 && { values: [...values] }), query_timeout: timeout })

@@ -1,35 +1,35 @@
 import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import { hostPatterns } from '../../identification/canonical-host.ts'
+import { hostPatterns } from '../../hosts/canonical-host.ts'
 
-/** Answers with the owners by pattern, of the patterns that have one. */
+/** Returns the owners by pattern. Patterns without an owner are missing. */
 export type FindOwners = (patterns: readonly string[]) => Promise<ReadonlyMap<string, string>>
 
-/** The hosts that one query asks about. */
+/** The hosts of one query. */
 interface Batch {
   readonly patterns: Set<string>
   readonly owners: Promise<ReadonlyMap<string, string>>
 }
 
-/** How many queries run at a time. The other connections of a pool are left to the ids. */
+/** How many queries run at a time. The other connections of the pool stay free for look-ups by id. */
 const MAX_QUERIES = 2
-/** With how many patterns a query takes no further host. A host has at most 253 of them. */
+/** A query with this many patterns takes no further hosts. A text of 253 characters has at most 254 patterns. */
 const MAX_PATTERNS = 1_000
-/** The hosts that the table may have. PostgreSQL would refuse some other text, and with it all that is asked in the same query. */
+/** The hosts that the table can hold. PostgreSQL would refuse some other text, and the error would fail all hosts of the query. */
 const HOST = /^[!-~]{1,253}$/
 
-/** Asks about many hosts in few queries: the hosts that come while queries run share the next one. */
+/** Looks up many hosts in few queries: hosts that arrive while queries run share the next query. */
 export class HostBatches {
   readonly #findOwners: FindOwners
   readonly #limit = pLimit(MAX_QUERIES)
-  /** The one that takes further hosts. */
+  /** The batch that still takes hosts. */
   #batch: Batch | undefined
 
   constructor (findOwners: FindOwners) {
     this.#findOwners = findOwners
   }
 
-  /** The tenant that has exactly this host, else the longest wildcard that fits; `null` when it is nobody's. Rejects with what the query throws. */
+  /** Returns the id of the tenant with exactly this host, else with the longest matching wildcard, else `null`. Rejects when the query fails. */
   async find (host: string): Promise<string | null> {
     if (!HOST.test(host)) return null
     const patterns = hostPatterns(host)
@@ -48,7 +48,7 @@ export class HostBatches {
   #newBatch (): Batch {
     const patterns = new Set<string>()
     const owners = this.#limit(async () => {
-      // Requests that came together are asked about together.
+      // Let requests that arrived together join the batch.
       await setImmediate()
       if (this.#batch?.patterns === patterns) this.#batch = undefined
       return this.#findOwners([...patterns])

@@ -2,34 +2,37 @@ import { queryOf } from './connections.ts'
 import type pg from 'pg'
 import type { Query } from './connections.ts'
 
-/** What a listener listens with, and whom it tells. */
+/** The options of a `Listener`. */
 export interface ListenerOptions {
+  /** The channel to listen to. */
   channel: string
-  /** A new connection, not yet connected. */
+  /** Creates a client that is not connected yet. */
   connect: () => pg.Client
+  /** Called for each message on the channel. */
   onMessage: (payload: string) => void
-  /** Asks how things are now: messages may have been missed. What it throws ends the connection. */
+  /** Compares the loaded tenants with the table, because messages may have been missed. An error drops the connection. */
   compare: (query: Query) => Promise<void>
-  /** It listens, and has compared: from now on it hears of everything. */
+  /** Called when it has connected and compared. No change is missed from then on. */
   onListening: () => void
+  /** Called when the connection is lost. */
   onLost: (error: Error) => void
 }
 
-/** The first pause before it connects again, in ms; each further one is twice as long. */
+/** The pause before the first attempt to reconnect, in ms. Each further pause is twice as long. */
 const FIRST_PAUSE = 100
-/** ms */
+/** The longest pause before an attempt to reconnect, in ms. */
 const LONGEST_PAUSE = 3_000
-/** How often it compares while nothing is wrong, in ms: that also finds a connection that is dead and does not say so. */
+/** How often it compares while the connection works, in ms. This also detects a dead connection that reports no error. */
 const INTERVAL = 10_000
-/** How long a server may take to say goodbye, in ms. */
+/** How long the database server may take to end a connection, in ms. */
 const GRACE = 1_000
 
-/** How long to wait before another attempt to connect, in ms. By chance shorter, so that not all processes come back at once. */
+/** Returns the pause before the next attempt to connect, in ms. It is random, so that not all processes reconnect at once. */
 export function pauseAfter (failures: number): number {
   return Math.min(FIRST_PAUSE * 2 ** failures, LONGEST_PAUSE) * (1 + Math.random()) / 2
 }
 
-/** Listens to a channel on a connection of its own, and connects again whenever that is lost. */
+/** Listens to a channel on its own connection, and reconnects whenever the connection is lost. */
 export class Listener {
   readonly #options: ListenerOptions
   #client: pg.Client | undefined
@@ -42,12 +45,12 @@ export class Listener {
     this.#options = options
   }
 
-  /** Resolves when it listens. Throws what the connection throws. */
+  /** Connects. Resolves when it listens, rejects when it cannot connect. */
   async open (): Promise<void> {
     await this.#connect()
   }
 
-  /** Asks on the connection, when there is one. Never rejects: a connection that gives no answer is lost. */
+  /** Runs `work` on the connection, if there is one. Never rejects: after an error, the connection counts as lost. */
   async ask (work: (query: Query) => Promise<void>): Promise<void> {
     const client = this.#client
     if (client === undefined) return
@@ -58,6 +61,7 @@ export class Listener {
     }
   }
 
+  /** Stops listening and closes the connection. */
   async close (): Promise<void> {
     this.#closed = true
     clearTimeout(this.#timer)
@@ -83,48 +87,48 @@ export class Listener {
     this.#client = client
     this.#failures = 0
     this.#options.onListening()
-    this.#compareLater(client)
+    this.#scheduleComparison(client)
   }
 
-  #compareLater (client: pg.Client): void {
-    // It may have been closed or lost while it compared.
+  #scheduleComparison (client: pg.Client): void {
+    // The connection may have been closed or lost meanwhile.
     if (this.#closed || client !== this.#client) return
     this.#timer = setTimeout(() => {
-      this.#options.compare(queryOf(client)).then(() => this.#compareLater(client), error => this.#drop(client, error))
+      this.#options.compare(queryOf(client)).then(() => this.#scheduleComparison(client), error => this.#drop(client, error))
     }, INTERVAL)
   }
 
-  /** A connection that is lost may say so more than once. */
+  /** Replaces a lost connection. Does nothing for a connection that has been replaced: one loss can cause several events. */
   #drop (client: pg.Client, error: Error): void {
     if (this.#closed || client !== this.#client) return
     this.#client = undefined
     clearTimeout(this.#timer)
     this.#end(client)
     this.#options.onLost(error)
-    this.#connectLater()
+    this.#scheduleReconnect()
   }
 
-  #connectLater (): void {
-    this.#timer = setTimeout(() => { this.#connecting = this.#connectAgain() }, pauseAfter(this.#failures))
+  #scheduleReconnect (): void {
+    this.#timer = setTimeout(() => { this.#connecting = this.#reconnect() }, pauseAfter(this.#failures))
   }
 
-  /** Never rejects: it was told before that the connection is lost. */
-  async #connectAgain (): Promise<void> {
+  /** Never rejects: `onLost` has been called for this loss already. */
+  async #reconnect (): Promise<void> {
     try {
       await this.#connect()
     } catch {
       this.#failures++
-      if (!this.#closed) this.#connectLater()
+      if (!this.#closed) this.#scheduleReconnect()
     }
   }
 
-  /** Nobody waits for the end of a connection that is of no more use: it may take long to notice, or fail in its turn. */
+  /** Ends a connection in the background, because its end may take long, or fail. */
   #end (client: pg.Client): void {
     end(client).catch(error => this.#drop(client, error))
   }
 }
 
-/** A server that answers no more would keep the connection open, and whoever waits for its end, for ever. */
+/** Ends a connection. Destroys its socket after `GRACE`, because `end()` never settles if the server has stopped responding. */
 async function end (client: pg.Client): Promise<void> {
   const timer = setTimeout(() => client.connection.stream.destroy(), GRACE)
   try {

@@ -2,33 +2,34 @@ import pg from 'pg'
 import type { Query } from './connections.ts'
 import type { Names } from './names.ts'
 
-/** Counts the ways in which the tables have been made. It is noted in the database, so that a migration is done once. */
+/** The version of the tables. Stored in a comment of the table, so that each migration runs once. */
 const VERSION = 1
+/** The start of that comment. */
 const NOTE = 'fastify-multitenant '
-/** Of hosts that take more bytes than this it is not told which: a message holds 8,000. */
-const MAX_TOLD = 6_000
-/** A migration may wait for that of another process. In ms. */
+/** A message lists changed hosts of at most this many bytes, since PostgreSQL limits a message to 8,000 bytes. */
+const MAX_HOST_BYTES = 6_000
+/** How long a migration may take, in ms. It may have to wait for the migration of another process. */
 const TIMEOUT = 60_000
 
-/** Makes the tables, in one transaction. Throws what PostgreSQL or the connection throws. */
+/** Creates the tables in one transaction. Rejects when PostgreSQL or the connection fails. */
 export async function migrate (query: Query, names: Names): Promise<void> {
   const [{ schema, note } = { schema: false, note: null }] = await query<{ schema: boolean, note: string | null }>(
     'select to_regnamespace($1) is not null as schema, obj_description(to_regclass($2)) as note', [names.schema, names.tenants])
-  // A later version is left as it is: while new code is rolled out, old code may start once more.
+  // Leave a later version alone: during a rollout, old code may start again.
   if (note?.startsWith(NOTE) === true && Number(note.slice(NOTE.length)) >= VERSION) return
-  // Who may make tables in a schema may not be allowed to make schemas, and is refused even where there is nothing to make.
+  // Skip `create schema` if the schema exists: a role without that privilege is refused even if there is nothing to create.
   const createSchema = schema ? '' : `create schema if not exists ${names.schema};`
-  // Several statements in one query are one transaction.
+  // PostgreSQL runs the statements of one query in one transaction.
   await query(`${lock(names)} ${createSchema} ${tables(names)} ${functions(names)} ${triggers(names)}
     comment on table ${names.tenants} is ${pg.escapeLiteral(NOTE + VERSION)}`, [], TIMEOUT)
 }
 
-/** Several processes may migrate at once, and "if not exists" alone does not bear that. */
+/** Makes migrations run one after the other: `if not exists` alone fails when several processes migrate at once. */
 function lock ({ schema }: Names): string {
   return `select pg_advisory_xact_lock(hashtextextended(${pg.escapeLiteral(schema)}, 0));`
 }
 
-/** The hosts of all tenants are in a table of their own, so that no two tenants can have the same. The trigger fills it. */
+/** The hosts of all tenants are stored in a second table, whose primary key keeps two tenants from having the same host. A trigger fills it. */
 function tables ({ tenants, hosts, hostsIndex, versions }: Names): string {
   return `
     create sequence if not exists ${versions};
@@ -52,11 +53,11 @@ function tables ({ tenants, hosts, hostsIndex, versions }: Names): string {
 }
 
 /**
- * A version is of a sequence and not a count of the row's changes: of a tenant that was deleted and made again, the old one must not
- * come back.
+ * Versions come from a sequence. A counter in the row would start again for a tenant that is deleted and created again, and repeat an
+ * old version.
  */
 function functions ({ hosts, versions, setVersion, announce, channel }: Names): string {
-  const tell = (fields: string): string => `perform pg_notify(${pg.escapeLiteral(channel)}, json_build_object(${fields})::text);`
+  const notify = (fields: string): string => `perform pg_notify(${pg.escapeLiteral(channel)}, json_build_object(${fields})::text);`
   return `
     create or replace function ${setVersion} () returns trigger language plpgsql set search_path = pg_catalog as ${pg.escapeLiteral(`
       begin
@@ -74,11 +75,11 @@ function functions ({ hosts, versions, setVersion, announce, channel }: Names): 
         if tg_op = 'DELETE' or before <> new.hosts or old.id <> new.id then
           concerned := before || new.hosts;
         end if;
-        if octet_length(array_to_json(concerned)::text) > ${MAX_TOLD} then
+        if octet_length(array_to_json(concerned)::text) > ${MAX_HOST_BYTES} then
           concerned := null;
         end if;
         if tg_op = 'DELETE' or old.id <> new.id then
-          ${tell("'id', old.id, 'active', false, 'hosts', concerned")}
+          ${notify("'id', old.id, 'active', false, 'hosts', concerned")}
         end if;
         if tg_op = 'DELETE' then
           return null;
@@ -87,18 +88,18 @@ function functions ({ hosts, versions, setVersion, announce, channel }: Names): 
           delete from ${hosts} where tenant_id = new.id;
           insert into ${hosts} select distinct host, new.id from unnest(new.hosts) as host;
         end if;
-        ${tell("'id', new.id, 'version', new.version::text, 'active', new.active, 'hosts', concerned")}
+        ${notify("'id', new.id, 'version', new.version::text, 'active', new.active, 'hosts', concerned")}
         return null;
       end`)};`
 }
 
-/** An update that changes nothing is of no account. */
+/** An update that changes nothing fires no trigger. */
 function triggers ({ tenants, setVersion, announce }: Names): string {
-  const made = [
+  const definitions = [
     ['set_version_of_new', `before insert on ${tenants} for each row execute function ${setVersion}()`],
     ['set_version', `before update on ${tenants} for each row when (old is distinct from new) execute function ${setVersion}()`],
     ['announce', `after insert or delete on ${tenants} for each row execute function ${announce}()`],
     ['announce_update', `after update on ${tenants} for each row when (old is distinct from new) execute function ${announce}()`]
   ]
-  return made.map(([name, rest]) => `drop trigger if exists ${name} on ${tenants}; create trigger ${name} ${rest};`).join('\n')
+  return definitions.map(([name, rest]) => `drop trigger if exists ${name} on ${tenants}; create trigger ${name} ${rest};`).join('\n')
 }

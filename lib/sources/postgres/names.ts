@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 
-/** What the things in the database are called. All but the channel are quoted, and as full as SQL takes them. */
+/** The names of the objects in the database, quoted and with their schema. The channel is neither. */
 export class Names {
   readonly schema: string
   readonly tenants: string
   readonly hosts: string
-  /** Without its schema, which is that of its table. */
+  /** Without a schema: an index is always in the schema of its table. */
   readonly hostsIndex: string
   readonly versions: string
   readonly setVersion: string
   readonly announce: string
-  /** Of one length whatever it is made of, since PostgreSQL takes 63 bytes at most. */
+  /** A hash, since PostgreSQL limits a channel name to 63 bytes. */
   readonly channel: string
 
   constructor (schema: string, namespace: string | undefined) {

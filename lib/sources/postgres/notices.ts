@@ -1,47 +1,50 @@
 import { LRUCache } from 'lru-cache'
+import { isHosts } from '../../hosts/hosts-file.ts'
 import { mayBeId } from './table.ts'
 import type { Query } from './connections.ts'
 import type { TenantChange } from '../../../types/index.ts'
 
-/** Where messages are checked, and whom they are told to when they are true. */
+/** The functions that `Notices` calls. */
 export interface NoticesContext {
-  /** Asks on the connection that listens. Does not call `work` when there is none. Never rejects. */
+  /** Runs `work` on the connection that listens. Does not call it if there is no connection. Never rejects. */
   ask (work: (query: Query) => Promise<void>): Promise<void>
-  /** How these tenants are now. */
+  /** Returns the current state of these tenants from the table. */
   states (query: Query, ids: readonly string[]): Promise<TenantChange[]>
-  tell (change: TenantChange): void
-  /** Called when messages were about more tenants than are remembered: any may have changed. */
-  tellAny (query: Query): Promise<void>
-  /** Called with how many messages were not of the table. */
-  onStrange (count: number): void
+  /** Called for each confirmed change. */
+  announce (change: TenantChange): void
+  /** Called when messages were about too many tenants to remember: any tenant may have changed. */
+  announceAny (query: Query): Promise<void>
+  /** Called with the number of messages that the table cannot have sent. */
+  onForeign (count: number): void
 }
 
-/** What messages said of a tenant since the last check. */
+/** The content of the messages about one tenant since the last check. */
 interface Notice {
-  /** The version of the last message; `undefined` when the tenant is gone. */
+  /** The version in the last message. `undefined` if the tenant was deleted. */
   version: string | undefined
+  /** The hosts that have changed hands, as in `TenantChange`. */
   hosts: TenantChange['hosts']
 }
 
-/** At most one query is made in this time, in ms, however many messages come. */
+/** The least time between two checks, in ms, however many messages arrive. */
 export const INTERVAL = 250
-/** About how many tenants one check asks. */
+/** How many tenants one check asks about. */
 const MAX_CHECKED = 1_000
-/** Of how many tenants it is remembered which version was told. */
-const MAX_TOLD = 10_000
-/** Of how many hosts it is remembered which have changed hands, for one tenant. */
+/** For how many tenants the last announced version is remembered. */
+const MAX_ANNOUNCED = 10_000
+/** How many changed hosts are remembered for one tenant. */
 const MAX_HOSTS = 1_000
 
 /**
- * Messages that tenants have changed. Whoever may connect to the database may send such a message, so it is only a reason to look: what is told is
- * what the table says, once for each version, and messages that come together are checked together.
+ * Collects messages that tenants have changed, and checks them against the table. Anyone who can connect to the database can send a
+ * message, so a message only causes a look at the table. Each version is announced once. Messages that arrive together share a check.
  */
 export class Notices {
   readonly #context: NoticesContext
   readonly #notices = new Map<string, Notice>()
-  readonly #told = new LRUCache<string, string>({ max: MAX_TOLD })
+  readonly #announced = new LRUCache<string, string>({ max: MAX_ANNOUNCED })
   #tooMany = false
-  #strange = 0
+  #foreign = 0
   #checking = false
   #closed = false
   #timer: NodeJS.Timeout | undefined
@@ -50,21 +53,23 @@ export class Notices {
     this.#context = context
   }
 
+  /** Takes a message from the channel. */
   add (payload: string): void {
-    const change = read(payload)
-    if (change === null) this.#strange++
+    const change = parse(payload)
+    if (change === null) this.#foreign++
     else this.#note(change)
     this.check()
   }
 
-  /** Checks what waits to be checked, at once when the last check was long enough ago. */
+  /** Checks the collected messages: now if the last check was long enough ago, otherwise after `INTERVAL`. */
   check (): void {
     if (this.#checking || this.#isEmpty()) return
     this.#checking = true
-    // The messages of one transaction come together.
+    // Collect the messages of one transaction, which arrive together.
     this.#timer = setTimeout(() => { this.#checkAll() }, 0)
   }
 
+  /** Stops all checks. */
   close (): void {
     this.#closed = this.#checking = true
     clearTimeout(this.#timer)
@@ -73,16 +78,16 @@ export class Notices {
   #note ({ id, version, hosts }: TenantChange): void {
     const before = this.#notices.get(id)
     if (before === undefined && this.#notices.size >= MAX_CHECKED) this.#tooMany = true
-    else this.#notices.set(id, { version, hosts: before === undefined ? hosts : both(before.hosts, hosts) })
+    else this.#notices.set(id, { version, hosts: before === undefined ? hosts : mergeHosts(before.hosts, hosts) })
   }
 
   #isEmpty (): boolean {
-    return this.#notices.size === 0 && this.#strange === 0
+    return this.#notices.size === 0 && this.#foreign === 0
   }
 
   async #checkAll (): Promise<void> {
-    if (this.#strange > 0) this.#context.onStrange(this.#strange)
-    this.#strange = 0
+    if (this.#foreign > 0) this.#context.onForeign(this.#foreign)
+    this.#foreign = 0
     if (this.#notices.size > 0) await this.#context.ask(query => this.#compare(query))
     if (this.#closed) return
     this.#timer = setTimeout(() => {
@@ -91,50 +96,46 @@ export class Notices {
     }, INTERVAL)
   }
 
-  /** What cannot be checked, or is heard of again meanwhile, is checked next time. */
+  /** A tenant stays in the list if the query fails, or if another message about it arrives meanwhile: the next check takes it. */
   async #compare (query: Query): Promise<void> {
     const notices = new Map(this.#notices)
     for (const state of await this.#context.states(query, [...notices.keys()])) {
       const notice = notices.get(state.id) as Notice
       if (this.#notices.get(state.id) === notice) this.#notices.delete(state.id)
-      this.#tell(state, notice)
+      this.#announce(state, notice)
     }
     if (!this.#tooMany) return
     this.#tooMany = false
-    await this.#context.tellAny(query)
+    await this.#context.announceAny(query)
   }
 
   /**
-   * A message is true when it says what the table says. Of a tenant that is not there, it must have been told that it was: else
-   * anybody could make ids up. Where it may not be true, or the table has moved on, it is not known which hosts have changed hands.
+   * Announces the state in the table. The hosts of the message are passed on only if the message is confirmed: it has the version of
+   * the table, or reports the deletion of a tenant that was announced before. Otherwise the changed hosts are unknown.
    */
-  #tell ({ id, version, active }: TenantChange, notice: Notice): void {
-    const told = this.#told.get(id)
-    if (version !== undefined && version === told) return
-    if (version === undefined) this.#told.delete(id)
-    else this.#told.set(id, version)
-    const isTrue = notice.version === version && (version ?? told) !== undefined
-    this.#context.tell({ id, version, active, ...(isTrue && { hosts: notice.hosts }) })
+  #announce ({ id, version, active }: TenantChange, notice: Notice): void {
+    const announced = this.#announced.get(id)
+    if (version !== undefined && version === announced) return
+    if (version === undefined) this.#announced.delete(id)
+    else this.#announced.set(id, version)
+    const isConfirmed = notice.version === version && (version ?? announced) !== undefined
+    this.#context.announce({ id, version, active, ...(isConfirmed && { hosts: notice.hosts }) })
   }
 }
 
-/** `null` for a message that is not of the table. */
-function read (payload: string): TenantChange | null {
+/** Parses a message. Returns `null` for a message that the table cannot have sent. */
+function parse (payload: string): TenantChange | null {
   try {
     const { id, version, hosts } = JSON.parse(payload)
-    return typeof id === 'string' && mayBeId(id) && areHosts(hosts) ? { id, version, hosts } : null
+    return typeof id === 'string' && mayBeId(id) && (hosts === null || hosts === undefined || isHosts(hosts)) ? { id, version, hosts } : null
   } catch {
-    // It is counted, and told in the log.
+    // `onForeign` reports how many there were.
     return null
   }
 }
 
-function areHosts (hosts: unknown): boolean {
-  return hosts === null || hosts === undefined || (Array.isArray(hosts) && hosts.every(host => typeof host === 'string'))
-}
-
-/** The hosts of two messages: `undefined` when one does not say which, `null` when they are too many. */
-function both (before: Notice['hosts'], hosts: Notice['hosts']): Notice['hosts'] {
+/** Merges the hosts of two messages: `undefined` if one does not list them, `null` if there are too many. */
+function mergeHosts (before: Notice['hosts'], hosts: Notice['hosts']): Notice['hosts'] {
   if (before === undefined || hosts === undefined) return undefined
   if (before === null || hosts === null) return null
   const all = new Set([...before, ...hosts])

@@ -1,26 +1,27 @@
 import { FST_TENANT_OPTION_INVALID } from '../../errors.ts'
-import { toPath } from '../to-path.ts'
+import { check, checkKeys, isText } from '../../utils/check.ts'
+import { toPath } from '../../utils/to-path.ts'
 import { Names } from './names.ts'
 import type { PostgresPool } from './connections.ts'
 import type { TenantFolders } from './folders.ts'
 
 /** The options of `postgresTenants`. */
 export interface PostgresTenantsOptions {
-  /** The URL of the database. Beside a `pool`: where to listen for changes, when the pool's connections go through a pooler such as PgBouncer. */
+  /** The URL of the database. Required without a `pool`. With a `pool`, it is used only to listen for changes, which does not work through a pooler such as PgBouncer. */
   connectionString?: string
-  /** A pool of `pg` to ask with, which stays open. Default: one of its own, with 4 connections. */
+  /** A `pg` pool for look-ups. The source does not close it. Default: a new pool of 4 connections. */
   pool?: PostgresPool
   /** The database schema of the tables. Default: `'multitenant'`. */
   schema?: string
-  /** Begins the names of the tables, and is part of the channel's: for several environments in one schema. Default: none. */
+  /** A prefix for the names of the tables, at most 40 bytes. Environments with different namespaces can share a schema. Default: none. */
   namespace?: string
-  /** The folder below which the folders lie that rows name in `dir`. Default: `'./tenants'`. */
+  /** The allowed folder for the column `dir`: rows may name only folders below it. Default: `'./tenants'`. */
   root?: string | URL
-  /** The folder below which the folders lie that rows name in `template`. Default: `'./templates'`. */
+  /** The allowed folder for the column `template`: rows may name only folders below it. Default: `'./templates'`. */
   templates?: string | URL
 }
 
-/** The options, checked and defaulted. */
+/** The validated options with defaults. */
 export interface ResolvedPostgresOptions {
   connectionString: string | undefined
   pool: PostgresPool | undefined
@@ -28,20 +29,26 @@ export interface ResolvedPostgresOptions {
   folders: TenantFolders
 }
 
-const NAMES = new Set(['connectionString', 'pool', 'schema', 'namespace', 'root', 'templates'])
-/** PostgreSQL cuts longer names off. In bytes. */
+const OPTION_NAMES = ['connectionString', 'pool', 'schema', 'namespace', 'root', 'templates']
+/** The longest name in bytes. PostgreSQL truncates longer ones. */
 const MAX_NAME = 63
-/** Leaves room for what comes after it. In bytes. */
+/** The longest namespace in bytes. The rest of a name follows it. */
 const MAX_NAMESPACE = 40
 
-/** Throws FST_TENANT_OPTION_INVALID which names the option. */
+/**
+ * Validates the options and adds defaults.
+ * @throws {FST_TENANT_OPTION_INVALID} when an option is invalid; the message names it
+ */
 export function resolvePostgresOptions (options: PostgresTenantsOptions): ResolvedPostgresOptions {
-  for (const name of Object.keys(options)) check(NAMES.has(name), name, `left out: the options are ${[...NAMES].join(', ')}`)
+  checkKeys(options, OPTION_NAMES)
   const { connectionString, pool, schema = 'multitenant', namespace, root = './tenants', templates = './templates' } = options
-  check(connectionString === undefined ? pool !== undefined : isText(connectionString, Infinity), 'connectionString', 'the URL of a PostgreSQL database, where no pool is given')
-  check(pool === undefined || typeof pool?.query === 'function', 'pool', 'a pool of pg')
-  check(isText(schema, MAX_NAME), 'schema', `a name of 1 to ${MAX_NAME} bytes`)
-  check(namespace === undefined || isText(namespace, MAX_NAMESPACE), 'namespace', `a name of 1 to ${MAX_NAMESPACE} bytes`)
+  // The error message must not show the value, which may hold a password.
+  if (connectionString === undefined ? pool === undefined : !isName(connectionString, Infinity)) {
+    throw new FST_TENANT_OPTION_INVALID('connectionString', 'the URL of a PostgreSQL database if no pool is given')
+  }
+  check(pool === undefined || typeof pool?.query === 'function', 'pool', 'a pool of pg', pool)
+  check(isName(schema, MAX_NAME), 'schema', `a name of 1 to ${MAX_NAME} bytes`, schema)
+  check(namespace === undefined || isName(namespace, MAX_NAMESPACE), 'namespace', `a name of 1 to ${MAX_NAMESPACE} bytes`, namespace)
   return {
     connectionString,
     pool,
@@ -50,10 +57,7 @@ export function resolvePostgresOptions (options: PostgresTenantsOptions): Resolv
   }
 }
 
-function isText (value: unknown, longest: number): boolean {
-  return typeof value === 'string' && value !== '' && !value.includes('\0') && Buffer.byteLength(value) <= longest
-}
-
-function check (right: boolean, name: string, expected: string): void {
-  if (!right) throw new FST_TENANT_OPTION_INVALID(name, expected)
+/** Returns whether a value is text of at most `longest` bytes. PostgreSQL takes no text with NUL. */
+function isName (value: unknown, longest: number): boolean {
+  return isText(value) && !value.includes('\0') && Buffer.byteLength(value) <= longest
 }

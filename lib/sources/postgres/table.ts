@@ -4,6 +4,7 @@ import type { FolderColumns, TenantFolders } from './folders.ts'
 import type { Names } from './names.ts'
 import type { TenantChange, TenantDefinition } from '../../../types/index.ts'
 
+/** A row of the table. */
 interface TenantRow extends FolderColumns {
   name: string | null
   hosts: string[]
@@ -12,14 +13,14 @@ interface TenantRow extends FolderColumns {
   version: string
 }
 
-/** How many ids are read by one query. */
+/** How many ids one query reads. */
 const PAGE = 1_000
-/** A character of an id may be two code units in JavaScript. */
+/** The longest id in UTF-16 code units. A character of PostgreSQL may take two. */
 const LONGEST_ID = 2 * 255
-/** Up to here tenants are counted; above, the count is what PostgreSQL estimates. */
+/** Tenants are counted exactly up to this number. Above it, PostgreSQL estimates the number. */
 const COUNTED = 10_000
 
-/** Reads the table of tenants. All its methods throw what PostgreSQL or the connection throws. */
+/** Reads the table of tenants. All methods reject when PostgreSQL or the connection fails. */
 export class TenantTable {
   readonly #names: Names
   readonly #query: Query
@@ -36,12 +37,12 @@ export class TenantTable {
     return row?.found === true
   }
 
-  /** Throws FST_TENANT_ROW_INVALID. */
+  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folders */
   async get (id: string): Promise<TenantDefinition | null> {
     return (await this.getMany([id])).get(id) ?? null
   }
 
-  /** Throws FST_TENANT_ROW_INVALID. */
+  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folders */
   async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
     const found = new Map<string, TenantDefinition>()
     const possible = [...new Set(ids)].filter(mayBeId)
@@ -76,21 +77,21 @@ export class TenantTable {
     return counted > COUNTED ? Math.max(counted, estimated) : counted
   }
 
-  /** How these tenants are now. */
+  /** Returns the current state of these tenants. */
   async changes (query: Query, ids: readonly string[]): Promise<TenantChange[]> {
     const rows = await query<Required<TenantChange>>(`select id, version::text, active from ${this.#names.tenants} where id = any ($1)`, [ids])
     const found = new Map(rows.map(row => [row.id, row]))
     return ids.map(id => found.get(id) ?? { id, active: false })
   }
 
-  /** Whose these hosts and wildcards are; nobody's are not among them. */
+  /** Returns the owners of hosts and wildcards, by pattern. Those without an owner are missing. */
   async owners (patterns: readonly string[]): Promise<Map<string, string>> {
     const rows = await this.#query<{ host: string, tenant_id: string }>(`select host, tenant_id from ${this.#names.hosts} where host = any ($1)`, [patterns])
     return new Map(rows.map(row => [row.host, row.tenant_id]))
   }
 }
 
-/** Whether the table may have such an id: PostgreSQL takes no text with NUL, and the table no id of more than 255 characters. */
+/** Returns whether the table can hold such an id. PostgreSQL takes no text with NUL, and the table no id of more than 255 characters. */
 export function mayBeId (id: string): boolean {
   return id.length <= LONGEST_ID && !id.includes('\0')
 }

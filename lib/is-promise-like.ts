@@ -1,4 +1,0 @@
-/** Whether a value can be waited for. */
-export function isPromiseLike<Value> (value: Value | PromiseLike<Value>): value is PromiseLike<Value> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
-}

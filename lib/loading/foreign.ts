@@ -1,9 +1,0 @@
-import { isUnimportant } from './unimportant.ts'
-import type { FastifyBaseLogger } from 'fastify'
-
-/** Warns of files in `schemas/` and `services/` that are neither modules nor JSON. They are named relative to the tenant's folder. */
-export function warnOfForeign (log: FastifyBaseLogger, names: readonly string[]): void {
-  for (const file of names.filter(name => !name.split('/').some(isUnimportant))) {
-    log.warn({ file }, 'this file is not loaded: only modules and JSON files are, as .js, .mjs, .cjs, .json')
-  }
-}

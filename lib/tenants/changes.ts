@@ -1,0 +1,49 @@
+import { FST_TENANT_NOT_FOUND } from '../errors.ts'
+import { FolderChanges } from './folder-changes.ts'
+import { SourceChanges } from './source-changes.ts'
+import { withoutRepeats } from './error-for-log.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { TenantLoader } from './loader.ts'
+import type { SourceChangesContext } from './source-changes.ts'
+
+/** The objects that changes are read from and applied to. */
+export interface ChangesContext extends SourceChangesContext {
+  options: Pick<ResolvedOptions, 'source' | 'watch'>
+  loader: TenantLoader
+}
+
+/** Reloads the tenants in memory when their source announces a change or, with `watch`, when their folders change. */
+export class Changes {
+  readonly #context: ChangesContext
+  readonly #source: SourceChanges
+  readonly #folders: FolderChanges | undefined
+
+  constructor (context: ChangesContext) {
+    const { options, loader, registry, log } = context
+    this.#context = context
+    this.#source = new SourceChanges(context, (id, onFailure) => this.#reload(id, false, onFailure))
+    if (!options.watch) return
+    const folders = new FolderChanges(id => this.#reload(id, true), id => registry.isKnown(id), log)
+    loader.onFolder((id, dir) => folders.add(id, dir))
+    this.#folders = folders
+  }
+
+  /** Stops watching. */
+  async close (): Promise<void> {
+    this.#source.close()
+    await this.#folders?.close()
+  }
+
+  /** Reloads the tenant and logs the result. Never rejects. */
+  async #reload (id: string, freshCode: boolean, onFailure?: (error: unknown) => void): Promise<void> {
+    const { registry, log } = this.#context
+    try {
+      await registry.reload(id, freshCode)
+      log.info({ tenantId: id, version: registry.active(id)?.version }, 'tenant reloaded')
+    } catch (err) {
+      onFailure?.(err)
+      if (err instanceof FST_TENANT_NOT_FOUND) log.info({ tenantId: id }, 'tenant unloaded: its source no longer knows it, or its config makes it inactive')
+      else log.warn({ err: withoutRepeats(err), tenantId: id }, 'tenant not reloaded')
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t from 'tap'
+
+const PROGRAM = join(import.meta.dirname, '../fixtures/debug/loads.ts')
+
+/** Runs the program with this `NODE_DEBUG`, and returns the lines about tenants that it writes to stderr. */
+async function linesWith (debug: string): Promise<string[]> {
+  const child = spawn(process.execPath, [...process.execArgv, PROGRAM], { env: { ...process.env, NODE_DEBUG: debug }, stdio: ['ignore', 'inherit', 'pipe'] })
+  const lines = (await text(child.stderr)).split('\n').map(line => line.replace(/^FASTIFY-MULTITENANT \d+: /, ''))
+  return lines.filter(line => line.startsWith('tenant ')).map(line => line.replace(/\d+ ms$/, 'N ms'))
+}
+
+t.test('NODE_DEBUG=fastify-multitenant prints the steps of loads', async t => {
+  const lines = await linesWith('fastify-multitenant')
+  t.strictSame(lines.slice(0, 10), [
+    "tenant 'acme': looked up",
+    "tenant 'acme', generation 1: build begins",
+    "tenant 'acme', generation 1: built in N ms",
+    "tenant 'acme', generation 1: swap, replaces none",
+    "tenant 'acme', generation 2: build begins",
+    "tenant 'acme', generation 2: built in N ms",
+    "tenant 'acme', generation 2: swap, replaces generation 1",
+    "tenant 'acme', generation 1: drain begins, 0 in flight",
+    "tenant 'acme', generation 1: closed",
+    "tenant 'globex': looked up"
+  ])
+  t.ok(lines.indexOf("tenant 'acme', generation 2: evicted") < lines.indexOf("tenant 'acme', generation 2: closed"))
+  t.ok(lines.indexOf("tenant 'acme', generation 2: closed") < lines.indexOf("tenant 'globex', generation 1: build begins"))
+  t.match(lines.at(-1), /^tenant 'broken', generation 1: build failed: .*could not be loaded/)
+})
+
+t.test('nothing is printed without NODE_DEBUG', async t => {
+  t.strictSame(await linesWith(''), [])
+})
