@@ -29,7 +29,7 @@ export function answersForItself (config: FastifyContextConfig): boolean {
 
 /**
  * Whether a tenant's route at `url` comes before this route of the app, which has a strategy of its own: the tenant's route must be
- * more exact. Only the app's identification reaches it.
+ * more exact. A request reaches the tenant's route only if the app's own strategy names the tenant.
  */
 export function isPreceded (config: RouteContext['config'], url: string | undefined): boolean {
   if (config.tenant === 'ignore' || config.override === false || url === undefined) return false

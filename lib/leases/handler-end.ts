@@ -23,7 +23,7 @@ export function noteHandler (context: RouteContext): void {
   }
 }
 
-/** Makes the replies of an app tell the lease when a handler awaits its reply. That promise settles when the client leaves, although the handler may go on. */
+/** Makes the replies of an app tell the lease when a handler awaits its reply. Fastify resolves an awaited reply when the client leaves, although the handler may go on. */
 export function noteAwaited ({ prototype }: Constructor): void {
   const replies = prototype as { then: Then }
   const { then } = replies

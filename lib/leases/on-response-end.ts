@@ -4,7 +4,7 @@ import type { RouteContext } from '../fastify/shapes.ts'
 
 const kResponding = Symbol('fastify-multitenant.responding')
 
-/** Emitted on a raw response when its last onResponse hook has ended, if it closed while they ran. */
+/** Emitted on a raw response when its last onResponse hook has ended. */
 const kResponded = Symbol('fastify-multitenant.responded')
 
 interface Responding { [kResponding]?: boolean }

@@ -9,8 +9,8 @@ import type { Internals } from '../fastify/internals.ts'
 import type { RouteContext, RouteHandler, RouteMatch, Router } from '../fastify/shapes.ts'
 
 /**
- * The 404 handlers of a tenant. The 404 router of the tenant's root knows only handlers below a prefix, to save memory, so
- * this class calls the handler of the root.
+ * The 404 handlers of a tenant. The root has no route in its 404 router, which saves memory. This class calls the root's handler itself,
+ * and finds the handlers below a prefix in that router.
  */
 export class NotFound {
   readonly #root: FastifyInstance
