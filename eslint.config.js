@@ -1,17 +1,17 @@
 import importX from 'eslint-plugin-import-x'
 import neostandard from 'neostandard'
 
-/** The rooms of lib/ from the roof to the ground: a file imports its own room and rooms further down. */
-export const ROOMS = [
+/** The folders of lib/ from top to bottom: a file imports from its own folder and from folders further down. */
+export const FOLDERS = [
   'lib/cli', 'lib/server', 'lib/plugin.ts', 'lib/request', 'lib/manager.ts', 'lib/tenants', 'lib/app', 'lib/scope', 'lib/leases', 'lib/fastify', 'lib/options.ts', 'lib/loading',
   'lib/identification', 'lib/sources', 'lib/hosts', 'lib/utils', 'lib/errors.ts', 'types'
 ]
 
-/** A zone for each room: imports from the rooms above it are errors, and so are imports of types from them. */
-const zones = ROOMS.map((room, index) => ({
-  target: `./${room}`,
-  from: ['index.ts', ...ROOMS.slice(0, index)].map(path => `./${path}`),
-  message: `${room} may import only rooms that stand further down in ROOMS of eslint.config.js.`
+/** A zone for each folder: imports from the folders above it are errors, and so are imports of types from them. */
+const zones = FOLDERS.map((folder, index) => ({
+  target: `./${folder}`,
+  from: ['index.ts', ...FOLDERS.slice(0, index)].map(path => `./${path}`),
+  message: `${folder} may import only from folders that stand further down in FOLDERS of eslint.config.js.`
 }))
 
 export default [

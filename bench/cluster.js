@@ -75,7 +75,7 @@ async function bootTime (count) {
   return median(boots)
 }
 
-/** What a node says of a tenant; `null` when it fails to. */
+/** The reply of a node about a tenant; `null` when it fails. */
 async function ask ({ url }, id) {
   const request = get(`${url}/config`, { agent, headers: { 'x-tenant-id': id } })
   const [response] = await once(request, 'response')

@@ -2,7 +2,7 @@
  * How long does the first request to a tenant wait for it to load?
  *
  * ms from the call to the loaded tenant, for tenants with ten routes and their schemas that are loaded one after the other: given in
- * code, or read from folders each of which has a config, a schema and a module of routes. For comparison an app made of the same
+ * code, or read from folders that each have a config, a schema and a module of routes. For comparison an app made of the same
  * folder, and a worker thread with such an app. Plugins of one plain app all load at boot: theirs is the mean. Each in a process of
  * its own. The first loads count too, when V8 has optimized nothing.
  */

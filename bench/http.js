@@ -98,7 +98,7 @@ async function load (ask, duration) {
   return { rate: result['2xx'] / result.duration, processor, p99: latencies.p99 }
 }
 
-/** What a connection sends. */
+/** The requests of one connection. */
 function requestsOf (connection, requests) {
   return Array.from({ length: REQUESTS_OF_EACH }, (_, index) => {
     const { url, headers } = requests[(connection * REQUESTS_OF_EACH + index) % requests.length]

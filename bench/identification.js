@@ -17,7 +17,7 @@ import { serve, startWorkers } from './support/workers.js'
 
 const REQUESTS = 2000
 
-/** What `identify` is, and what a request of acme is then. */
+/** The `identify` option, and a request of acme for it. */
 const strategies = {
   'a function that looks at nothing': { identify: () => 'acme' },
   header: { identify: 'header' },

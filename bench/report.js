@@ -35,13 +35,13 @@ const SECTIONS = [
   {
     bench: 'cold-load',
     title: 'The load of a tenant',
-    about: 'What the first request waits for: tenants of ten routes with schemas, loaded one after the other.',
+    about: 'The time that the first request waits: tenants of ten routes with schemas, loaded one after the other.',
     plots: []
   },
   {
     bench: 'lifecycle',
     title: 'Loads, reloads and failures under load',
-    about: 'What those who send requests notice. Ratios are to the same server and the same load without the disturbance.',
+    about: 'The view of a client. Ratios are to the same server and the same load without the disturbance.',
     plots: []
   }
 ]
@@ -59,7 +59,7 @@ export async function writeReport () {
   for (const [name, document] of Object.entries(documents)) await writeFile(new URL(name, DOCS), document)
 }
 
-/** What a figure is to reach, in words. */
+/** The target of a figure, in words. */
 export function targetOf ({ atLeast, atMost }) {
   if (atLeast !== undefined) return `at least ${atLeast}`
   return atMost === undefined ? '' : `at most ${atMost}`
@@ -69,7 +69,7 @@ function text ({ node, cpu, cores, quick }, figures) {
   return `# Performance
 
 Made by \`npm run bench\` with Node ${node} on ${cores} cores (${cpu})${quick ? ', in the short form, whose figures are rough' : ''}.
-What each section measures, and how, is said at the top of the file of its name in [bench/](../bench/).
+The file of the same name in [bench/](../bench/) says at its top what each section measures, and how.
 
 ## Targets missed
 

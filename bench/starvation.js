@@ -97,7 +97,7 @@ async function meetFlood (ask, worker, count) {
   return { idle: median(times), status, ms, before, after }
 }
 
-/** A server with tenants of which many never end their load. */
+/** A server with many tenants whose load never ends. */
 async function hanging () {
   const app = Fastify()
   const tenants = {}
@@ -169,7 +169,7 @@ async function get (agent, url, id) {
   return { status: response.statusCode, ms: performance.now() - began }
 }
 
-/** Sends requests of so many unknown tenants by one connection, the last of which asks for its end. */
+/** Sends requests of so many unknown tenants by one connection. The last one asks to close it. */
 function pipeline (url, count) {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)

@@ -2,7 +2,7 @@
  * How much memory does a loaded tenant take?
  *
  * KB of heap and of resident memory per tenant, after a forced garbage collection, when so many tenants of three routes each are
- * loaded one after the other: given in code, or read from folders each of which has a config and a module of routes. For comparison
+ * loaded one after the other: given in code, or read from folders that each have a config and a module of routes. For comparison
  * the same three routes in prefixed plugins of one plain Fastify app, which is what the routes cost without any tenants, in an app
  * for each tenant, and in a worker thread for each, of which there are few because each takes megabytes. Each in a process of its
  * own, which has loaded a few tenants before: what is loaded once for all is not counted.
