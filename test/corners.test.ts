@@ -11,6 +11,7 @@ import { jsonErrorLine, syntaxErrorPlace } from '../lib/utils/syntax-place.ts'
 import { enterRoute } from '../lib/fastify/enter-route.ts'
 import { isMoreExact } from '../lib/app/route-url.ts'
 import { SharedCompilers } from '../lib/scope/shared-compilers.ts'
+import { BootContext } from '../lib/tenants/boot-context.ts'
 import { Lookups } from '../lib/tenants/lookups.ts'
 import { Door } from './fixtures/door.ts'
 import { as, emptyApp, listen, tenants } from './fixtures/http/app.ts'
@@ -111,7 +112,7 @@ t.test('autohooks load even if a pattern ignores other files', async t => {
 t.test('a client that floods the look-ups loses its last place to another client', async t => {
   const door = new Door()
   const definitions = { takesMany: false, outcome: () => door.pass().then(() => new Error('unknown')) } as unknown as Definitions
-  const lookups = new Lookups(definitions, { loadTimeout: 60_000, maxWaiting: 10 })
+  const lookups = new Lookups(definitions, { loadTimeout: 60_000, maxWaiting: 10 }, new BootContext())
   const clientOf = (socket: object): Holder => ({ req: { socket }, socket, destroyed: false, destroy: () => {} }) as unknown as Holder
   const [flooding, other] = [clientOf({}), clientOf({})]
   const errors = Array.from({ length: 1_010 }, (_, n) => lookups.find(`made-up-${n}`, flooding).catch(error => error))

@@ -22,7 +22,7 @@ export interface HookOrder {
   /** Whether this hook is one of the plugin's. The first of them in a list is `identify`. */
   owns (hook: OnRequestHook): boolean
 
-  /** Returns what a request runs before `resume` when it goes on at another route of the app. */
+  /** Returns `resume` with whatever this order runs before it when a request goes on at another route of the app. */
   beforeResume (resume: OnRequestHook): OnRequestHook
 
   /** Returns the app's onRequest hooks up to the one that finds the tenant. */

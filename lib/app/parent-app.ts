@@ -1,4 +1,3 @@
-import Fastify from 'fastify'
 import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isExempt } from '../identification/preflight.ts'
 import { contextsWith } from '../fastify/contexts-with.ts'
@@ -23,7 +22,7 @@ import { SchemaControllers } from '../scope/schema-controllers.ts'
 import { Scope } from '../scope/scope.ts'
 import { ServerOffers } from './server-offers.ts'
 import { TenantRequests } from '../scope/tenant-requests.ts'
-import { createQuietly } from '../fastify/create-quietly.ts'
+import { createDefaultFastify } from '../fastify/create-quietly.ts'
 import { answerUnknownUrls } from './unknown-urls.ts'
 import { Upgrades } from './upgrades.ts'
 import type { RouterAnswers } from '../scope/router-answers.ts'
@@ -65,7 +64,7 @@ export class ParentApp implements ScopeParent {
     this.internals = internals
     this.router = routerOf(app, internals)
     // Without a logger, each instance has its own log object with the same functions.
-    this.hasLogger = app.log.info !== createQuietly(() => Fastify()).log.info
+    this.hasLogger = app.log.info !== createDefaultFastify().log.info
     this.upgrades = new Upgrades(app)
     this.genReqId = withAppRequestId(raw => internals.get(app, 'genReqId')(raw))
     this.#handOver = new HandOver(internals, this.upgrades)

@@ -1,11 +1,11 @@
 import { FST_TENANT_CLOSED, FST_TENANT_LOAD_TIMEOUT } from '../errors.ts'
-import { BootContext } from './boot-context.ts'
 import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { debug } from '../utils/debug.ts'
 import { FairQueue } from './fair-queue.ts'
 import { connectionOf, isGone, Lookup } from './lookup.ts'
 import { busy, overloaded } from './refusals.ts'
 import { retryAfter } from '../utils/retry-after.ts'
+import type { BootContext } from './boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { Holder } from '../leases/lease.ts'
 import type { Waiter } from './lookup.ts'
@@ -34,13 +34,14 @@ export class Lookups {
   /** The look-ups that are not over, by id. */
   readonly #lookups = new Map<string, Lookup>()
   readonly #calls = new Set<Promise<void>>()
-  /** A call serves many requests, so it must not run in the async context of one of them. */
-  readonly #boot = new BootContext()
+  readonly #boot: BootContext
 
-  constructor (definitions: Definitions, options: Limits) {
+  /** @param boot the async context of calls to the source: a call serves many requests, so it must not run in that of one of them */
+  constructor (definitions: Definitions, options: Limits, boot: BootContext) {
     const { batch, ...calls } = CALLS[definitions.takesMany ? 'many' : 'one']
     this.#definitions = definitions
     this.#options = options
+    this.#boot = boot
     this.#batch = batch
     this.#limit = new ConcurrencyLimit({ ...calls, patience: Math.min(PATIENCE, options.loadTimeout / 4), onFree: () => this.#next() })
   }
@@ -60,6 +61,7 @@ export class Lookups {
     const connection = connectionOf(holder)
     // Refuse a flood before creating anything for it.
     if (this.#lookups.get(id)?.sent !== true && !this.#queue.makeRoom(connection)) throw overloaded(id)
+    // Ask the map again: whoever lost its place for this request may have ended the look-up.
     const lookup = this.#lookups.get(id) ?? this.#create(id)
     if (lookup.waiting >= this.#options.maxWaiting) throw busy(id)
     const waiter = lookup.add(holder)

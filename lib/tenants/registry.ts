@@ -37,7 +37,7 @@ export class TenantRegistry {
     this.slots = new Slots(context)
     this.refusals = context.refusals
     this.evictionPolicy = context.evictionPolicy
-    this.lookups = new Lookups(context.definitions, context.options)
+    this.lookups = new Lookups(context.definitions, context.options, context.boot)
   }
 
   /** The generation that takes the tenant's requests; `undefined` when the tenant is not loaded. */
