@@ -1,15 +1,9 @@
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { debugLines } from '../fixtures/debug/lines.ts'
 
-const PROGRAM = join(import.meta.dirname, '../fixtures/debug/program.ts')
-
-/** Runs the program with this `NODE_DEBUG`, and returns the lines about requests that it writes to stderr. */
+/** The lines about requests. */
 async function linesWith (debug: string): Promise<string[]> {
-  const child = spawn(process.execPath, [...process.execArgv, PROGRAM], { env: { ...process.env, NODE_DEBUG: debug }, stdio: ['ignore', 'inherit', 'pipe'] })
-  const lines = (await text(child.stderr)).split('\n').filter(line => line.startsWith('FASTIFY-MULTITENANT'))
-  return lines.map(line => line.replace(/^\S+ \d+: /, '')).filter(line => !line.startsWith("tenant '"))
+  return (await debugLines('program.ts', debug)).filter(line => !line.startsWith("tenant '"))
 }
 
 t.test('NODE_DEBUG=fastify-multitenant prints the steps of requests', async t => {

@@ -1,15 +1,10 @@
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t from 'tap'
+import { debugLines } from '../fixtures/debug/lines.ts'
 
-const PROGRAM = join(import.meta.dirname, '../fixtures/debug/loads.ts')
-
-/** Runs the program with this `NODE_DEBUG`, and returns the lines about tenants that it writes to stderr. */
+/** The lines about tenants, without durations. */
 async function linesWith (debug: string): Promise<string[]> {
-  const child = spawn(process.execPath, [...process.execArgv, PROGRAM], { env: { ...process.env, NODE_DEBUG: debug }, stdio: ['ignore', 'inherit', 'pipe'] })
-  const lines = (await text(child.stderr)).split('\n').map(line => line.replace(/^FASTIFY-MULTITENANT \d+: /, ''))
-  return lines.filter(line => line.startsWith('tenant ')).map(line => line.replace(/\d+ ms$/, 'N ms'))
+  const lines = (await debugLines('loads.ts', debug)).filter(line => line.startsWith('tenant '))
+  return lines.map(line => line.replace(/\d+ ms$/, 'N ms'))
 }
 
 t.test('NODE_DEBUG=fastify-multitenant prints the steps of loads', async t => {

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { withDatabase } from '../fixtures/lifecycle/database.ts'
-import type { Socket } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import { alive, answersBehind, appWith, call, Door, listen, send, turn, until } from '../fixtures/lifecycle/app.ts'
+import { withDatabase } from '../fixtures/lifecycle/database.ts'
 import { ignoreLeases } from '../fixtures/lifecycle/ignore-leases.ts'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 
 t.test('a thousand concurrent first requests load a tenant once, and all are answered', async t => {
   const door = new Door()
@@ -125,18 +126,25 @@ t.test('a client that leaves during a stream holds a tenant no longer', async t 
   door.open()
 })
 
-t.test('a client that leaves while the tenant loads holds no tenant', async t => {
-  const door = new Door()
-  const app = appWith(t, { acme: answersBehind(door, 'acme') })
+const GET = 'GET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n'
+
+/** Sends these requests, and leaves while the tenant loads. Resolves when it has loaded. */
+async function leaveWhileLoading (app: FastifyInstance, door: Door, requests: string): Promise<void> {
   const address = new URL(await listen(app))
   const socket = connect(Number(address.port), address.hostname)
-  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
+  socket.write(requests)
   const [connection] = await once(app.server, 'connection') as [Socket]
   await door.reached
   socket.destroy()
   await once(connection, 'close')
   door.open()
   await until(() => app.multitenant.get('acme') !== null)
+}
+
+t.test('a client that leaves while the tenant loads holds no tenant', async t => {
+  const door = new Door()
+  const app = appWith(t, { acme: answersBehind(door, 'acme') })
+  await leaveWhileLoading(app, door, GET)
   const { tenants } = await app.multitenant.stats()
   t.match(tenants, [{ id: 'acme', inFlight: 0 }])
   t.match(await app.multitenant.unload('acme'), { drained: true })
@@ -183,15 +191,7 @@ t.test('a client that leaves while a tenant loads for its pipelined requests hol
   const slow = new Door()
   const app = appWith(t, { acme: answersBehind(door, 'acme') })
   app.get('/slow', async () => slow.pass())
-  const address = new URL(await listen(app))
-  const socket = connect(Number(address.port), address.hostname)
-  socket.write('GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/1.1\r\nhost: localhost\r\nx-tenant-id: acme\r\n\r\n')
-  const [connection] = await once(app.server, 'connection') as [Socket]
-  await door.reached
-  socket.destroy()
-  await once(connection, 'close')
-  door.open()
-  await until(() => app.multitenant.get('acme') !== null)
+  await leaveWhileLoading(app, door, `GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n${GET}`)
   await turn()
   t.match((await app.multitenant.stats()).tenants, [{ id: 'acme', inFlight: 0 }])
   slow.open()
