@@ -3,7 +3,7 @@ import neostandard from 'neostandard'
 
 /** The folders of lib/ from top to bottom: a file imports from its own folder and from folders further down. */
 export const FOLDERS = [
-  'lib/cli', 'lib/server', 'lib/plugin.ts', 'lib/request', 'lib/manager.ts', 'lib/tenants', 'lib/app', 'lib/scope', 'lib/leases', 'lib/fastify', 'lib/options.ts', 'lib/loading',
+  'lib/cli', 'lib/server', 'lib/plugin.ts', 'lib/request', 'lib/manager.ts', 'lib/tenants', 'lib/templates', 'lib/generations', 'lib/app', 'lib/scope', 'lib/leases', 'lib/fastify', 'lib/options.ts', 'lib/loading',
   'lib/identification', 'lib/sources', 'lib/hosts', 'lib/utils', 'lib/errors.ts', 'types'
 ]
 

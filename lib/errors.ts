@@ -6,15 +6,27 @@ interface AboutTenant<Args extends unknown[]> extends FastifyErrorConstructor<{ 
   new (...args: Args): FastifyError & { readonly tenantId: string }
 }
 
-/** Adds `tenantId` to the errors of a class. The property is not enumerable, so a reply made from a copy of the error does not show it. */
-function aboutTenant<Args extends [id: string, ...unknown[]]> (Coded: FastifyErrorConstructor<{ code: string }, Args>): AboutTenant<Args> {
-  class TenantError extends Coded {
+/** The class of an error that is about one template. */
+interface AboutTemplate<Args extends unknown[]> extends FastifyErrorConstructor<{ code: string }, Args> {
+  new (...args: Args): FastifyError & { readonly template: string }
+}
+
+/** Adds a property to the errors of a class: their first argument. It is not enumerable, so a reply made from a copy of the error does not show it. */
+function about<Args extends [subject: string, ...unknown[]]> (property: string, Coded: FastifyErrorConstructor<{ code: string }, Args>): FastifyErrorConstructor<{ code: string }, Args> {
+  return class extends Coded {
     constructor (...args: Args) {
       super(...args)
-      Object.defineProperty(this, 'tenantId', { value: args[0] })
+      Object.defineProperty(this, property, { value: args[0] })
     }
-  }
-  return TenantError as unknown as AboutTenant<Args>
+  } as FastifyErrorConstructor<{ code: string }, Args>
+}
+
+function aboutTenant<Args extends [id: string, ...unknown[]]> (Coded: FastifyErrorConstructor<{ code: string }, Args>): AboutTenant<Args> {
+  return about('tenantId', Coded) as unknown as AboutTenant<Args>
+}
+
+function aboutTemplate<Args extends [name: string, ...unknown[]]> (Coded: FastifyErrorConstructor<{ code: string }, Args>): AboutTemplate<Args> {
+  return about('template', Coded) as unknown as AboutTemplate<Args>
 }
 
 /** The arguments after the id. `suffix` ends the message of a failed reload: the current generation keeps serving. */
@@ -52,6 +64,12 @@ export const FST_TENANT_CONFIG_INVALID = createError<[reason: string, options?: 
 export const FST_TENANT_FASTIFY_UNSUPPORTED = createError<[missing: string, version: string]>('FST_TENANT_FASTIFY_UNSUPPORTED', '%s not found in Fastify %s, which this version of fastify-multitenant does not support', 500)
 /** 500 (TypeError): an option is invalid. */
 export const FST_TENANT_OPTION_INVALID = createError<[name: string, expected: string]>('FST_TENANT_OPTION_INVALID', "The option '%s' must be %s", 500, TypeError)
+/** 500: the tenant names a template that does not exist. Tenants see it as `cause` of FST_TENANT_LOAD_FAILED. */
+export const FST_TENANT_TEMPLATE_NOT_FOUND = aboutTemplate(createError<[name: string, known: string]>('FST_TENANT_TEMPLATE_NOT_FOUND', "Template '%s' not found. The templates are: %s", 500))
+/** 503: the template could not be loaded. `cause` says why. */
+export const FST_TENANT_TEMPLATE_FAILED = aboutTemplate(createError<[name: string, options?: ErrorOptions]>('FST_TENANT_TEMPLATE_FAILED', "Template '%s' could not be loaded", 503))
+/** 500: a plugin of a template reads `tenant` or `config` of its options, or the template calls its own `inject()`. Many tenants share the template. */
+export const FST_TENANT_TEMPLATE_SHARED = aboutTemplate(createError<[name: string, advice: string]>('FST_TENANT_TEMPLATE_SHARED', "Many tenants share the template '%s': %s", 500))
 /** 500: a plugin is named with a scheme that has no plugin loading strategy. */
 export const FST_TENANT_SCHEME_UNKNOWN = createError<[plugin: string, known: string]>('FST_TENANT_SCHEME_UNKNOWN', "No strategy loads the plugin '%s'. The schemes are: %s", 500)
 /** 500: a plugin that a config names, or a core plugin, could not be loaded. `cause` says why. */

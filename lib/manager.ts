@@ -1,13 +1,15 @@
 import { statistics } from './tenants/statistics.ts'
-import type { BootContext } from './tenants/boot-context.ts'
+import { reloadTemplate } from './tenants/template-reload.ts'
+import type { BootContext } from './generations/boot-context.ts'
 import type { TenantLoader } from './tenants/loader.ts'
 import type { Refusals } from './tenants/refusals.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
+import type { Templates } from './templates/templates.ts'
 import type { Identification } from './identification/identification.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { ParentApp } from './app/parent-app.ts'
 import type * as types from '../types/index.ts'
-import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant } from '../types/index.ts'
+import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, TemplateReloadReport, Tenant } from '../types/index.ts'
 
 /** The objects behind the manager. */
 export interface ManagerContext {
@@ -17,6 +19,7 @@ export interface ManagerContext {
   refusals: Refusals
   loader: TenantLoader
   registry: TenantRegistry
+  templates: Templates
   identification: Identification
 }
 
@@ -62,6 +65,18 @@ export class TenantManager implements types.TenantManager {
     await this.#context.parent.ready()
     const { generation, drain } = await this.#context.registry.reload(id, code)
     return { generation: generation.number, drain }
+  }
+
+  /**
+   * Builds a new generation of a template, swaps the two, and rebuilds the tenants on it. Resolves when all that could be rebuilt run on the
+   * new generation.
+   * @throws {FST_TENANT_TEMPLATE_NOT_FOUND}
+   * @throws {FST_TENANT_TEMPLATE_FAILED}
+   * @throws {FST_TENANT_LOAD_FAILED} when the template's own load calls this
+   */
+  async reloadTemplate (name: string, { code = true }: ReloadOptions = {}): Promise<TemplateReloadReport> {
+    await this.#context.parent.ready()
+    return reloadTemplate(name, code, this.#context)
   }
 
   /**

@@ -4,10 +4,12 @@ import { isAnyId, isTenantId } from './utils/tenant-id.ts'
 import { createConfigChecker } from './loading/config-checker.ts'
 import { pluginManagerOf } from './loading/plugin-manager.ts'
 import { resolveSource } from './sources/resolve.ts'
+import { resolveTemplates } from './sources/templates.ts'
 import type { IdentificationContext, Identify, MultitenantOptions, ServiceContext, TenantConfig, TenantSource } from '../types/index.ts'
 import type { TenantIdentificationStrategy } from './identification/strategy.ts'
 import type { IdCheck } from './utils/tenant-id.ts'
-import type { LoadingOptions } from './loading/load-tenant.ts'
+import type { LoadingOptions } from './loading/load-code.ts'
+import type { TemplateSource } from './sources/templates.ts'
 
 /** The plugin's options with defaults, validated and frozen. */
 export interface ResolvedOptions extends LoadingOptions {
@@ -22,7 +24,9 @@ export interface ResolvedOptions extends LoadingOptions {
   readonly defaultTenant: string | undefined
   readonly required: boolean
   readonly order: 'first' | 'registered'
+  readonly templates: TemplateSource
   readonly maxActive: number
+  readonly maxResident: number
   /** In ms; 0 = never. */
   readonly idleTimeout: number
   readonly preload: boolean | readonly string[]
@@ -53,7 +57,9 @@ const RULES: Readonly<Record<keyof MultitenantOptions, Rule | null>> = {
   defaultTenant: null,
   required: BOOLEAN,
   order: [value => value === 'first' || value === 'registered', "'first' or 'registered'"],
+  templates: null,
   maxActive: COUNT,
+  maxResident: COUNT,
   idleTimeout: MS,
   preload: null,
   maxInFlight: WHOLE,
@@ -82,7 +88,7 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
   checkOptions(options)
   const {
     tenants = './tenants', identify = 'header', baseDomain, defaultTenant, required = false, order = 'first',
-    maxActive = 100, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,
+    templates = './templates', maxActive = 100, maxResident = 10_000, idleTimeout = 0, preload = false, maxInFlight = 0, maxLoading = 10, maxWaiting = 1_000, watch = false,
     loadTimeout = 10_000, drainTimeout = 30_000, configSchema, services = defaultServices, autoload = {}, loaders = {}, validateIds = true
   } = options
   const isId = validateIds ? isTenantId : isAnyId
@@ -97,7 +103,9 @@ export function resolveOptions (options: MultitenantOptions, prefix: string): Re
     defaultTenant,
     required,
     order,
+    templates: resolveTemplates(templates),
     maxActive,
+    maxResident,
     idleTimeout,
     preload: typeof preload === 'boolean' ? preload : Object.freeze([...preload]),
     maxInFlight,

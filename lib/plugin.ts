@@ -8,11 +8,14 @@ import { TenantManager } from './manager.ts'
 import { resolveOptions } from './options.ts'
 import { FastPath } from './request/fast-path.ts'
 import { requestHooks } from './request/request-hooks.ts'
-import { BootContext } from './tenants/boot-context.ts'
+import { BootContext } from './generations/boot-context.ts'
 import { Changes } from './tenants/changes.ts'
 import { Definitions } from './tenants/definitions.ts'
 import { EvictionPolicy } from './tenants/eviction-policy.ts'
-import { LoadContext } from './tenants/load-context.ts'
+import { Lookups } from './tenants/lookups.ts'
+import { TemplateLoader } from './templates/template-loader.ts'
+import { Templates } from './templates/templates.ts'
+import { LoadContext } from './generations/load-context.ts'
 import { TenantLoader } from './tenants/loader.ts'
 import { preload } from './tenants/preload.ts'
 import { reachability, warnOfMissingTenants } from './tenants/reachability.ts'
@@ -20,7 +23,8 @@ import { Refusals } from './tenants/refusals.ts'
 import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { Slot } from './tenants/slot.ts'
+import { TenantFunctions } from './tenants/tenant-functions.ts'
+import type { TenantSlot } from './tenants/slots.ts'
 import type { MultitenantOptions } from '../types/index.ts'
 
 /** Makes each object from objects made before it, then adds the decorator and the hooks. */
@@ -38,18 +42,22 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const loads = new LoadContext(boot)
   const refusals = new Refusals(options.maxInFlight, loads)
   const definitions = new Definitions(options, refusals, app.log)
-  const slots = new Map<string, Slot>()
+  const lookups = new Lookups(definitions, options, boot)
+  const slots = new Map<string, TenantSlot>()
+  const functions = new TenantFunctions(slots, refusals, parent.hasLogger)
+  const templateLoader = new TemplateLoader({ options, boot, parent, loads, functions, onLoaded: name => refusals.templateLoaded(name) })
+  const templates = new Templates(templateLoader, loads)
   const evictionPolicy = new EvictionPolicy(options, slots)
   const retirement = new Retirement(options, app.log, boot)
-  const loader = new TenantLoader({ options, boot, parent, loads, refusals, definitions, evictionPolicy, retirement })
-  const registry = new TenantRegistry({ options, boot, slots, refusals, definitions, evictionPolicy, loader, retirement })
+  const loader = new TenantLoader({ options, boot, parent, loads, functions, templates, refusals, lookups, evictionPolicy, retirement })
+  const registry = new TenantRegistry({ options, boot, slots, templates, refusals, definitions, lookups, evictionPolicy, loader, retirement })
 
   const hosts = hostLookup(app, options)
   const identification = new Identification(options.strategy, options.toStrategy, { app, named: options.named, resolveHost: hosts?.find })
   const hooks = requestHooks(options, identification, registry, parent)
   const fastPath = new FastPath(identification, registry, parent)
-  const changes = new Changes({ options, refusals, loader, registry, hosts, log: app.log })
-  const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, identification })
+  const changes = new Changes({ options, refusals, loader, templateLoader, templates, registry, hosts, log: app.log })
+  const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, templates, identification })
 
   app.decorate('multitenant', manager)
   parent.addHooks(hooks)

@@ -27,7 +27,9 @@ const bad: Record<string, unknown[]> = {
   defaultTenant: ['', '../acme', 7, null, 'a'.repeat(64)],
   required: ['yes', 1, null],
   order: ['last', '', null],
+  templates: [7, null, '', [], new URL('https://example.com/templates'), { '../x': {} }, { standard: 7 }],
   maxActive: [0, -1, 1.5, NaN, Infinity, '10', null],
+  maxResident: [0, -1, 1.5, NaN, Infinity, '10', null],
   idleTimeout: [-1, NaN, Infinity, 2 ** 31, '10', null],
   preload: ['acme', 1, null, ['../acme'], [7]],
   maxInFlight: [-1, 1.5, NaN, Infinity, '10', null],
@@ -83,6 +85,12 @@ t.test('nested options are refused by name too', async t => {
   t.match(await refusal({ tenants: { acme: 7 } }), { message: "The option 'tenants.acme' must be " })
   t.match(await refusal({ tenants: { '../acme': {} } }), { message: "The option 'tenants.../acme' must be " })
   t.match(await refusal({ tenants: { acme: { plugin: 'x' } } }), { message: "The option 'tenants.acme.plugin' must be " })
+  t.match(await refusal({ tenants: { acme: { template: 7 } } }), { message: "The option 'tenants.acme.template' must be " })
+  t.match(await refusal({ tenants: {}, templates: { '../x': {} } }), { message: "The option 'templates.../x' must be " })
+  t.match(await refusal({ tenants: {}, templates: { standard: { dir: 7 } } }), { message: "The option 'templates.standard.dir' must be " })
+  t.match(await refusal({ tenants: {}, templates: { standard: { plugin: 'x' } } }), { message: "The option 'templates.standard.plugin' must be " })
+  t.match(await refusal({ tenants: {}, templates: { standard: { config: 7 } } }), { message: "The option 'templates.standard.config' must be " })
+  t.match(await refusal({ tenants: {}, templates: { standard: { routes: {} } } }), { message: "The option 'templates.standard.routes' must be left out" })
   t.match(await refusal({ tenants: {}, autoload: { routes: 7 } }), { message: "The option 'autoload.routes' must be " })
   t.match(await refusal({ tenants: {}, autoload: { services: {} } }), { message: "The option 'autoload.services' must be " })
 })
@@ -93,7 +101,7 @@ t.test('a baseDomain that nothing reads is refused, and so is a missing one', as
 })
 
 t.test('options have defaults', async t => {
-  const { source, strategy, toStrategy, named, services, isId, loaders, ...rest } = resolveOptions({}, '')
+  const { source, strategy, toStrategy, named, services, isId, loaders, templates, ...rest } = resolveOptions({}, '')
   t.match(Reflect.get(source, 'dir'), /[/\\]tenants$/)
   t.equal(strategy.constructor.name, 'HeaderStrategy')
   t.equal(toStrategy('query').constructor.name, 'QueryStrategy')
@@ -101,11 +109,13 @@ t.test('options have defaults', async t => {
   t.equal(services.name, 'defaultServices')
   t.equal(isId.name, 'isTenantId')
   t.equal(loaders.constructor.name, 'PluginManager')
+  t.equal(templates.constructor.name, 'TemplateFolder')
   t.strictSame(rest, {
     defaultTenant: undefined,
     required: false,
     order: 'first',
     maxActive: 100,
+    maxResident: 10_000,
     idleTimeout: 0,
     preload: false,
     maxInFlight: 0,

@@ -1,12 +1,26 @@
 import type { AutoloadPluginOptions } from '@fastify/autoload'
 import type { FastifyInstance } from 'fastify'
-import type { TenantDefinition, TenantSource } from './source.ts'
+import type { TemplatePluginOptions, TenantDefinition, TenantSource } from './source.ts'
 import type { Identify } from './identification.ts'
 import type { PluginLoaders, PluginManager } from './plugins.ts'
+import type { TenantConfigInput } from './tenant-config.ts'
 import type { Tenant } from './tenants.ts'
 
 /** A tenant that is defined in code, without its id: the id is its key. */
 export type InlineTenant = Omit<TenantDefinition, 'id'>
+
+/** A template that is defined in code, without its name: the name is its key. */
+export interface InlineTemplate {
+  /** The path of the template's folder. A relative path starts at the working directory. Default: none. */
+  dir?: string
+  /** A plugin that is registered in the template's scope, after the folder's index plugin. Default: none. */
+  plugin?: (instance: FastifyInstance, options: TemplatePluginOptions, done: (error?: Error) => void) => void | Promise<void>
+  /** The defaults of its tenants' configs. Each key wins over the same key of the folder's config. Default: none. */
+  config?: TenantConfigInput
+}
+
+/** Where templates come from: the path of a folder whose subfolders are templates, or an object of templates by name. */
+export type Templates = string | URL | Record<string, InlineTemplate>
 
 /** Where tenants come from: the path of a folder, a tenant source, or an object of tenants by id. */
 export type Tenants = string | URL | TenantSource | Record<string, InlineTenant>
@@ -44,15 +58,25 @@ export interface MultitenantOptions {
   required?: boolean
   /** When the tenant is identified: `'first'` before all hooks of the app, `'registered'` in the order of registration. Default: `'first'`. */
   order?: 'first' | 'registered'
-  /** How many tenants may be loaded. Above that, the least recently used idle tenant is unloaded; a busy tenant never is. A tenant counts until it is closed. Default: 100. */
+  /**
+   * The templates that tenants name: scopes that many tenants share. A relative path starts at the working directory. A folder that does
+   * not exist has no templates. Default: `'./templates'`.
+   */
+  templates?: Templates
+  /**
+   * How many tenants with code of their own may be loaded. Above that, the least recently used idle one is unloaded; a busy tenant never
+   * is. A tenant counts until it is closed. Default: 100.
+   */
   maxActive?: number
+  /** How many tenants without code of their own may be loaded. The same rules as for `maxActive`. Default: 10,000. */
+  maxResident?: number
   /** How long a tenant may be idle before it is unloaded, in ms. 0 = for ever. Default: 0. */
   idleTimeout?: number
   /** The tenants to load at boot: `true` for all, or an array of ids. Default: `false`. */
   preload?: boolean | readonly string[]
   /** How many requests of one tenant may run at a time. Further requests are refused with FST_TENANT_BUSY. 0 = no limit. Default: 0. */
   maxInFlight?: number
-  /** How many tenants may load at a time. When some loads take longer than 250 ms, up to five times as many may, but at most half of `maxActive`. Default: 10. */
+  /** How many tenants may load at a time. When some loads take longer than 250 ms, up to five times as many may. Default: 10. */
   maxLoading?: number
   /** How many requests of one tenant may wait until it is loaded. Further requests are refused with FST_TENANT_BUSY. Default: 1,000. */
   maxWaiting?: number

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { TenantConfig, TenantConfigInput } from './tenant-config.ts'
-import type { Tenant } from './tenants.ts'
+import type { Template, Tenant } from './tenants.ts'
 
 /** One tenant, as its source defines it. */
 export interface TenantDefinition {
@@ -10,6 +10,8 @@ export interface TenantDefinition {
   name?: string
   /** The absolute path of the tenant's folder. Several tenants may share one folder. Default: none. */
   dir?: string
+  /** The name of the template that the tenant is built on, one of the option `templates`. Wins over the `template` of the config. Default: none. */
+  template?: string
   /** The tenant's config. Each of its keys wins over the same key of the folder's config. Default: none. */
   config?: TenantConfigInput
   /** A plugin that is registered in the tenant's scope, after the folder's index plugin. Default: none. */
@@ -28,6 +30,12 @@ export interface TenantPluginOptions {
   tenant: Tenant
   /** The tenant's config. */
   config: TenantConfig
+}
+
+/** The options of a template's plugins and routes. Reading `tenant` or `config` of them throws FST_TENANT_TEMPLATE_SHARED. */
+export interface TemplatePluginOptions {
+  /** The template whose scope the plugin is registered in. */
+  template: Template
 }
 
 /** The notification of a source that a tenant was added, changed, suspended, resumed or deleted. */

@@ -11,6 +11,8 @@ export interface StandardConfig {
   name?: string
   /** Whether the tenant exists. Requests to an inactive tenant get FST_TENANT_NOT_FOUND. Default: `true`. */
   active?: boolean
+  /** The name of the template that the tenant is built on. Default: none. */
+  template?: string
   /** Plugins to load in addition to those of the folder, each named as `scheme:reference`. Default: `[]`. */
   plugins?: readonly string[]
 }
@@ -22,7 +24,7 @@ export interface TenantServices {}
 export interface ConfigContext {
   /** The id of the tenant. */
   id: string
-  /** The tenant's own Fastify instance, before the tenant's plugins are registered. */
+  /** The app that the plugin was registered in. */
   app: FastifyInstance
 }
 

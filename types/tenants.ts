@@ -9,6 +9,8 @@ export type TenantState = 'loading' | 'active' | 'draining' | 'closed' | 'failed
 export interface TenantStatistics {
   /** The id of the tenant. */
   id: string
+  /** The name of its template. `null` if it has none, or is not loaded. */
+  template: string | null
   /** The state of its current generation, or `'suspended'`. */
   state: TenantState | 'suspended'
   /** The number of the current generation, from 1. 0 if none is loaded. */
@@ -29,12 +31,34 @@ export interface TenantStatistics {
   lastError: string | null
 }
 
+/** The figures of one template in `stats()`. */
+export interface TemplateStatistics {
+  /** The name of the template. */
+  name: string
+  /** The state of its current generation. */
+  state: TenantState
+  /** The number of the current generation, from 1. 0 if none is loaded. */
+  generation: number
+  /** How many loaded generations of tenants are built on its current generation. */
+  tenants: number
+  /** Earlier generations that tenants still use. */
+  draining: number
+  /** When the current generation was loaded. `null` if none is. */
+  loadedAt: Date | null
+  /** How long the load took, in ms. `null` if no generation is loaded. */
+  loadMs: number | null
+  /** The message of the last load's error. `null` if it succeeded. */
+  lastError: string | null
+}
+
 /** The figures of all tenants, from `stats()`. */
 export interface MultitenantStatistics {
   /** Tenants that the sources know. */
   total: number
   /** Tenants that are loaded. */
   active: number
+  /** Loaded tenants without code of their own: they are counted by `maxResident`, the others by `maxActive`. */
+  resident: number
   /** Tenants that are known and not loaded. */
   inactive: number
   /** Tenants that are loading now. */
@@ -55,6 +79,8 @@ export interface MultitenantStatistics {
   unknown: number
   /** The tenants that are loaded, loading, failed or suspended, sorted by id: at most `limit`, starting after the id `after`. */
   tenants: TenantStatistics[]
+  /** The templates that tenants have named, sorted by name. */
+  templates: TemplateStatistics[]
 }
 
 /** Which tenants `stats()` lists. */
@@ -89,6 +115,26 @@ export interface ReloadReport {
   drain: Promise<DrainReport | null>
 }
 
+/** The result of `reloadTemplate()`. */
+export interface TemplateReloadReport {
+  /** The number of the template's new generation. */
+  generation: number
+  /** How many tenants run on the new generation. */
+  reloaded: number
+  /** The ids of the tenants that could not be rebuilt. They keep running on the old generation. */
+  failed: string[]
+  /** Resolves when the old generation is closed: when its last tenant has left it. `null` if none was loaded. */
+  drain: Promise<null>
+}
+
+/** A template, for its own code. */
+export interface Template {
+  /** The name that tenants give. */
+  readonly name: string
+  /** Counts the loads of this template, from 1. */
+  readonly generation: number
+}
+
 /** One generation of a tenant, for requests, jobs and the tenant's own code. */
 export interface Tenant {
   /** The id that requests name. */
@@ -97,8 +143,13 @@ export interface Tenant {
   readonly name: string
   /** The tenant's config, checked against `configSchema`. */
   readonly config: TenantConfig
-  /** The tenant's own Fastify instance. */
+  /**
+   * The Fastify instance that the tenant's requests are answered in: its own, else that of its template, else the app. Its `inject()`
+   * belongs to the tenant in each case.
+   */
   readonly app: FastifyInstance
+  /** The name of its template. `null` if it has none. */
+  readonly template: string | null
   /** Counts the loads of this tenant since it came into memory, from 1. */
   readonly generation: number
   /** The stage of this generation's life. */
@@ -141,6 +192,13 @@ export interface TenantManager {
    * The current generation keeps serving after a failure. Throws the same errors as `init()`.
    */
   reload (id: string, options?: ReloadOptions): Promise<ReloadReport>
+  /**
+   * Builds a new generation of a template beside the one that serves, swaps the two, and then rebuilds the tenants on it, one by one, without
+   * reading their own code again. Resolves when all tenants that could be rebuilt run on the new generation.
+   * @throws {FST_TENANT_TEMPLATE_NOT_FOUND}
+   * @throws {FST_TENANT_TEMPLATE_FAILED} when it cannot be loaded; everything stays as it was
+   */
+  reloadTemplate (name: string, options?: ReloadOptions): Promise<TemplateReloadReport>
   /**
    * Unloads the tenant after its requests, at most `drainTimeout` ms later. Returns `null` if it is not loaded.
    * @throws {FST_TENANT_LOAD_FAILED} when the tenant's own load asks for it

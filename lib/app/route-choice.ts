@@ -4,7 +4,7 @@ import { isVariable } from './route-url.ts'
 import type { Internals } from '../fastify/internals.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
 import type { Reroute } from './reroute.ts'
-import type { Scope } from '../scope/scope.ts'
+import type { TenantRoutes } from '../scope/tenant-routes.ts'
 
 /** Chooses who answers a request that the app has routed: a route of its tenant, or a route of the app. */
 export class RouteChoice {
@@ -20,13 +20,13 @@ export class RouteChoice {
    * Returns the route to hand a request over to; `null` if its current route of the app answers.
    * @param url the URL that routes see; `request.originalUrl` keeps the original
    */
-  routeFor (scope: Scope, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
+  routeFor (routes: TenantRoutes, request: FastifyRequest, url: string | undefined): RouteMatch | null | Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
     const isReserved = answersForItself(context.config)
-    if (url === undefined || url === request.raw.url) return isReserved ? null : scope.routeFor(request, context)
+    if (url === undefined || url === request.raw.url) return isReserved ? null : routes.routeFor(request, context)
     this.#reroute.rewrite(request, url)
     const appRoute = this.#reroute.routeFor(request, context.config.identify)
-    return isReserved ? appRoute : this.#firstOf(scope, request, appRoute)
+    return isReserved ? appRoute : this.#firstOf(routes, request, appRoute)
   }
 
   /** Whether a more exact route may come before the request's current route, which has a strategy of its own. */
@@ -36,20 +36,20 @@ export class RouteChoice {
   }
 
   /** Returns the tenant's route that comes before the request's current route because it is more exact; `null` if there is none. Takes the same `url` as `routeFor`. */
-  async precedingRouteFor (scope: Scope, request: FastifyRequest, url: string | undefined): Promise<RouteMatch | null> {
+  async precedingRouteFor (routes: TenantRoutes, request: FastifyRequest, url: string | undefined): Promise<RouteMatch | null> {
     const context = this.#internals.contextOf(request)
     const isHere = url === undefined || url === request.raw.url
     const undoRewrite = isHere ? undefined : this.#reroute.rewrite(request, url)
-    const route = await (isHere ? scope.routeFor(request, context) : this.#firstOf(scope, request, this.#reroute.routeFor(request, undefined)))
+    const route = await (isHere ? routes.routeFor(request, context) : this.#firstOf(routes, request, this.#reroute.routeFor(request, undefined)))
     if (isPreceded(context.config, route?.store?.config.url)) return route
     undoRewrite?.()
     return null
   }
 
   /** Returns the tenant's route, else the app's route at the rewritten URL. */
-  #firstOf (scope: Scope, request: FastifyRequest, appRoute: RouteMatch | null): RouteMatch | null | Promise<RouteMatch | null> {
+  #firstOf (routes: TenantRoutes, request: FastifyRequest, appRoute: RouteMatch | null): RouteMatch | null | Promise<RouteMatch | null> {
     if (appRoute?.store?.config.override === false) return appRoute
-    const route = scope.routeFor(request, appRoute?.store ?? null)
+    const route = routes.routeFor(request, appRoute?.store ?? null)
     return route instanceof Promise ? route.then(route => route ?? appRoute) : route ?? appRoute
   }
 }

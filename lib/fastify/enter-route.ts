@@ -13,7 +13,7 @@ export function enterRoute (route: RouteMatch, raw: IncomingMessage, rawReply: S
     handler(raw, rawReply, params, store, searchParams)
   } catch (err) {
     // For example, the tenant's logger factory threw. Fastify does not catch such errors, so this one would end the process.
-    logFailure(log, tenantId, err, "the tenant's route could not take the request")
+    logFailure(log, { tenantId }, err, "the tenant's route could not take the request")
     fail(rawReply)
   }
 }

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import type { DrainReport } from '../../types/index.ts'
+import type { DrainReport, Tenant } from '../../types/index.ts'
 
 /** The user of a generation: a raw response or a job. */
 export interface Holder {
@@ -15,6 +15,12 @@ export interface LeaseOwner {
   /** How long a request may go on after its client has left, in ms. */
   readonly drainTimeout: number
   readonly leases: { release (lease: Lease): void }
+  /** The tenant of its requests. */
+  readonly tenant: Tenant
+  /** Called when the first request or job begins. */
+  onBusy (): void
+  /** Called when the last request or job has ended. */
+  onIdle (): void
 }
 
 /** A request that goes on after its client has left. */

@@ -1,13 +1,10 @@
 import { Lease } from './lease.ts'
 import type { Holder, LeaseOwner } from './lease.ts'
-import type { UseCounter } from './use-counter.ts'
 import type { TenantStatistics } from '../../types/index.ts'
 
 /** The leases of a generation: one for each request and job that runs, and counts of all. */
 export class Leases<Owner extends LeaseOwner> {
   readonly #generation: Owner
-  readonly #uses: UseCounter
-  #lastUse: number
   /** By `performance.now()`, in ms. */
   #lastUsedAt = performance.now()
   #requests = 0
@@ -16,20 +13,13 @@ export class Leases<Owner extends LeaseOwner> {
   #last: Lease<Owner> | undefined
   #onIdle: (() => void) | undefined
 
-  constructor (generation: Owner, uses: UseCounter) {
+  constructor (generation: Owner) {
     this.#generation = generation
-    this.#uses = uses
-    this.#lastUse = uses.next()
   }
 
   /** How many requests and jobs run. */
   get inFlight (): number {
     return this.#inFlight
-  }
-
-  /** The number of the last use, counted over all tenants. The load counts as a use. */
-  get lastUse (): number {
-    return this.#lastUse
   }
 
   /** When a request or job last began or ended, by `performance.now()`, in ms. */
@@ -40,8 +30,7 @@ export class Leases<Owner extends LeaseOwner> {
   /** Begins a request or a job. */
   acquire (holder: Holder): Lease<Owner> {
     this.#requests++
-    this.#inFlight++
-    this.#lastUse = this.#uses.next()
+    if (this.#inFlight++ === 0) this.#generation.onBusy()
     this.#lastUsedAt = performance.now()
     const lease = new Lease<Owner>(this.#generation, holder, this.#lastUsedAt)
     lease.previous = this.#last
@@ -60,7 +49,9 @@ export class Leases<Owner extends LeaseOwner> {
     else this.#last = previous
     this.#lastUsedAt = performance.now()
     if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
-    if (--this.#inFlight === 0) this.#onIdle?.()
+    if (--this.#inFlight > 0) return
+    this.#generation.onIdle()
+    this.#onIdle?.()
   }
 
   /** The leases that are not released, oldest first. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { AbortedRequest } from './aborted-request.ts'
 import { closeForgotten, isHttp2 } from './http2-streams.ts'
 import { afterOnResponse } from './on-response-end.ts'
+import { setRequestTenant } from './request-tenant.ts'
 import type { Lease } from './lease.ts'
 
 const kLease = Symbol('fastify-multitenant.lease')
@@ -22,6 +23,7 @@ export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
     return false
   }
   (reply as Leased)[kLease] = lease
+  setRequestTenant(reply.req, lease.generation.tenant)
   reply.on('close', onClose)
   if (isHttp2(reply)) {
     reply.on('finish', onFinish)

@@ -5,16 +5,12 @@ import type { FastifyInstance } from 'fastify'
 import type { TenantConfig } from '../../types/index.ts'
 
 /**
- * Checks a tenant's config and returns it with its defaults. `dotenv` is the path of the tenant's `.env` file, which may be missing.
- * The config wins over the values of that file.
+ * Checks a tenant's config and returns it with its defaults. The config wins over `env`, the values of the tenant's `.env` file.
  * @throws {FST_TENANT_CONFIG_INVALID}
  */
-export type ConfigChecker = (scope: FastifyInstance, config: TenantConfig, dotenv?: string) => Promise<TenantConfig>
+export type ConfigChecker = (config: TenantConfig, env: Readonly<Record<string, string | undefined>>) => TenantConfig
 
 type JsonSchema = Record<string, unknown>
-
-/** The name is not `config`, because an app that uses @fastify/env has that decorator already. */
-const DECORATOR = 'fastify-multitenant: checked config'
 
 /**
  * Makes a checker from a JSON schema. Keys that the schema does not mention are kept, unless it sets `additionalProperties: false`.
@@ -26,14 +22,8 @@ export function createConfigChecker (schema: JsonSchema): ConfigChecker {
   const keepsOthers = copy['additionalProperties'] !== false
   compile(copy)
 
-  return async function checkConfig (scope, config, dotenv) {
-    const checked = await readEnv(scope, {
-      confKey: DECORATOR,
-      schema: copy,
-      data: { ...config },
-      env: false,
-      dotenv: dotenv === undefined ? false : { path: dotenv }
-    })
+  return function checkConfig (config, env) {
+    const checked = readEnv({ schema: copy, data: [env, { ...config }], env: false })
     return keepsOthers ? { ...config, ...checked } : checked
   }
 }
@@ -61,17 +51,18 @@ function notSchema ({ message }: Error): Error {
   return new FST_TENANT_OPTION_INVALID('configSchema', `a JSON schema: ${message}`)
 }
 
-/** Registers @fastify/env in a child instance, so that its decorators do not reach the tenant's scope. */
-async function readEnv (scope: FastifyInstance, options: fastifyEnv.FastifyEnvOptions): Promise<TenantConfig> {
+/** Runs the plugin @fastify/env with a stand-in for an instance: all that the plugin does is to decorate it with the checked values. */
+function readEnv (options: fastifyEnv.FastifyEnvOptions): TenantConfig {
   let checked = {} as TenantConfig
-  try {
-    await scope.register(async child => {
-      await child.register(fastifyEnv, options)
-      checked = Reflect.get(child, DECORATOR)
-    })
-  } catch (error) {
-    throw new FST_TENANT_CONFIG_INVALID(reason(error as EnvError), { cause: error })
+  const decorated = {
+    decorate: (_name: string, value: TenantConfig) => { checked = value },
+    hasDecorator: () => true,
+    hasRequestDecorator: () => true
   }
+  const plugin = fastifyEnv as unknown as (instance: FastifyInstance, options: object, done: (error?: unknown) => void) => void
+  plugin(decorated as unknown as FastifyInstance, options, error => {
+    if (error !== undefined) throw new FST_TENANT_CONFIG_INVALID(reason(error as EnvError), { cause: error })
+  })
   return checked
 }
 

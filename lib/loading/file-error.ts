@@ -1,6 +1,6 @@
 /** Fastify reports a plugin timeout with this code. Its loader, avvio, reports the same timeout with a code of its own. */
 const TIMEOUT = 'FST_ERR_PLUGIN_TIMEOUT'
-const TIMEOUTS: readonly unknown[] = [TIMEOUT, 'AVV_ERR_PLUGIN_EXEC_TIMEOUT']
+const TIMEOUTS: readonly unknown[] = [TIMEOUT, 'AVV_ERR_PLUGIN_EXEC_TIMEOUT', 'FST_ERR_HOOK_TIMEOUT']
 
 /**
  * An error in a tenant's file. The message names the file, relative to the tenant's folder, and the line if it is known.
@@ -17,7 +17,12 @@ export class TenantFileError extends Error {
   }
 }
 
-/** Whether the error is a plugin timeout of Fastify. */
+/** The error of a load that takes too long outside Fastify: it counts as a plugin timeout. */
+export function loadTimeoutError (): Error {
+  return Object.assign(new Error('It did not finish in time'), { code: TIMEOUT })
+}
+
+/** Whether the error is Fastify's timeout for a plugin or a hook. */
 export function isTimeout (error: unknown): boolean {
   return TIMEOUTS.includes(codeOf(error))
 }

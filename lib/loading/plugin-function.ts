@@ -7,6 +7,9 @@ import type { End, Report } from '../utils/contained-call.ts'
 /** A Fastify plugin function: async, or with `done`. */
 export type PluginFunction = (this: unknown, instance: FastifyInstance, options: object, done: (error?: Error) => void) => unknown
 
+/** Returns the options that a plugin gets, from those that it is registered with. */
+export type AdaptOptions = (options: object) => object
+
 type OptionsFunction = (parent: FastifyInstance) => unknown
 
 const SKIP_OVERRIDE = Symbol.for('skip-override')
@@ -35,25 +38,28 @@ export function pluginMeta (plugin: unknown): PluginMeta | undefined {
  * would let the error end the process, and with it all other tenants. Child instances inherit the replacement.
  * @param report called with the errors that a plugin throws after it has called `done`
  */
-export function guardRegister (scope: FastifyInstance, report: Report): void {
+export function guardRegister (scope: FastifyInstance, report: Report, adaptOptions: AdaptOptions = options => options): void {
   const { register } = scope
+  const guard = { report, adaptOptions }
   scope.register = function (this: FastifyInstance, plugin: unknown, options: unknown) {
     const guardedOptions = new GuardedOptions(options)
-    return Reflect.apply(register, this, [guarded(plugin, guardedOptions, report), guardedOptions.options])
+    return Reflect.apply(register, this, [guarded(plugin, guardedOptions, guard), guardedOptions.options])
   } as typeof register
 }
 
-function guarded (plugin: unknown, guardedOptions: GuardedOptions, report: Report): unknown {
-  if (isPromiseLike(plugin)) return guardedPromise(plugin, guardedOptions, report)
-  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, guardedOptions, report)
+interface Guard { report: Report, adaptOptions: AdaptOptions }
+
+function guarded (plugin: unknown, guardedOptions: GuardedOptions, guard: Guard): unknown {
+  if (isPromiseLike(plugin)) return guardedPromise(plugin, guardedOptions, guard)
+  if (typeof plugin === 'function') return guardedFunction(plugin as PluginFunction, guardedOptions, guard)
   // A module, as `import()` returns it.
   const exported = typeof plugin === 'object' && plugin !== null ? Reflect.get(plugin, 'default') : undefined
-  return typeof exported === 'function' ? guardedFunction(exported, guardedOptions, report) : plugin
+  return typeof exported === 'function' ? guardedFunction(exported, guardedOptions, guard) : plugin
 }
 
-function guardedPromise (promise: PromiseLike<unknown>, guardedOptions: GuardedOptions, report: Report): Promise<unknown> {
+function guardedPromise (promise: PromiseLike<unknown>, guardedOptions: GuardedOptions, guard: Guard): Promise<unknown> {
   const plugin = Promise.resolve(promise).then(plugin => {
-    const function_ = guarded(plugin, guardedOptions, report)
+    const function_ = guarded(plugin, guardedOptions, guard)
     if (typeof function_ !== 'function') throw new Error('A promise of a plugin must resolve to a function, or to a module whose default export is one')
     return function_
   }, thrown => { throw asError(thrown) })
@@ -62,13 +68,13 @@ function guardedPromise (promise: PromiseLike<unknown>, guardedOptions: GuardedO
   return plugin
 }
 
-function guardedFunction (plugin: PluginFunction, guardedOptions: GuardedOptions, report: Report): PluginFunction {
+function guardedFunction (plugin: PluginFunction, guardedOptions: GuardedOptions, { report, adaptOptions }: Guard): PluginFunction {
   // Fastify refuses an async function that takes `done`. It would not recognize a wrapper.
   if (plugin.constructor.name === 'AsyncFunction' && plugin.length > 2) return plugin
   return imitate(function (instance, options, done) {
     const run = (done: End): unknown => {
       guardedOptions.throwFailure()
-      const result = plugin.call(this, instance, options, done)
+      const result = plugin.call(this, instance, adaptOptions(options), done)
       // Unlike other callbacks, a plugin that takes `done` may return a promise instead.
       return isPromiseLike(result) ? result.then(() => process.nextTick(done)) : result
     }

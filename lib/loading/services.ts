@@ -5,29 +5,46 @@ import { importModule, namedExports } from './modules/modules.ts'
 import { isUnimportant } from '../utils/unimportant.ts'
 import type { FastifyBaseLogger } from 'fastify'
 import type { TenantFolder } from './folder.ts'
+import type { LoadProgress } from './load-progress.ts'
 import type { ModuleExports } from './modules/modules.ts'
 
 type AnyFunction = (...args: readonly unknown[]) => unknown
 type AnyClass = new (...args: readonly unknown[]) => unknown
 
+/** A service that has been imported, and not created yet. */
+export interface ServiceModule {
+  name: string
+  file: string
+  folder: TenantFolder
+  exported: unknown
+}
+
 /**
- * Creates the services of the folder `services/` one after the other, sorted by path. Each is added to `services` at once, so that
- * later services can use it. `makeArgs` is called once, and only if there is a service.
+ * Imports the modules of the folder `services/`, sorted by path.
  * @throws {Error} naming the file that failed
  */
-export async function loadServices (
-  log: FastifyBaseLogger,
-  folder: TenantFolder,
-  services: Map<string, unknown>,
-  makeArgs: () => readonly unknown[]
-): Promise<void> {
+export async function importServices (log: FastifyBaseLogger, folder: TenantFolder): Promise<ServiceModule[]> {
   const modules = await folder.modulesAndJson('services', log)
   for (const file of modules.filter(file => isJson(file) && !isUnimportant(basename(file)))) log.warn({ file: folder.nameOf(file) }, 'this file is not loaded: a service must be a module')
-  const files = byName(folder, modules.filter(file => !isJson(file)))
-  if (files.size === 0) return
+  const services: ServiceModule[] = []
+  for (const [name, file] of byName(folder, modules.filter(file => !isJson(file)))) {
+    services.push({ name, file, folder, exported: await folder.inFile(file, async () => pickExport(await importModule(file), name)) })
+  }
+  return services
+}
+
+/**
+ * Creates services one after the other. Each is added to `services` at once, so that later services can use it. `makeArgs` is called once,
+ * and only if there is a service.
+ * @throws {Error} naming the file that failed
+ */
+export async function createServices (modules: readonly ServiceModule[], services: Map<string, unknown>, makeArgs: () => readonly unknown[], progress: LoadProgress): Promise<void> {
+  if (modules.length === 0) return
   const args = makeArgs()
-  for (const [name, file] of files) {
-    services.set(name, await folder.inFile(file, () => loadService(file, name, args)))
+  for (const { name, file, folder, exported } of modules) {
+    // A template's folder has the progress of its own load, so the tenant's is given here.
+    const create = (): Promise<unknown> => folder.wrapErrors(file, () => createService(exported, args))
+    services.set(name, await progress.track(folder.nameOf(file), create))
   }
 }
 
@@ -53,8 +70,7 @@ function nameOf (file: string, folder: TenantFolder): string {
   return name === 'index' && dir !== folder.path('services') ? basename(dir) : name
 }
 
-async function loadService (file: string, name: string, args: readonly unknown[]): Promise<unknown> {
-  const Exported = pickExport(await importModule(file), name)
+async function createService (Exported: unknown, args: readonly unknown[]): Promise<unknown> {
   if (isClass(Exported)) return new Exported(...args)
   if (!isFunction(Exported)) return copyExported(Exported)
   const service = await Exported(...args)

@@ -50,7 +50,7 @@ export class FastPath {
 
   #routeFor (generation: Generation, raw: IncomingMessage): RouteMatch | null {
     try {
-      return generation.scope.firstRouteFor(raw)
+      return generation.routes.firstRouteFor(raw)
     } catch {
       // A constraint of the tenant threw, which would end the process here. The hook asks again, and the request fails.
       return null

@@ -4,6 +4,7 @@ import { endExemption, exemptPreflight } from '../identification/preflight.ts'
 import { holdUntilClose } from '../leases/response-lease.ts'
 import { debug } from '../utils/debug.ts'
 import { isPromiseLike } from '../utils/is-promise-like.ts'
+import { injectedTenantId } from '../scope/tenant-app.ts'
 import { earlyTenantId } from './early-tenant-id.ts'
 import { Precedence } from './precedence.ts'
 import type { AppAnswer, Done } from './app-answer.ts'
@@ -17,6 +18,7 @@ import type { Identification } from '../identification/identification.ts'
 import type { TenantIdentificationStrategy } from '../identification/strategy.ts'
 import type { Lease } from '../leases/lease.ts'
 import type { ResolvedOptions } from '../options.ts'
+import type { Scope } from '../scope/scope.ts'
 import type { Generation } from '../tenants/generation.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
@@ -49,8 +51,8 @@ export class IdentifyHook {
     if (rule === 'ignore') return appAnswer.goOn(request, reply, done)
     // Keep this strategy for `tenantUrl()`, even if `setIdentificationStrategy()` replaces it while the tenant loads.
     const strategy = identification.strategyFor(own)
-    if (own !== undefined && choice.mayBePreceded(request)) return this.#findPreceding(strategy, request, reply, done)
-    const early = own === undefined ? earlyTenantId(request.raw) : undefined
+    if (own !== undefined && injectedTenantId(request.raw) === undefined && choice.mayBePreceded(request)) return this.#findPreceding(strategy, request, reply, done)
+    const early = injectedTenantId(request.raw) ?? (own === undefined ? earlyTenantId(request.raw) : undefined)
     if (early !== undefined) return this.#find(early, strategy, request, reply, done)
     this.#ask(strategy, request, reply, done)
   }
@@ -116,23 +118,25 @@ export class IdentifyHook {
     if (!holdUntilClose(lease, reply.raw)) return parent.logIncoming(request, reply)
     const { generation } = lease
     debug?.('request %s: leased %s, generation %d', request.id, generation.id, generation.number)
-    const route = choice.routeFor(generation.scope, request, identification.url(strategy, request, generation.id))
+    const route = choice.routeFor(generation.routes, request, identification.url(strategy, request, generation.id))
     if (!isPromiseLike(route)) return this.#offer(route, generation, request, reply, done)
     route.then(route => this.#offer(route, generation, request, reply, done), done)
   }
 
-  /** Listeners on the tenant's server come before its routes. */
-  #offer (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  /** Listeners on the servers of the tenant and of its template come before routes. */
+  #offer (route: RouteMatch | null, generation: Generation, request: FastifyRequest, reply: FastifyReply, done: Done, first = 0): void {
     const { offers } = this.#context.parent
-    const { server } = generation.scope
-    if (!offers.applyTo(server, request)) return this.#answer(route, generation, request, reply, done)
+    const { scopes } = generation.routes
+    const at = scopes.findIndex(({ server }, at) => at >= first && offers.applyTo(server, request))
+    if (at === -1) return this.#answer(route, generation, request, reply, done)
+    const { server } = scopes[at] as Scope
     offers.make({
       server,
       route,
       request,
       reply,
       onKept: () => this.#context.appAnswer.forTenant(generation, request, reply, () => {}),
-      goOn: error => error === undefined ? this.#answer(route, generation, request, reply, done) : done(error as Error)
+      goOn: error => error === undefined ? this.#offer(route, generation, request, reply, done, at + 1) : done(error as Error)
     })
   }
 

@@ -68,9 +68,9 @@ export class Precedence {
 
   async #routeIn (lease: Lease<Generation>, appWide: TenantIdentificationStrategy, request: FastifyRequest): Promise<RouteMatch | null> {
     try {
-      const { id, scope } = lease.generation
+      const { id, routes } = lease.generation
       const { identification, choice } = this.#context
-      return await choice.precedingRouteFor(scope, request, identification.url(appWide, request, id))
+      return await choice.precedingRouteFor(routes, request, identification.url(appWide, request, id))
     } catch (error) {
       lease.release()
       throw error

@@ -3,6 +3,7 @@ import { replaceChildReady } from '../fastify/instance.ts'
 import { callContained } from '../utils/contained-call.ts'
 import { guardRegister } from '../loading/plugin-function.ts'
 import type { Internals } from '../fastify/internals.ts'
+import type { AdaptOptions } from '../loading/plugin-function.ts'
 import type { Hidden } from '../fastify/shapes.ts'
 import type { End, Report } from '../utils/contained-call.ts'
 
@@ -17,9 +18,10 @@ const METHODS = ['after', 'close'] as const
  * Contains the failures of a tenant's code: what a plugin, an onClose hook, or a callback of `after()`, `ready()` or `close()` throws
  * reaches Fastify as an ordinary failure. Otherwise some of these errors would end the process, and with it all other tenants.
  * @param report receives the error of each onClose hook that fails; the other hooks still run
+ * @param adaptOptions returns the options that a plugin gets
  */
-export function contain (root: FastifyInstance, internals: Internals, report: Report): void {
-  guardRegister(root, report)
+export function contain (root: FastifyInstance, internals: Internals, report: Report, adaptOptions?: AdaptOptions): void {
+  guardRegister(root, report, adaptOptions)
   for (const name of METHODS) root[name] = withContainedCallback(root[name] as Method, report) as never
   replaceChildReady(root, internals, ready => withContainedCallback(ready as Method, report) as Hidden['avvioBoot'])
   containOnClose(root, report)

@@ -57,6 +57,11 @@ export class NotFound {
     this.#internals.set(this.#root, 'fourOhFourContext', context)
   }
 
+  /** The contexts of all handlers, also of the app's handler as the tenant's routes call it. */
+  contexts (): RouteContext[] {
+    return [this.#context, ...contextsOf(this.#router)]
+  }
+
   /** Whether the tenant set a handler for its whole root. */
   get #hasOwnHandler (): boolean {
     return !this.#internals.get(this.#root, 'canSetNotFoundHandler')

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { logTenant } from './log-tenant.ts'
 import { asError } from '../utils/as-error.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
@@ -23,7 +24,7 @@ const kBeforeApp = Symbol('fastify-multitenant.before-app')
 /** `true` if the tenant's route answers its URL, whatever routes the app has. */
 interface Marked extends RouteContext { [kBeforeApp]?: boolean }
 
-/** One generation of a tenant in Fastify: a root that inherits from the app, and its one child, which contains all of the tenant's code. */
+/** One generation of a tenant or a template in Fastify: a root that inherits from its base, and its one child, which contains all of the code. */
 export class Scope {
   /** The tenant's `app.server`. */
   readonly server: TenantServer
@@ -33,15 +34,18 @@ export class Scope {
   readonly #notFound: NotFound
   readonly #report: Report
   readonly #hooks: ApplicationHooks
+  readonly #isShared: boolean
+  #instance: FastifyInstance | undefined
   #tenant: Tenant | undefined
   #isEnding = false
   #isClosing = false
   /** The app's reserved routes when the tenant's routes were last marked. */
   #reserved: ParentRoutes['reserved'] | undefined
 
-  constructor (parent: ScopeParent, { end, ...parts }: ScopeParts) {
+  constructor (parent: ScopeParent, { end, isShared = false, ...parts }: ScopeParts) {
     this.#parent = parent
-    this.#report = (error, message) => logFailure(parent.app.log, parts.id, error, message)
+    this.#isShared = isShared
+    this.#report = (error, message) => logFailure(parent.app.log, parts.owner, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
     this.#root = createTenantRoot(parent, {
       ...parts,
@@ -61,9 +65,8 @@ export class Scope {
    * @param fill registers the tenant's code in its Fastify instance, which is an ordinary child context
    */
   async boot (name: string, fill: (instance: FastifyInstance) => Promise<void>): Promise<void> {
-    let scope: FastifyInstance | undefined
     const plugin = async (instance: FastifyInstance): Promise<void> => {
-      scope = instance
+      this.#instance = instance
       await fill(instance)
     }
     await this.#root.register(withPluginName(plugin, name)).ready()
@@ -73,9 +76,20 @@ export class Scope {
     for (const route of routes) {
       noteOnResponse(route)
       noteHandler(route)
-      if (this.#tenant !== undefined) this.#parent.tenantRequests.share(route, this.#tenant)
+      this.#share(route)
     }
-    this.#notFound.prepare(scope as FastifyInstance, this.#parent.app, routes)
+    this.#notFound.prepare(this.instance, this.#parent.app, routes)
+    // The classes of a tenant's own scope know its tenant, so its 404 handlers need no other class.
+    if (this.#isShared) this.#notFound.contexts().forEach(context => this.#share(context))
+  }
+
+  get router (): Router {
+    return this.#router
+  }
+
+  /** The Fastify instance that contains the code. Set when the boot begins. */
+  get instance (): FastifyInstance {
+    return this.#instance as FastifyInstance
   }
 
   /** Sets `request.tenant` and `request.tenantId` for every request in `instance`, including injected ones. */
@@ -84,26 +98,27 @@ export class Scope {
     this.#tenant = tenant
   }
 
-  /**
-   * Returns the tenant's route for a request of the app; `null` if the app answers. The order is: the tenant's route, the app's route,
-   * the tenant's wildcard, the app's wildcard, the tenant's 404 handler, the app's 404 handler.
-   * Returns a promise only if the tenant's routes have asynchronous constraints.
-   * @param appContext the route that the app found; `null`, or a context without a URL, if the app has only its 404 handler
-   */
-  routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
-    if (!hasAsyncConstraints(this.#router)) return this.#choose(this.#find(request.raw), request, appContext)
-    return findRouteLater(this.#router, request.raw).then(found => this.#choose(found, request, appContext), () => this.#routeAgain())
+  /** Returns the scope's route for a request; `null` if it has none. Returns a promise only if its routes have asynchronous constraints. */
+  find (raw: IncomingMessage): RouteMatch | null | Promise<RouteMatch | null> {
+    if (hasAsyncConstraints(this.#router)) return findRouteLater(this.#router, raw).catch(() => this.#routeAgain())
+    return this.#findNow(raw)
+  }
+
+  /** Returns the 404 handler that the scope's code has set for a request; `null` if it has set none. */
+  notFoundFor (request: FastifyRequest): RouteMatch | null {
+    return this.#notFound.match(request)
   }
 
   /**
-   * Returns the tenant's route for a request that the app has not routed. Returns `null` when the app has to route it: the app may have a
-   * route that comes first, or the tenant has no route for the URL.
+   * Returns the exact route for a request that the app has not routed; `null` if there is none. Returns `undefined` when the app has to
+   * route the request: it may have a route that comes first, or listeners of the scope come first.
    */
-  firstRouteFor (raw: IncomingMessage): RouteMatch | null {
+  firstRouteFor (raw: IncomingMessage): RouteMatch | null | undefined {
     if (this.#reserved !== this.#parent.routes.reserved) this.#markRoutes()
-    if (hasAsyncConstraints(this.#router) || this.server.intercepts) return null
+    if (hasAsyncConstraints(this.#router) || this.server.intercepts) return undefined
     const found = findRoute(this.#router, raw)
-    return found !== null && found.store !== null && (found.store as Marked)[kBeforeApp] === true ? found : null
+    if (found === null || isWildcard(found.store)) return null
+    return found.store !== null && (found.store as Marked)[kBeforeApp] === true ? found : undefined
   }
 
   /** Tells the tenant that the app listens. */
@@ -129,14 +144,20 @@ export class Scope {
     await this.#root.close()
   }
 
-  /** Marks the routes that come before every route of the app. */
+  #share (context: RouteContext): void {
+    if (!this.#isShared && this.#tenant === undefined) return
+    this.#parent.tenantRequests.share(context, this.#tenant)
+    if (this.#isShared && this.#parent.hasLogger) logTenant(context)
+  }
+
+  /** Marks the exact routes that come before every route of the app. */
   #markRoutes (): void {
     const { reserved } = this.#parent.routes
     this.#reserved = reserved
-    for (const route of contextsOf(this.#router)) (route as Marked)[kBeforeApp] = !isWildcard(route) && !reserved.mayTakeFrom(route)
+    for (const route of contextsOf(this.#router)) (route as Marked)[kBeforeApp] = !reserved.mayTakeFrom(route)
   }
 
-  #find (raw: IncomingMessage): RouteMatch | null {
+  #findNow (raw: IncomingMessage): RouteMatch | null {
     try {
       return findRoute(this.#router, raw)
     } catch (thrown) {
@@ -148,13 +169,5 @@ export class Scope {
   /** Lets the tenant's router run a failed constraint again, so that Fastify answers its error as usual, for example with `frameworkErrors`. */
   #routeAgain (): RouteMatch {
     return { handler: (raw, rawReply) => this.#root.routing(raw, rawReply), params: {}, store: null, searchParams: {} }
-  }
-
-  #choose (found: RouteMatch | null, request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null {
-    const appUrl = appContext?.config.url
-    // The tenant's router refuses a parameter that is too long. The app's route comes before that error.
-    if (found?.store === null && appUrl !== undefined) return null
-    if (found !== null && (appUrl === undefined || !isWildcard(found.store) || isWildcard(appContext))) return found
-    return appUrl === undefined ? this.#notFound.match(request) : null
   }
 }

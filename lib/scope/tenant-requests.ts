@@ -1,6 +1,8 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { createDefaultFastify } from '../fastify/create-quietly.ts'
 import { handlesRequestsAlike } from '../fastify/instance.ts'
+import { requestTenantOf } from '../leases/request-tenant.ts'
 import { SharedClasses } from './shared-classes.ts'
 import type { DecoratorNames, Decorators } from '../fastify/decorators.ts'
 import type { Internals } from '../fastify/internals.ts'
@@ -15,7 +17,7 @@ const kPrototype = Symbol('fastify-multitenant.prototype')
 
 /** The properties that this package adds to the context of a tenant's route. */
 interface Tenanted {
-  [kTenant]?: Tenant
+  [kTenant]?: Tenant | undefined
   [kServer]?: FastifyInstance
   [kRequest]?: Decorators | undefined
   [kReply]?: Decorators | undefined
@@ -54,8 +56,11 @@ export class TenantRequests {
     this.#defaultLoggerFactory = internals.get(createDefaultFastify(), 'childLoggerFactory')
   }
 
-  /** Makes a tenant's route use the shared classes and, where nothing differs, the shared instance. */
-  share (context: RouteContext, tenant: Tenant): void {
+  /**
+   * Makes a route use the shared classes and, where nothing differs, the shared instance.
+   * @param tenant the tenant of all requests; `undefined` if several tenants share the route
+   */
+  share (context: RouteContext, tenant: Tenant | undefined): void {
     const shared: RouteContext & Tenanted = context
     shared[kTenant] = tenant
     shared[kServer] = context.server
@@ -76,13 +81,14 @@ export class TenantRequests {
 function createRequestClass (AppRequest: Constructor, names: DecoratorNames, internals: Internals): Constructor {
   const isDecorated = names.values.length + names.methods.length > 0
   class TenantRequest extends AppRequest {
-    tenant: Tenant
-    tenantId: string
+    tenant: Tenant | null
+    tenantId: string | null
 
-    constructor (id: unknown, params: unknown, raw: unknown, query: unknown, log: unknown, context: Tenanted) {
+    constructor (id: unknown, params: unknown, raw: IncomingMessage, query: unknown, log: unknown, context: Tenanted) {
       super(id, params, raw, query, log, context)
-      this.tenant = context[kTenant] as Tenant
-      this.tenantId = this.tenant.id
+      const tenant = context[kTenant] ?? requestTenantOf(raw) ?? null
+      this.tenant = tenant
+      this.tenantId = tenant === null ? null : tenant.id
       if (isDecorated) decorate(this as never, context[kRequest] as Decorators)
     }
 

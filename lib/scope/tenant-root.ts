@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { contain } from './containment.ts'
@@ -12,6 +12,8 @@ import { REFUSED_LISTEN } from './tenant-server.ts'
 import { tenantLogger } from './tenant-logger.ts'
 import type { HookLists } from '../fastify/shapes.ts'
 import type { Report } from '../utils/contained-call.ts'
+import type { AdaptOptions } from '../loading/plugin-function.ts'
+import type { Owner } from '../utils/log-failure.ts'
 import type { ScopeParent } from './scope-parent.ts'
 
 type Inject = (this: FastifyInstance, request?: unknown, done?: (error: unknown) => void) => unknown
@@ -19,13 +21,15 @@ type RouterOptions = NonNullable<FastifyServerOptions['routerOptions']>
 
 /** The parts of a Fastify root that differ from tenant to tenant. */
 export interface TenantRootOptions {
-  id: string
+  owner: Owner
   /** The app's hooks, as the tenant's routes run them. */
   hooks: HookLists
   /** How long one of the tenant's plugins may take to load, in ms. */
   pluginTimeout: number
-  /** Called before a request is injected into the tenant; throws if the tenant does not take it. */
-  admit: () => void
+  /** Called before a request is passed to the scope, without `raw` if it is injected. Throws if the scope does not take it. */
+  admit: (raw?: IncomingMessage) => void
+  /** Returns the options that a plugin gets, from those that it is registered with. Default: the same. */
+  adaptOptions?: AdaptOptions
   /** Takes the tenant out of service when its code closes its own instance. Resolves when the tenant has ended. */
   end: () => Promise<void>
   /** Receives failures that no caller waits for. */
@@ -38,6 +42,8 @@ export interface TenantRootOptions {
 export interface ScopeParts extends Omit<TenantRootOptions, 'defaultRoute' | 'end' | 'report'> {
   /** @param isEnding whether the end has already begun; if so, the callback only waits for it */
   end: (isEnding: boolean) => Promise<void>
+  /** Whether several tenants share the scope. `request.tenant` is then the tenant of the request and not that of the scope. Default: `false`. */
+  isShared?: boolean
 }
 
 /**
@@ -48,13 +54,13 @@ export function createTenantRoot (parent: ScopeParent, options: TenantRootOption
   const { app, internals, genReqId, logController, schemaControllers } = parent
   const root = createQuietly(() => Fastify({
     ...closureOptions(app, internals),
-    ...(parent.hasLogger && { loggerInstance: app.log.child({ tenantId: options.id }) }),
+    ...(parent.hasLogger && { loggerInstance: app.log.child(options.owner) }),
     routerOptions: routerOptions(parent, options),
     pluginTimeout: options.pluginTimeout,
     serverFactory: handle => createTenantServer(parent, options, handle as RequestListener) as unknown as FastifyInstance['server']
   }) as unknown as FastifyInstance)
 
-  contain(root, internals, options.report)
+  contain(root, internals, options.report, options.adaptOptions)
   inheritFromApp(root, app, internals, { hooks: options.hooks, genReqId, logController, schemaController: schemaControllers.create() })
   root.log = tenantLogger(root.log, app.log)
   root.listen = refuseListen as FastifyInstance['listen']

@@ -1,7 +1,7 @@
 import { FST_TENANT_SERVER_NOT_STARTED } from '../errors.ts'
 import { readsBaseDomain, resolveStrategy } from '../identification/resolve-strategy.ts'
 import type { FastifyInstance } from 'fastify'
-import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, Tenant, TenantManager } from '../../types/index.ts'
+import type { DrainReport, Identify, MultitenantStatistics, ReloadOptions, ReloadReport, StatsOptions, TemplateReloadReport, Tenant, TenantManager } from '../../types/index.ts'
 
 /**
  * Forwards to `app.multitenant`, which exists once the server has started. Before that, only the identification strategy can be set.
@@ -38,6 +38,10 @@ export class ServerTenantManager implements TenantManager {
 
   async reload (id: string, options?: ReloadOptions): Promise<ReloadReport> {
     return this.#tenants.reload(id, options)
+  }
+
+  async reloadTemplate (name: string, options?: ReloadOptions): Promise<TemplateReloadReport> {
+    return this.#tenants.reloadTemplate(name, options)
   }
 
   async unload (id: string): Promise<DrainReport | null> {

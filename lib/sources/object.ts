@@ -43,10 +43,11 @@ export function objectSource (tenants: Readonly<Record<string, InlineTenant>>, i
 function define (id: string, tenant: InlineTenant, isId: IdCheck): TenantDefinition {
   const name = `tenants.${id}`
   check(isId(id), name, 'named with 1 to 63 letters, digits, _ and -, the first a letter or a digit', id)
-  check(isObject(tenant), name, 'an object { config, plugin, dir, hosts }', tenant)
-  const { dir, config, plugin, hosts } = tenant
+  check(isObject(tenant), name, 'an object { config, template, plugin, dir, hosts }', tenant)
+  const { dir, config, template, plugin, hosts } = tenant
   check(dir === undefined || isText(dir), `${name}.dir`, 'the path of a folder', dir)
+  check(template === undefined || isText(template), `${name}.template`, 'the name of a template', template)
   check(plugin === undefined || typeof plugin === 'function', `${name}.plugin`, 'a plugin', plugin)
   check(hosts === undefined || isHosts(hosts), `${name}.hosts`, 'an array of hosts', hosts)
-  return { id, config, plugin, hosts, dir: dir === undefined ? undefined : resolve(dir) }
+  return { id, config, template, plugin, hosts, dir: dir === undefined ? undefined : resolve(dir) }
 }

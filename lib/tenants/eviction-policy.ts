@@ -1,33 +1,33 @@
-import { FST_TENANT_CLOSED } from '../errors.ts'
 import { publish } from './channels.ts'
-import { withDeadline } from '../utils/deadline.ts'
 import { debug } from '../utils/debug.ts'
-import { overloaded } from './refusals.ts'
+import { Places } from './places.ts'
+import type { IdleList } from '../leases/idle-list.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Slot } from './slot.ts'
+import type { Generation } from './generation.ts'
+import type { Place } from './places.ts'
+import type { TenantSlot } from './slots.ts'
 
-type Limits = Pick<ResolvedOptions, 'maxActive' | 'idleTimeout' | 'loadTimeout'>
+type Limits = Pick<ResolvedOptions, 'maxActive' | 'maxResident' | 'idleTimeout' | 'loadTimeout'>
 
-/** A tenant that waits for a place. */
-interface Waiting {
-  readonly slot: Slot
-  resolve (): void
-  reject (error: Error): void
-}
-
-/** Decides which tenants stay loaded. At most `maxActive` have a place, including those that drain. A tenant that is idle for longer than `idleTimeout` is unloaded. */
+/**
+ * Decides which tenants stay loaded. At most `maxActive` tenants with a scope of their own have a place, and at most `maxResident` others.
+ * A tenant that is idle for longer than `idleTimeout` is unloaded. A busy tenant is never evicted.
+ */
 export class EvictionPolicy {
-  readonly #options: Limits
-  readonly #slots: ReadonlyMap<string, Slot>
+  readonly #slots: ReadonlyMap<string, TenantSlot>
+  readonly #idleTimeout: number
   readonly #timer: NodeJS.Timeout | undefined
-  /** No longer than the number of loads that run at a time. */
-  #waiting: Waiting[] = []
+  readonly #scopes: Places
+  readonly #residents: Places
   #evictions = 0
 
-  constructor (options: Limits, slots: ReadonlyMap<string, Slot>) {
-    this.#options = options
+  constructor ({ maxActive, maxResident, idleTimeout, loadTimeout: timeout }: Limits, slots: ReadonlyMap<string, TenantSlot>) {
+    const evict = (idle: IdleList<Generation>): boolean => this.#evictFirst(idle)
     this.#slots = slots
-    if (options.idleTimeout > 0) this.#timer = setInterval(() => this.#evictIdle(), options.idleTimeout / 2).unref()
+    this.#idleTimeout = idleTimeout
+    this.#scopes = new Places({ max: maxActive, timeout, evict })
+    this.#residents = new Places({ max: maxResident, timeout, evict })
+    if (idleTimeout > 0) this.#timer = setInterval(() => this.#evictIdle(), idleTimeout / 2).unref()
   }
 
   /** How many tenants have been evicted since the start. */
@@ -36,98 +36,54 @@ export class EvictionPolicy {
   }
 
   /**
-   * Keeps a place for the tenant and runs `load`. If all places are taken, it evicts the least recently used idle tenant, and waits until that tenant has closed.
-   * A busy tenant is never evicted.
+   * Keeps a place for a new generation of the tenant and runs `load`. A reload shares the place that the tenant has.
+   * @param hasScope whether the generation has a scope of its own
    * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place becomes free within `loadTimeout`
    * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
-  async withPlace<Result> (slot: Slot, load: () => Promise<Result>): Promise<Result> {
-    // A reload uses the place that the tenant has.
-    if (slot.hasPlace) return load()
-    if (this.#isRoom()) slot.hasPlace = true
-    else await this.#wait(slot)
+  async withPlace<Result> (slot: TenantSlot, hasScope: boolean, load: (place: Place) => Promise<Result>): Promise<Result> {
+    const places = hasScope ? this.#scopes : this.#residents
+    const current = slot.current?.place
+    const place = current?.places === places ? current.share() : await places.take(slot.id)
     try {
-      return await load()
+      return await load(place)
     } catch (error) {
-      slot.hasPlace = false
-      this.assignPlaces()
+      place.release(false)
       throw error
-    }
-  }
-
-  /** Gives free places to the tenants that wait. Call this when a place may have become free. */
-  assignPlaces (): void {
-    while (this.#waiting.length > 0 && this.#isRoom()) {
-      for (const { slot, resolve } of this.#waiting.splice(0, 1)) {
-        slot.hasPlace = true
-        resolve()
-      }
     }
   }
 
   /** Refuses the tenants that wait. */
   close (): void {
     clearInterval(this.#timer)
-    for (const { slot, reject } of this.#waiting.splice(0)) reject(new FST_TENANT_CLOSED(slot.id))
+    this.#scopes.close()
+    this.#residents.close()
   }
 
-  #isRoom (): boolean {
-    let places = 0
-    for (const { hasPlace, drainingPlaces } of this.#slots.values()) places += drainingPlaces + (hasPlace ? 1 : 0)
-    return places < this.#options.maxActive
-  }
-
-  /**
-   * Evicts a tenant, unless enough tenants drain already for this one and all that wait.
-   * @throws {FST_TENANT_OVERLOADED} when no tenant is idle
-   */
-  #makeRoom (id: string): void {
-    const slots = [...this.#slots.values()]
-    const draining = slots.reduce((sum, { drainingPlaces }) => sum + drainingPlaces, 0)
-    if (draining <= this.#waiting.length) this.#evict(leastRecentlyUsed(slots.filter(isIdle), id))
-  }
-
-  async #wait (slot: Slot): Promise<void> {
-    this.#makeRoom(slot.id)
-    const place = new Promise<void>((resolve, reject) => this.#waiting.push({ slot, resolve, reject }))
-    try {
-      await withDeadline(place, this.#options.loadTimeout, () => overloaded(slot.id))
-    } catch (error) {
-      this.#waiting = this.#waiting.filter(waiting => waiting.slot !== slot)
-      throw error
-    }
-  }
-
-  #evict (slot: Slot): void {
-    this.#evictions++
-    const { number } = slot.current!
-    debug?.("tenant '%s', generation %d: evicted", slot.id, number)
-    publish('evict', { id: slot.id, generation: number })
-    slot.clear()
+  #evictFirst (idle: IdleList<Generation>): boolean {
+    for (const generation of idle) if (this.#evict(generation)) return true
+    return false
   }
 
   #evictIdle (): void {
-    const before = performance.now() - this.#options.idleTimeout
-    for (const slot of this.#slots.values()) {
-      if (isIdle(slot) && slot.current!.leases.lastUsedAt <= before) this.#evict(slot)
+    const before = performance.now() - this.#idleTimeout
+    for (const { idle } of [this.#scopes, this.#residents]) {
+      for (const generation of idle) {
+        // The list is in the order of the last use.
+        if (generation.leases.lastUsedAt > before) break
+        this.#evict(generation)
+      }
     }
   }
-}
 
-/** Whether nothing uses the tenant. A reload counts as use. */
-function isIdle (slot: Slot): boolean {
-  return slot.current !== undefined && slot.current.leases.inFlight === 0 && !slot.building && slot.waiting === 0
-}
-
-/**
- * @param id the tenant that needs a place
- * @throws {FST_TENANT_OVERLOADED} when there are no slots
- */
-function leastRecentlyUsed ([first, ...others]: readonly Slot[], id: string): Slot {
-  if (first === undefined) throw overloaded(id)
-  return others.reduce((oldest, slot) => lastUse(slot) < lastUse(oldest) ? slot : oldest, first)
-}
-
-function lastUse (slot: Slot): number {
-  return slot.current!.leases.lastUse
+  /** Returns `false` if the tenant is not idle: a reload, and a request that waits for the tenant, count as use. */
+  #evict ({ id, number }: Generation): boolean {
+    const slot = this.#slots.get(id)
+    if (slot === undefined || slot.building || slot.waiting > 0) return false
+    this.#evictions++
+    debug?.("tenant '%s', generation %d: evicted", id, number)
+    publish('evict', { id, generation: number })
+    slot.clear()
+    return true
+  }
 }

@@ -1,35 +1,61 @@
-import type { FastifyInstance } from 'fastify'
-import { LoadProgress } from '../loading/load-progress.ts'
-import { loadTenant } from '../loading/load-tenant.ts'
-import { withDeadline } from '../utils/deadline.ts'
 import { Leases } from '../leases/leases.ts'
+import { withDeadline } from '../utils/deadline.ts'
 import { Tenant } from './tenant.ts'
-import type { UseCounter } from '../leases/use-counter.ts'
-import type { LoadingOptions, TenantContents } from '../loading/load-tenant.ts'
+import type { Place } from './places.ts'
+import type { TenantParts } from './tenant.ts'
 import type { Scope } from '../scope/scope.ts'
-import type { DrainReport, TenantDefinition, TenantState, TenantStatistics } from '../../types/index.ts'
+import type { TenantRoutes } from '../scope/tenant-routes.ts'
+import type { TemplateGeneration } from '../templates/template-generation.ts'
+import type { DrainReport, TenantState, TenantStatistics } from '../../types/index.ts'
+
+/** The parts of a generation. */
+export interface GenerationParts {
+  id: string
+  number: number
+  /** `undefined` if the tenant has no code of its own. */
+  scope: Scope | undefined
+  /** `undefined` if the tenant has no template. */
+  template: TemplateGeneration | undefined
+  routes: TenantRoutes
+  place: Place
+  /** The version of its definition; `undefined` when the source has no versions. */
+  version: string | undefined
+  drainTimeout: number
+}
 
 /** One loaded version of a tenant, from the start of its load until it is closed. A reload makes a new generation. */
 export class Generation {
   readonly id: string
   /** The first generation of a tenant has number 1. */
   readonly number: number
-  readonly scope: Scope
+  readonly scope: Scope | undefined
+  readonly template: TemplateGeneration | undefined
+  /** Where the routes of its requests are looked up. */
+  readonly routes: TenantRoutes
+  readonly place: Place
+  readonly version: string | undefined
   readonly leases: Leases<Generation>
   /** How long a request may go on after its client has left, in ms. */
   readonly drainTimeout: number
+  previousIdle: this | undefined
+  nextIdle: this | undefined
+  isListed = false
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
-  #version: string | undefined
-  #loadedAt: Date | null = null
+  /** By `Date.now()`. */
+  #loadedAt = 0
   #loadMs = 0
 
-  constructor (id: string, number: number, scope: Scope, uses: UseCounter, drainTimeout: number) {
-    this.id = id
-    this.number = number
-    this.scope = scope
-    this.leases = new Leases(this, uses)
-    this.drainTimeout = drainTimeout
+  constructor (parts: GenerationParts) {
+    this.id = parts.id
+    this.number = parts.number
+    this.scope = parts.scope
+    this.template = parts.template
+    this.routes = parts.routes
+    this.place = parts.place
+    this.version = parts.version
+    this.drainTimeout = parts.drainTimeout
+    this.leases = new Leases<Generation>(this)
   }
 
   get state (): TenantState {
@@ -39,11 +65,6 @@ export class Generation {
   /** The `Tenant` that requests see. Set as soon as its config is read. */
   get tenant (): Tenant {
     return this.#tenant as Tenant
-  }
-
-  /** The version of its definition; `undefined` when the source has no versions. */
-  get version (): string | undefined {
-    return this.#version
   }
 
   /** Whether it takes requests. */
@@ -56,23 +77,37 @@ export class Generation {
     return this.#loadMs
   }
 
-  /** Loads the tenant. If this rejects, call `close()`: parts of the tenant may be open. */
-  async load (definition: TenantDefinition, options: LoadingOptions): Promise<void> {
-    const started = performance.now()
-    this.#version = definition.version
-    const progress = new LoadProgress()
-    const boot = this.scope.boot(`tenant ${this.id}`, instance => {
-      return loadTenant(instance, definition, options, contents => this.#createTenant(instance, contents), progress)
-    })
-    await boot.catch(error => { throw progress.explain(error) })
-    this.#state = 'active'
-    this.#loadedAt = new Date()
-    this.#loadMs = performance.now() - started
+  /** Creates its `Tenant`. */
+  createTenant (parts: Omit<TenantParts, 'id' | 'generation' | 'template'>): Tenant {
+    this.#tenant = new Tenant({ id: this.id, generation: this, template: this.template?.name ?? null, ...parts })
+    return this.#tenant
   }
 
-  /** Stops taking requests, waits at most `timeout` ms for those that run, and then ends the rest by force. */
-  async drain (timeout: number): Promise<DrainReport> {
+  /** Call this when it is loaded. @param started when the load began, by `performance.now()` */
+  activate (started: number): void {
+    this.#state = 'active'
+    this.#loadedAt = Date.now()
+    this.#loadMs = performance.now() - started
+    this.onIdle()
+  }
+
+  onBusy (): void {
+    this.place.places.idle.remove(this)
+  }
+
+  onIdle (): void {
+    if (this.active) this.place.places.idle.add(this)
+  }
+
+  /** Takes it out of service. */
+  end (): void {
     this.#state = 'draining'
+    this.place.places.idle.remove(this)
+    this.place.end()
+  }
+
+  /** Waits at most `timeout` ms for the requests that run, and then ends the rest by force. */
+  async drain (timeout: number): Promise<DrainReport> {
     await this.leases.idle(timeout)
     const left = this.leases.list()
     const forced = left.map(lease => lease.describe())
@@ -83,29 +118,25 @@ export class Generation {
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 
-  /** Runs the tenant's onClose hooks, for at most `timeout` ms. */
+  /** Runs the tenant's onClose hooks, for at most `timeout` ms, and lets go of its template. */
   async close (timeout: number): Promise<void> {
     try {
-      await withDeadline(this.scope.close(), timeout, () => new Error('An onClose hook of the tenant took too long'))
+      if (this.scope !== undefined) await withDeadline(this.scope.close(), timeout, () => new Error('An onClose hook of the tenant took too long'))
     } finally {
       this.#state = this.#state === 'loading' ? 'failed' : 'closed'
+      this.template?.release()
     }
   }
 
   statistics (): Omit<TenantStatistics, 'lastError'> {
     return {
       id: this.id,
+      template: this.template?.name ?? null,
       state: this.#state,
       generation: this.number,
       ...this.leases.statistics(),
-      loadedAt: this.#loadedAt,
+      loadedAt: new Date(this.#loadedAt),
       loadMs: this.#loadMs
     }
-  }
-
-  #createTenant (app: FastifyInstance, contents: TenantContents): Tenant {
-    this.#tenant = new Tenant({ id: this.id, app, generation: this, ...contents })
-    this.scope.bind(app, this.#tenant)
-    return this.#tenant
   }
 }

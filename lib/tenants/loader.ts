@@ -2,34 +2,33 @@ import { asError } from '../utils/as-error.ts'
 import { debug } from '../utils/debug.ts'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
 import { processReloader } from '../loading/modules/module-reloader.ts'
+import { isTimeout } from '../loading/file-error.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
-import { Generation } from './generation.ts'
+import { Draft } from './draft.ts'
 import { LoadQueue } from './load-queue.ts'
 import { retryAfter } from '../utils/retry-after.ts'
-import { UseCounter } from '../leases/use-counter.ts'
-import { withoutRepeats } from './error-for-log.ts'
-import type { ParentApp } from '../app/parent-app.ts'
-import type { BootContext } from './boot-context.ts'
-import type { Definitions } from './definitions.ts'
+import { withoutRepeats } from '../utils/error-for-log.ts'
+import type { BootContext } from '../generations/boot-context.ts'
+import type { Lookups } from './lookups.ts'
 import type { EvictionPolicy } from './eviction-policy.ts'
-import type { LoadContext } from './load-context.ts'
+import type { LoadContext } from '../generations/load-context.ts'
 import type { Refusals } from './refusals.ts'
 import type { Retirement } from './retirement.ts'
-import type { Build, Slot } from './slot.ts'
-import type { ResolvedOptions } from '../options.ts'
+import type { Build } from '../generations/slot.ts'
+import type { DraftContext } from './draft.ts'
+import type { Generation } from './generation.ts'
+import type { Place } from './places.ts'
+import type { TenantSlot } from './slots.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
 /** The objects that tenants are loaded with. */
-export interface TenantLoaderContext {
-  options: ResolvedOptions
+export interface TenantLoaderContext extends DraftContext {
   boot: BootContext
-  /** The app that tenants are made in. */
-  parent: ParentApp
   loads: LoadContext
   refusals: Refusals
-  definitions: Definitions
+  lookups: Lookups
   evictionPolicy: EvictionPolicy
   retirement: Retirement
 }
@@ -42,7 +41,6 @@ export class TenantLoader {
   /** The loads and reloads since the start, including those that failed. */
   readonly counts = { loads: 0, reloads: 0 }
   readonly #context: TenantLoaderContext
-  readonly #uses = new UseCounter()
   readonly #reloader = processReloader.open()
   readonly #queue: LoadQueue
   readonly #folderListeners: FolderListener[] = []
@@ -65,7 +63,7 @@ export class TenantLoader {
    * @throws {FST_TENANT_LOAD_TIMEOUT}
    * @throws {FST_TENANT_OVERLOADED}
    */
-  async build (slot: Slot, build: Build): Promise<Generation> {
+  async build (slot: TenantSlot, build: Build<TenantDefinition>): Promise<Generation> {
     const { id } = slot
     const { number } = build
     const { boot, loads, refusals } = this.#context
@@ -95,34 +93,55 @@ export class TenantLoader {
     this.#reloader.close()
   }
 
-  async #load (slot: Slot, { number, freshCode, definition: known }: Build): Promise<Generation> {
+  async #load (slot: TenantSlot, { number, freshCode, definition: known }: Build<TenantDefinition>): Promise<Generation> {
     const { id } = slot
-    const { definitions, evictionPolicy, options, parent, refusals, retirement } = this.#context
-    const definition = known ?? await definitions.getForLoad(id)
+    const definition = known ?? await this.#context.lookups.findAgain(id)
     this.counts[slot.current === undefined ? 'loads' : 'reloads']++
-    return evictionPolicy.withPlace(slot, async () => {
-      debug?.("tenant '%s', generation %d: build begins", id, number)
-      const scope = parent.createScope({
-        id,
-        pluginTimeout: options.loadTimeout,
-        admit: () => refusals.admit(id),
-        end: async isEnding => { await (isEnding ? slot.drained() : slot.clear()) }
-      })
-      const generation = new Generation(id, number, scope, this.#uses, options.drainTimeout)
-      try {
-        await this.#prepareCode(slot, definition, freshCode)
-        await this.#reloader.runLoad(definition.dir ?? '', () => generation.load(definition, options))
-        if (parent.app.server.listening) scope.onListen()
-        return generation
-      } catch (cause) {
-        if (definition.dir !== undefined) this.#reloader.noteFailedLoad(definition.dir, id)
-        await retirement.close(generation)
-        throw this.#failed(slot, cause)
-      }
-    })
+    const draft = new Draft(definition, this.#context)
+    try {
+      const hasCode = await this.#orFailed(slot, definition, this.#read(slot, draft, freshCode))
+      return await this.#context.evictionPolicy.withPlace(slot, hasCode, place => this.#orFailed(slot, definition, this.#loadInPlace(draft, place, number)))
+    } finally {
+      draft.discard()
+    }
   }
 
-  async #prepareCode (slot: Slot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
+  async #read (slot: TenantSlot, draft: Draft, freshCode: boolean): Promise<boolean> {
+    const { definition } = draft
+    await this.#prepareCode(slot, definition, freshCode)
+    return this.#inFolder(definition, () => draft.read())
+  }
+
+  async #loadInPlace (draft: Draft, place: Place, number: number): Promise<Generation> {
+    const { parent, retirement } = this.#context
+    debug?.("tenant '%s', generation %d: build begins", draft.definition.id, number)
+    const generation = draft.createGeneration(place, number)
+    try {
+      await this.#inFolder(draft.definition, () => draft.load(generation))
+      if (parent.app.server.listening) generation.scope?.onListen()
+      return generation
+    } catch (error) {
+      await retirement.close(generation)
+      throw error
+    }
+  }
+
+  /** Runs a part of a load. The modules of its folder are not refreshed meanwhile. */
+  #inFolder<Result> ({ dir }: TenantDefinition, work: () => Promise<Result>): Promise<Result> {
+    return dir === undefined ? work() : this.#reloader.runLoad(dir, work)
+  }
+
+  /** Waits for a part of a load. A failure is logged and remembered. */
+  async #orFailed<Result> (slot: TenantSlot, { dir }: TenantDefinition, work: Promise<Result>): Promise<Result> {
+    try {
+      return await work
+    } catch (cause) {
+      if (dir !== undefined) this.#reloader.noteFailedLoad(dir, slot.id)
+      throw this.#failed(slot, cause)
+    }
+  }
+
+  async #prepareCode (slot: TenantSlot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
     if (dir === undefined) return
     for (const listener of this.#folderListeners) listener(slot.id, dir)
     if (freshCode) return this.#reloader.refresh(dir)
@@ -130,7 +149,7 @@ export class TenantLoader {
   }
 
   /** Logs and remembers the failure. After a failed reload the old generation keeps serving, so there is no pause. */
-  #failed (slot: Slot, thrown: unknown): Error {
+  #failed (slot: TenantSlot, thrown: unknown): Error {
     const { id, current } = slot
     const { parent, refusals: { failures, unknown } } = this.#context
     const cause = asError(thrown)
@@ -139,16 +158,10 @@ export class TenantLoader {
       return new FST_TENANT_NOT_FOUND(id, { cause })
     }
     if (current === undefined) failures.add(id, cause)
-    logFailure(parent.app.log, id, withoutRepeats(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload: the old generation keeps serving')
+    logFailure(parent.app.log, { tenantId: id }, withoutRepeats(cause), current === undefined ? 'tenant failed to load' : 'tenant failed to reload: the old generation keeps serving')
     slot.lastError = cause
     const Failure = isTimeout(cause) ? FST_TENANT_LOAD_TIMEOUT : FST_TENANT_LOAD_FAILED
     const error = current === undefined ? new Failure(id, { cause }) : new Failure(id, `again; generation ${current.number} keeps serving`, { cause })
     return retryAfter(error, Math.max(1, failures.pauseOf(id)))
   }
-}
-
-/** Whether the error is Fastify's timeout for a plugin or a hook. */
-function isTimeout (error: Error): boolean {
-  const { code } = error as { code?: unknown }
-  return code === 'FST_ERR_PLUGIN_TIMEOUT' || code === 'FST_ERR_HOOK_TIMEOUT'
 }

@@ -5,7 +5,7 @@ import { FairQueue } from './fair-queue.ts'
 import { connectionOf, isGone, Lookup } from './lookup.ts'
 import { busy, overloaded } from './refusals.ts'
 import { retryAfter } from '../utils/retry-after.ts'
-import type { BootContext } from './boot-context.ts'
+import type { BootContext } from '../generations/boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { Holder } from '../leases/lease.ts'
 import type { Waiter } from './lookup.ts'
@@ -75,6 +75,12 @@ export class Lookups {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** Like `find()`, but never with an answer that the source gave to an earlier question. */
+  findAgain (id: string): Promise<TenantDefinition> {
+    this.changed(id)
+    return this.find(id)
   }
 
   /** Call this when the tenant may have changed. */

@@ -1,9 +1,9 @@
 import { FST_TENANT_BUSY, FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND, FST_TENANT_OVERLOADED, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { Failures } from './failures.ts'
+import { Failures } from '../generations/failures.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { retryAfter } from '../utils/retry-after.ts'
 import type { Generation } from './generation.ts'
-import type { LoadContext } from './load-context.ts'
+import type { LoadContext } from '../generations/load-context.ts'
 
 /** Decides which tenants are refused without asking their source, and why. */
 export class Refusals {
@@ -98,6 +98,13 @@ export class Refusals {
     this.failures.forget(id)
     this.unknown.forget(id)
     this.suspendedBySource.forget(id)
+  }
+
+  /** Call this when a template has been loaded: the tenants that failed because of it may be loaded again at once. */
+  templateLoaded (name: string): void {
+    for (const id of [...this.failures.ids()]) {
+      if ((this.failures.errorOf(id) as { template?: unknown } | undefined)?.template === name) this.failures.forget(id)
+    }
   }
 
   /** Call this when the tenant may have changed. */

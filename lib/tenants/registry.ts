@@ -2,25 +2,29 @@ import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } f
 import { busy } from './refusals.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { isFromSocket } from './lookup.ts'
-import { Lookups } from './lookups.ts'
 import { retryAfter } from '../utils/retry-after.ts'
 import { Slots } from './slots.ts'
-import type { BootContext } from './boot-context.ts'
+import type { BootContext } from '../generations/boot-context.ts'
 import type { Definitions } from './definitions.ts'
 import type { EvictionPolicy } from './eviction-policy.ts'
 import type { Generation } from './generation.ts'
+import type { Lookups } from './lookups.ts'
 import type { Holder, Lease } from '../leases/lease.ts'
 import type { Refusals } from './refusals.ts'
-import type { Swap } from './slot.ts'
+import type { Swap } from '../generations/slot.ts'
+import type { Templates } from '../templates/templates.ts'
 import type { SlotsContext } from './slots.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { DrainReport, TenantDefinition } from '../../types/index.ts'
 
 /** The objects that load, refuse and unload tenants. */
 export interface RegistryContext extends SlotsContext {
+  templates: Templates
+  evictionPolicy: EvictionPolicy
   options: ResolvedOptions
   refusals: Refusals
   definitions: Definitions
+  lookups: Lookups
   boot: BootContext
 }
 
@@ -37,7 +41,7 @@ export class TenantRegistry {
     this.slots = new Slots(context)
     this.refusals = context.refusals
     this.evictionPolicy = context.evictionPolicy
-    this.lookups = new Lookups(context.definitions, context.options, context.boot)
+    this.lookups = context.lookups
   }
 
   /** The generation that takes the tenant's requests; `undefined` when the tenant is not loaded. */
@@ -77,7 +81,7 @@ export class TenantRegistry {
    * Builds a new generation beside the current one and swaps the two. Throws the errors of `claim()`. After an error the current one keeps
    * serving, unless the source no longer knows the tenant or has suspended it, or the new config makes it inactive.
    */
-  async reload (id: string, freshCode: boolean): Promise<Swap> {
+  async reload (id: string, freshCode: boolean): Promise<Swap<Generation, DrainReport>> {
     this.refusals.admitLoad(id)
     const slot = this.slots.getOrCreate(id)
     try {
@@ -109,19 +113,22 @@ export class TenantRegistry {
 
   /** Call this when the app listens. */
   onListen (): void {
-    for (const generation of this.slots.generations()) generation.scope.onListen()
+    this.#context.templates.onListen()
+    for (const generation of this.slots.generations()) generation.scope?.onListen()
   }
 
-  /** Runs the preClose hooks of all tenants. They end connections that would keep the app's server open. */
+  /** Runs the preClose hooks of all tenants and templates. They end connections that would keep the app's server open. */
   async preClose (): Promise<void> {
     await Promise.all(this.slots.generations().map(generation => this.#context.retirement.preClose(generation)))
+    await this.#context.templates.preClose()
   }
 
-  /** Unloads every tenant, then closes the source. */
+  /** Unloads every tenant, then closes the templates and the source. */
   async close (): Promise<void> {
     this.refusals.close()
     this.evictionPolicy.close()
     await Promise.all([this.lookups.close(), this.slots.clear()])
+    await this.#context.templates.close()
     this.#context.loader.close()
     await this.#context.options.source.close?.()
   }

@@ -3,7 +3,7 @@ import { logFailure } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { debug } from '../utils/debug.ts'
-import type { BootContext } from './boot-context.ts'
+import type { BootContext } from '../generations/boot-context.ts'
 import type { Generation } from './generation.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { DrainReport } from '../../types/index.ts'
@@ -22,15 +22,18 @@ export class Retirement {
     this.#boot = boot
   }
 
-  /** Drains a generation, then closes it. Never rejects. */
+  /** Takes a generation out of service, drains it, then closes it. Never rejects. */
   retire (generation: Generation): Promise<DrainReport> {
+    generation.end()
     return this.#boot.run(() => this.#retire(generation))
   }
 
   /** Runs the tenant's preClose hooks; a second call does nothing. Never rejects. */
   async preClose (generation: Generation): Promise<void> {
+    const { scope } = generation
+    if (scope === undefined) return
     const tooLong = (): Error => new Error('A preClose hook of the tenant took too long')
-    await this.#boot.run(() => this.#logged(generation, withDeadline(generation.scope.preClose(), this.#timeouts.drainTimeout, tooLong)))
+    await this.#boot.run(() => this.#logged(generation, withDeadline(scope.preClose(), this.#timeouts.drainTimeout, tooLong)))
   }
 
   /** Closes a generation without draining it. Never rejects. */
@@ -48,6 +51,7 @@ export class Retirement {
     const report = await draining
     if (!report.drained) this.#log.warn({ tenantId: id, ...report }, 'tenant closed by force')
     await this.close(generation)
+    generation.place.release(true)
     publish('drain', { id, ...report })
     return report
   }
@@ -56,7 +60,7 @@ export class Retirement {
     try {
       await work
     } catch (err) {
-      logFailure(this.#log, generation.id, err, 'tenant failed to close')
+      logFailure(this.#log, { tenantId: generation.id }, err, 'tenant failed to close')
     }
   }
 }

@@ -1,50 +1,50 @@
 import { busy } from './refusals.ts'
-import { Slot } from './slot.ts'
-import type { EvictionPolicy } from './eviction-policy.ts'
+import { Slot } from '../generations/slot.ts'
 import type { Generation } from './generation.ts'
 import type { TenantLoader } from './loader.ts'
 import type { Retirement } from './retirement.ts'
+import type { SlotFunctions } from '../generations/slot.ts'
+import type { DrainReport, TenantDefinition } from '../../types/index.ts'
+
+/** One tenant's place in memory. */
+export type TenantSlot = Slot<Generation, TenantDefinition, DrainReport>
 
 /** The objects that fill and empty slots. */
 export interface SlotsContext {
   /** The slots by tenant id; empty at first. */
-  slots: Map<string, Slot>
-  evictionPolicy: EvictionPolicy
+  slots: Map<string, TenantSlot>
   loader: TenantLoader
   retirement: Retirement
 }
 
 /** The slots of the tenants in memory. */
-export class Slots implements Iterable<Slot> {
-  readonly #context: SlotsContext
-  readonly #slots: Map<string, Slot>
+export class Slots implements Iterable<TenantSlot> {
+  readonly #slots: Map<string, TenantSlot>
+  readonly #functions: SlotFunctions<Generation, TenantDefinition, DrainReport>
 
-  constructor (context: SlotsContext) {
-    this.#context = context
-    this.#slots = context.slots
+  constructor ({ slots, loader, retirement }: SlotsContext) {
+    this.#slots = slots
+    this.#functions = {
+      kind: 'tenant',
+      build: (slot, build) => loader.build(slot, build),
+      retire: generation => retirement.retire(generation),
+      onClosed: slot => this.deleteIfEmpty(slot)
+    }
   }
 
-  [Symbol.iterator] (): Iterator<Slot> {
+  [Symbol.iterator] (): Iterator<TenantSlot> {
     return this.#slots.values()
   }
 
-  get (id: string): Slot | undefined {
+  get (id: string): TenantSlot | undefined {
     return this.#slots.get(id)
   }
 
   /** The tenant's slot, created if there is none. Call `deleteIfEmpty()` if it may stay empty. */
-  getOrCreate (id: string): Slot {
-    const { evictionPolicy, loader, retirement } = this.#context
+  getOrCreate (id: string): TenantSlot {
     const known = this.#slots.get(id)
     if (known !== undefined) return known
-    const slot = new Slot(id, {
-      build: (slot, build) => loader.build(slot, build),
-      retire: generation => retirement.retire(generation),
-      onClosed: slot => {
-        this.deleteIfEmpty(slot)
-        evictionPolicy.assignPlaces()
-      }
-    })
+    const slot = new Slot(id, this.#functions)
     this.#slots.set(id, slot)
     return slot
   }
@@ -53,7 +53,7 @@ export class Slots implements Iterable<Slot> {
    * Keeps the tenant's slot while `work` waits for the tenant.
    * @throws {FST_TENANT_BUSY} when `max` calls wait already
    */
-  async hold<Result> (id: string, max: number, work: (slot: Slot) => Promise<Result>): Promise<Result> {
+  async hold<Result> (id: string, max: number, work: (slot: TenantSlot) => Promise<Result>): Promise<Result> {
     const slot = this.getOrCreate(id)
     if (slot.waiting >= max) throw busy(id)
     slot.waiting++
@@ -65,7 +65,7 @@ export class Slots implements Iterable<Slot> {
     }
   }
 
-  deleteIfEmpty (slot: Slot): void {
+  deleteIfEmpty (slot: TenantSlot): void {
     if (slot.isEmpty && this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id)
   }
 

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { Failures } from './failures.ts'
+import { Failures } from '../generations/failures.ts'
 import { Jitter } from './jitter.ts'
 import type { HostLookup } from '../hosts/host-lookup.ts'
 import type { Refusals } from './refusals.ts'

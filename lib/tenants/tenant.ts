@@ -8,7 +8,10 @@ export interface TenantParts {
   id: string
   name: string
   config: TenantConfig
-  app: FastifyInstance
+  /** The name of its template. */
+  template: string | null
+  /** Returns the instance that answers its requests. Called once, when it is first read. */
+  appOf: (tenant: Tenant) => FastifyInstance
   services: ReadonlyMap<string, unknown>
   generation: { readonly number: number, readonly state: TenantState }
 }
@@ -21,8 +24,10 @@ export class Tenant implements types.Tenant {
   readonly name: string
   /** The tenant's config, checked against `configSchema`. */
   readonly config: TenantConfig
-  /** The tenant's own Fastify instance. */
-  readonly app: FastifyInstance
+  /** The name of its template. `null` if it has none. */
+  readonly template: string | null
+  readonly #appOf: TenantParts['appOf']
+  #app: FastifyInstance | undefined
   readonly #services: ReadonlyMap<string, unknown>
   readonly #generation: TenantParts['generation']
 
@@ -30,9 +35,16 @@ export class Tenant implements types.Tenant {
     this.id = parts.id
     this.name = parts.name
     this.config = parts.config
-    this.app = parts.app
+    this.template = parts.template
+    this.#appOf = parts.appOf
     this.#services = parts.services
     this.#generation = parts.generation
+  }
+
+  /** The Fastify instance that answers its requests: its own, that of its template, or the app. */
+  get app (): FastifyInstance {
+    this.#app ??= this.#appOf(this)
+    return this.#app
   }
 
   /** The number of this generation. The first has number 1. */

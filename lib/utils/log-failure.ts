@@ -1,11 +1,14 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { asError } from './as-error.ts'
 
-/** Logs an error of a tenant. Never throws, even if the error is frozen or has a getter that throws. */
-export function logFailure (log: FastifyBaseLogger, tenantId: string | undefined, thrown: unknown, message: string): void {
+/** The keys that say on a log line whom it is about. */
+export type Owner = { readonly tenantId: string } | { readonly template: string }
+
+/** Logs an error of a tenant or a template. Never throws, even if the error is frozen or has a getter that throws. */
+export function logFailure (log: FastifyBaseLogger, owner: Owner, thrown: unknown, message: string): void {
   try {
-    log.error({ err: asError(thrown), tenantId }, message)
+    log.error({ err: asError(thrown), ...owner }, message)
   } catch {
-    log.error({ err: new Error('The error itself could not be logged'), tenantId }, message)
+    log.error({ err: new Error('The error itself could not be logged'), ...owner }, message)
   }
 }

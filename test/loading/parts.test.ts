@@ -9,7 +9,7 @@ import { LogLines } from '../fixtures/lifecycle/app.ts'
 import { fail, folder, get, load, makeApp } from '../fixtures/loading/load.ts'
 import { FIXTURES } from '../fixtures/loading/dir.ts'
 import type { FastifyInstance } from 'fastify'
-import type { LoadingOptions } from '../../lib/loading/load-tenant.ts'
+import type { LoadingOptions } from '../../lib/loading/load-code.ts'
 import type { FixtureDirContent } from '../fixtures/loading/load.ts'
 
 t.test('a plugin that throws before it returns does not end the process', async t => {

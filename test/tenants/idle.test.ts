@@ -84,7 +84,7 @@ t.test('with more tenants to preload than places, the others load at their first
 
 t.test('a tenant that is unloaded while it loads keeps its place until it is closed', async t => {
   const door = new Door()
-  const app = appWith(t, { acme: { plugin: async () => { await door.pass() } }, globex: {} }, { maxActive: 1 })
+  const app = appWith(t, { acme: { plugin: async () => { await door.pass() } }, globex: { plugin: async () => {} } }, { maxActive: 1 })
   await app.ready()
   const loaded = app.multitenant.init('acme').catch(error => error.code)
   await door.reached

@@ -15,7 +15,7 @@ t.test('stats of an app where nothing has happened', async t => {
   const app = appWith(t, { acme: plain, globex: plain })
   await app.ready()
   t.same(await app.multitenant.stats(), {
-    total: 2, active: 0, inactive: 2, loading: 0, failed: 0, suspended: 0, draining: 0, loads: 0, reloads: 0, evictions: 0, unknown: 0, tenants: []
+    total: 2, active: 0, resident: 0, inactive: 2, loading: 0, failed: 0, suspended: 0, draining: 0, loads: 0, reloads: 0, evictions: 0, unknown: 0, tenants: [], templates: []
   })
 })
 

@@ -1,0 +1,15 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyBaseLogger } from 'fastify'
+import { requestTenantOf } from '../leases/request-tenant.ts'
+import type { RouteContext } from '../fastify/shapes.ts'
+
+type LoggerFactory = (this: unknown, log: FastifyBaseLogger, bindings: object, options: object, raw: IncomingMessage) => FastifyBaseLogger
+
+/** Puts the id of the request's tenant on the log lines of a route that several tenants share. */
+export function logTenant (context: RouteContext): void {
+  const create = context.childLoggerFactory as LoggerFactory
+  context.childLoggerFactory = function (this: unknown, log: FastifyBaseLogger, bindings: object, options: object, raw: IncomingMessage) {
+    const tenantId = requestTenantOf(raw)?.id
+    return create.call(this, log, tenantId === undefined ? bindings : { ...bindings, tenantId }, options, raw)
+  }
+}

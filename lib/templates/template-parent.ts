@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify'
+import { Guards } from '../app/guards.ts'
+import { tenantHooks } from '../app/hooks.ts'
+import { Overrides } from '../app/override-warnings.ts'
+import { contextsOf } from '../fastify/router.ts'
+import { SchemaControllers } from '../scope/schema-controllers.ts'
+import { Scope } from '../scope/scope.ts'
+import { TenantRequests } from '../scope/tenant-requests.ts'
+import type { ParentApp } from '../app/parent-app.ts'
+import type { Internals } from '../fastify/internals.ts'
+import type { Hidden, Router } from '../fastify/shapes.ts'
+import type { RouterAnswers } from '../scope/router-answers.ts'
+import type { ParentRoutes, ScopeParent } from '../scope/scope-parent.ts'
+import type { ScopeParts } from '../scope/tenant-root.ts'
+
+/** A template as the base of tenants with code of their own: their scopes inherit from it as its scope inherits from the app. */
+export class TemplateParent implements ScopeParent {
+  readonly app: FastifyInstance
+  readonly router: Router
+  readonly schemaControllers: SchemaControllers
+  readonly tenantRequests: TenantRequests
+  readonly #parent: ParentApp
+  readonly #overrides: Overrides
+
+  /** @param scope the template's scope, booted */
+  constructor (parent: ParentApp, scope: Scope) {
+    const { internals } = parent
+    this.#parent = parent
+    this.app = scope.instance
+    this.router = scope.router
+    this.schemaControllers = new SchemaControllers(this.app, internals)
+    this.tenantRequests = new TenantRequests(this.app, internals, parent)
+    this.#overrides = new Overrides([...contextsOf(scope.router)], new Guards(this.app, internals))
+  }
+
+  get internals (): Internals {
+    return this.#parent.internals
+  }
+
+  get hasLogger (): boolean {
+    return this.#parent.hasLogger
+  }
+
+  get genReqId (): Hidden['genReqId'] {
+    return this.#parent.genReqId
+  }
+
+  get logController (): Hidden['logController'] {
+    return this.#parent.logController
+  }
+
+  get routerAnswers (): RouterAnswers {
+    return this.#parent.routerAnswers
+  }
+
+  get serverPrototype (): object {
+    return this.#parent.serverPrototype
+  }
+
+  get upgrades (): ScopeParent['upgrades'] {
+    return this.#parent.upgrades
+  }
+
+  get routes (): ParentRoutes {
+    const { reserved, overrides } = this.#parent.routes
+    return {
+      reserved,
+      overrides: {
+        warn: (routes, log) => {
+          overrides.warn(routes, log)
+          this.#overrides.warn(routes, log)
+        }
+      }
+    }
+  }
+
+  /** Makes an empty scope for one generation of a tenant. */
+  createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
+    const { onRequest } = this.internals.get(this.app, 'hooks')
+    return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, onRequest.slice()) })
+  }
+}
