@@ -27,7 +27,7 @@ const bad: Record<string, unknown[]> = {
   defaultTenant: ['', '../acme', 7, null, 'a'.repeat(64)],
   required: ['yes', 1, null],
   order: ['last', '', null],
-  templates: [7, null, '', [], new URL('https://example.com/templates'), { '../x': {} }, { standard: 7 }],
+  templates: [7, null, '', [], new URL('https://example.com/templates')],
   maxActive: [0, -1, 1.5, NaN, Infinity, '10', null],
   maxResident: [0, -1, 1.5, NaN, Infinity, '10', null],
   idleTimeout: [-1, NaN, Infinity, 2 ** 31, '10', null],
