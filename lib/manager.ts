@@ -1,6 +1,7 @@
 import { statistics } from './tenants/statistics.ts'
 import { reloadTemplate } from './tenants/template-reload.ts'
 import type { BootContext } from './generations/boot-context.ts'
+import type { EvictionPolicy } from './tenants/eviction-policy.ts'
 import type { TenantLoader } from './tenants/loader.ts'
 import type { Refusals } from './tenants/refusals.ts'
 import type { TenantRegistry } from './tenants/registry.ts'
@@ -20,6 +21,7 @@ export interface ManagerContext {
   loader: TenantLoader
   registry: TenantRegistry
   templates: Templates
+  evictionPolicy: EvictionPolicy
   identification: Identification
 }
 

@@ -14,6 +14,7 @@ import { Definitions } from './tenants/definitions.ts'
 import { EvictionPolicy } from './tenants/eviction-policy.ts'
 import { Lookups } from './tenants/lookups.ts'
 import { TemplateLoader } from './templates/template-loader.ts'
+import { TemplateRetirement } from './templates/template-retirement.ts'
 import { Templates } from './templates/templates.ts'
 import { LoadContext } from './generations/load-context.ts'
 import { TenantLoader } from './tenants/loader.ts'
@@ -45,7 +46,8 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const lookups = new Lookups(definitions, options, boot)
   const slots = new Map<string, TenantSlot>()
   const functions = new TenantFunctions(slots, refusals, parent.hasLogger)
-  const templateLoader = new TemplateLoader({ options, boot, parent, loads, functions, onLoaded: name => refusals.templateLoaded(name) })
+  const templateRetirement = new TemplateRetirement(options, app.log, boot)
+  const templateLoader = new TemplateLoader({ options, boot, parent, loads, functions, retirement: templateRetirement, onLoaded: name => refusals.templateLoaded(name) })
   const templates = new Templates(templateLoader, loads)
   const evictionPolicy = new EvictionPolicy(options, slots)
   const retirement = new Retirement(options, app.log, boot)
@@ -57,7 +59,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   const hooks = requestHooks(options, identification, registry, parent)
   const fastPath = new FastPath(identification, registry, parent)
   const changes = new Changes({ options, refusals, loader, templateLoader, templates, registry, hosts, log: app.log })
-  const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, templates, identification })
+  const manager = new TenantManager({ parent, options, boot, refusals, loader, registry, templates, evictionPolicy, identification })
 
   app.decorate('multitenant', manager)
   parent.addHooks(hooks)
@@ -65,7 +67,7 @@ async function multitenant (app: FastifyInstance, opts: MultitenantOptions): Pro
   app.addHook('onReady', async () => fastPath.start())
   // Not awaited: a source that hangs must not keep the app from becoming ready.
   app.addHook('onReady', async () => { warnOfMissingTenants(options, app.log) })
-  app.addHook('onReady', () => preload(app, manager, options))
+  app.addHook('onReady', () => preload(app, manager, options, evictionPolicy))
   app.addHook('onListen', async () => registry.onListen())
   app.addHook('preClose', () => registry.preClose())
   // Fastify runs the last onClose hook first: changes stop before the tenants close.

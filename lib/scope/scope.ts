@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { logTenant } from './log-tenant.ts'
+import { isBeforeApp, markBeforeApp } from './before-app.ts'
 import { asError } from '../utils/as-error.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
@@ -19,18 +20,13 @@ import type { TenantServer } from './tenant-server.ts'
 import type { RouteContext, RouteMatch, Router } from '../fastify/shapes.ts'
 import type { Tenant } from '../../types/index.ts'
 
-const kBeforeApp = Symbol('fastify-multitenant.before-app')
-
-/** `true` if the tenant's route answers its URL, whatever routes the app has. */
-interface Marked extends RouteContext { [kBeforeApp]?: boolean }
-
 /** One generation of a tenant or a template in Fastify: a root that inherits from its base, and its one child, which contains all of the code. */
 export class Scope {
   /** The tenant's `app.server`. */
   readonly server: TenantServer
   readonly #parent: ScopeParent
   readonly #root: FastifyInstance
-  readonly #router: Router
+  readonly router: Router
   readonly #notFound: NotFound
   readonly #report: Report
   readonly #hooks: ApplicationHooks
@@ -55,7 +51,7 @@ export class Scope {
     })
     this.server = this.#root.server as unknown as TenantServer
     this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
-    this.#router = routerOf(this.#root, parent.internals)
+    this.router = routerOf(this.#root, parent.internals)
     this.#notFound = new NotFound(this.#root, parent.internals)
   }
 
@@ -70,7 +66,7 @@ export class Scope {
       await fill(instance)
     }
     await this.#root.register(withPluginName(plugin, name)).ready()
-    const routes = contextsOf(this.#router)
+    const routes = contextsOf(this.router)
     routes.forEach(checkRouteConfig)
     this.#parent.routes.overrides.warn(routes, this.#root.log)
     for (const route of routes) {
@@ -81,10 +77,6 @@ export class Scope {
     this.#notFound.prepare(this.instance, this.#parent.app, routes)
     // The classes of a tenant's own scope know its tenant, so its 404 handlers need no other class.
     if (this.#isShared) this.#notFound.contexts().forEach(context => this.#share(context))
-  }
-
-  get router (): Router {
-    return this.#router
   }
 
   /** The Fastify instance that contains the code. Set when the boot begins. */
@@ -100,7 +92,7 @@ export class Scope {
 
   /** Returns the scope's route for a request; `null` if it has none. Returns a promise only if its routes have asynchronous constraints. */
   find (raw: IncomingMessage): RouteMatch | null | Promise<RouteMatch | null> {
-    if (hasAsyncConstraints(this.#router)) return findRouteLater(this.#router, raw).catch(() => this.#routeAgain())
+    if (hasAsyncConstraints(this.router)) return findRouteLater(this.router, raw).catch(() => this.#routeAgain())
     return this.#findNow(raw)
   }
 
@@ -114,11 +106,12 @@ export class Scope {
    * route the request: it may have a route that comes first, or listeners of the scope come first.
    */
   firstRouteFor (raw: IncomingMessage): RouteMatch | null | undefined {
-    if (this.#reserved !== this.#parent.routes.reserved) this.#markRoutes()
-    if (hasAsyncConstraints(this.#router) || this.server.intercepts) return undefined
-    const found = findRoute(this.#router, raw)
+    const { reserved } = this.#parent.routes
+    if (this.#reserved !== reserved) markBeforeApp(this.router, this.#reserved = reserved)
+    if (hasAsyncConstraints(this.router) || this.server.intercepts) return undefined
+    const found = findRoute(this.router, raw)
     if (found === null || isWildcard(found.store)) return null
-    return found.store !== null && (found.store as Marked)[kBeforeApp] === true ? found : undefined
+    return found.store !== null && isBeforeApp(found.store) ? found : undefined
   }
 
   /** Tells the tenant that the app listens. */
@@ -150,16 +143,9 @@ export class Scope {
     if (this.#isShared && this.#parent.hasLogger) logTenant(context)
   }
 
-  /** Marks the exact routes that come before every route of the app. */
-  #markRoutes (): void {
-    const { reserved } = this.#parent.routes
-    this.#reserved = reserved
-    for (const route of contextsOf(this.#router)) (route as Marked)[kBeforeApp] = !reserved.mayTakeFrom(route)
-  }
-
   #findNow (raw: IncomingMessage): RouteMatch | null {
     try {
-      return findRoute(this.#router, raw)
+      return findRoute(this.router, raw)
     } catch (thrown) {
       this.#report(thrown, 'a constraint of the tenant failed')
       throw asError(thrown)

@@ -1,10 +1,9 @@
 import { FST_TENANT_TEMPLATE_FAILED, FST_TENANT_TEMPLATE_NOT_FOUND, FST_TENANT_TEMPLATE_SHARED } from '../errors.ts'
 import { Failures } from '../generations/failures.ts'
-import { processReloader } from '../loading/modules/module-reloader.ts'
+import { FolderCode } from '../generations/folder-code.ts'
 import { requestTenantOf } from '../leases/request-tenant.ts'
 import { asError } from '../utils/as-error.ts'
 import { debug } from '../utils/debug.ts'
-import { withDeadline } from '../utils/deadline.ts'
 import { withoutRepeats } from '../utils/error-for-log.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { loadTemplate } from './load-template.ts'
@@ -16,6 +15,7 @@ import type { LoadContext } from '../generations/load-context.ts'
 import type { Build, Slot, SlotFunctions } from '../generations/slot.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Scope } from '../scope/scope.ts'
+import type { TemplateRetirement } from './template-retirement.ts'
 import type { TenantAppContext } from '../scope/tenant-app.ts'
 import type { TemplateDefinition } from '../sources/templates.ts'
 import type { Template } from '../../types/index.ts'
@@ -28,6 +28,7 @@ export interface TemplateLoaderContext {
   /** The app that templates are made in. */
   parent: ParentApp
   functions: TenantAppContext
+  retirement: TemplateRetirement
   /** Called when a template has been loaded. */
   onLoaded: (name: string) => void
 }
@@ -35,24 +36,16 @@ export interface TemplateLoaderContext {
 /** One template's place in memory. */
 export type TemplateSlot = Slot<TemplateGeneration, TemplateDefinition, null>
 
-/** Called before a template is loaded from a folder. */
-export type TemplateFolderListener = (name: string, dir: string) => void
-
 /** Loads and closes generations of templates. */
 export class TemplateLoader implements SlotFunctions<TemplateGeneration, TemplateDefinition, null> {
   readonly kind = 'template'
+  /** The code in the folders of templates. */
+  readonly code = new FolderCode()
   readonly #context: TemplateLoaderContext
   readonly #failures = new Failures()
-  readonly #reloader = processReloader.open()
-  readonly #folderListeners: TemplateFolderListener[] = []
 
   constructor (context: TemplateLoaderContext) {
     this.#context = context
-  }
-
-  /** Calls `listener` before each load from a folder. */
-  onFolder (listener: TemplateFolderListener): void {
-    this.#folderListeners.push(listener)
   }
 
   /** @throws {FST_TENANT_TEMPLATE_NOT_FOUND} when there is no such template; the message lists those that exist */
@@ -93,43 +86,36 @@ export class TemplateLoader implements SlotFunctions<TemplateGeneration, Templat
   }
 
   /** Waits until no tenant uses the generation, then closes it. Never rejects. */
-  async retire (generation: TemplateGeneration): Promise<null> {
-    generation.state = 'draining'
-    await generation.unused()
-    await this.#context.boot.run(async () => {
-      await this.preClose(generation)
-      await this.#close(generation)
-    })
-    return null
+  retire (generation: TemplateGeneration): Promise<null> {
+    return this.#context.retirement.retire(generation)
   }
 
   onClosed (): void {}
 
-  /** Runs the preClose hooks; a second call does nothing. Never rejects. */
-  async preClose ({ name, scope }: TemplateGeneration): Promise<void> {
-    const { drainTimeout } = this.#context.options
-    await this.#logged(name, withDeadline(scope.preClose(), drainTimeout, () => new Error('A preClose hook of the template took too long')))
+  /** Runs the preClose hooks of a generation. Never rejects. */
+  preClose (generation: TemplateGeneration): Promise<void> {
+    return this.#context.retirement.preClose(generation)
   }
 
   close (): void {
-    this.#reloader.close()
+    this.code.close()
   }
 
   async #load (definition: TemplateDefinition, number: number, freshCode: boolean, isFirst: boolean): Promise<TemplateGeneration> {
-    const { options, parent, functions } = this.#context
+    const { options, parent, functions, retirement } = this.#context
     const { name, dir } = definition
     const started = performance.now()
     const template: Template = Object.freeze({ name, generation: number })
     const generation = new TemplateGeneration(name, number, this.#createScope(template), parent, functions)
     try {
-      if (dir !== undefined) await this.#prepareCode(name, dir, freshCode, isFirst)
-      const contents = await this.#reloader.runLoad(dir ?? '', () => loadTemplate(generation.scope, definition, template, options, parent.app.log))
+      await this.code.prepare(name, dir, { freshCode, isFirst })
+      const contents = await this.code.run(dir, () => loadTemplate(generation.scope, definition, template, options, parent.app.log))
       generation.activate(contents, started)
       if (parent.app.server.listening) generation.scope.onListen()
       return generation
     } catch (error) {
-      if (dir !== undefined) this.#reloader.noteFailedLoad(dir, templateKey(name))
-      await this.#close(generation)
+      this.code.noteFailure(name, dir)
+      await retirement.close(generation)
       throw error
     }
   }
@@ -147,27 +133,6 @@ export class TemplateLoader implements SlotFunctions<TemplateGeneration, Templat
       // The template stays while tenants use it, whatever its code closes.
       end: async () => {}
     })
-  }
-
-  async #prepareCode (name: string, dir: string, freshCode: boolean, isFirst: boolean): Promise<void> {
-    for (const listener of this.#folderListeners) listener(name, dir)
-    if (freshCode) await this.#reloader.refresh(dir)
-    else if (isFirst) await this.#reloader.refreshIfChanged(dir, templateKey(name))
-  }
-
-  async #close (generation: TemplateGeneration): Promise<void> {
-    const { loadTimeout } = this.#context.options
-    await this.#logged(generation.name, withDeadline(generation.scope.close(), loadTimeout / 2, () => new Error('An onClose hook of the template took too long')))
-    generation.state = 'closed'
-    debug?.("template '%s', generation %d: closed", generation.name, generation.number)
-  }
-
-  async #logged (name: string, work: Promise<void>): Promise<void> {
-    try {
-      await work
-    } catch (err) {
-      logFailure(this.#context.parent.app.log, { template: name }, err, 'template failed to close')
-    }
   }
 }
 

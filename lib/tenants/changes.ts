@@ -29,9 +29,9 @@ export class Changes {
     this.#source = new SourceChanges(context, (id, onFailure) => this.#reload(id, false, onFailure))
     if (!options.watch) return
     const folders = new FolderChanges(id => this.#reload(id, true), id => registry.isKnown(id), log)
-    loader.onFolder((id, dir) => folders.add(id, dir))
+    loader.code.onLoad((id, dir) => folders.add(id, dir))
     const templateFolders = new FolderChanges(name => this.#reloadTemplate(name), name => templates.isKnown(name), log)
-    templateLoader.onFolder((name, dir) => templateFolders.add(name, dir))
+    templateLoader.code.onLoad((name, dir) => templateFolders.add(name, dir))
     this.#folders = [folders, templateFolders]
   }
 

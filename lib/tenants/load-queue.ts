@@ -1,5 +1,5 @@
 import { ConcurrencyLimit } from './concurrency-limit.ts'
-import { overloaded } from './refusals.ts'
+import { overloaded } from './overload.ts'
 import type { ResolvedOptions } from '../options.ts'
 
 /** How long a load may delay others, in ms. */

@@ -1,7 +1,7 @@
 import { asError } from '../utils/as-error.ts'
 import { debug } from '../utils/debug.ts'
 import { FST_TENANT_LOAD_FAILED, FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND } from '../errors.ts'
-import { processReloader } from '../loading/modules/module-reloader.ts'
+import { FolderCode } from '../generations/folder-code.ts'
 import { isTimeout } from '../loading/file-error.ts'
 import { InactiveTenantError } from '../loading/standard-config.ts'
 import { logFailure } from '../utils/log-failure.ts'
@@ -33,26 +33,18 @@ export interface TenantLoaderContext extends DraftContext {
   retirement: Retirement
 }
 
-/** Called before a tenant is loaded from a folder. */
-export type FolderListener = (id: string, dir: string) => void
-
 /** Loads generations, and records in `refusals` which tenants failed. */
 export class TenantLoader {
   /** The loads and reloads since the start, including those that failed. */
   readonly counts = { loads: 0, reloads: 0 }
+  /** The code in the folders of tenants. */
+  readonly code = new FolderCode()
   readonly #context: TenantLoaderContext
-  readonly #reloader = processReloader.open()
   readonly #queue: LoadQueue
-  readonly #folderListeners: FolderListener[] = []
 
   constructor (context: TenantLoaderContext) {
     this.#context = context
     this.#queue = new LoadQueue(context.options)
-  }
-
-  /** Calls `listener` before each load from a folder. */
-  onFolder (listener: FolderListener): void {
-    this.#folderListeners.push(listener)
   }
 
   /**
@@ -90,7 +82,7 @@ export class TenantLoader {
   }
 
   close (): void {
-    this.#reloader.close()
+    this.code.close()
   }
 
   async #load (slot: TenantSlot, { number, freshCode, definition: known }: Build<TenantDefinition>): Promise<Generation> {
@@ -107,9 +99,9 @@ export class TenantLoader {
   }
 
   async #read (slot: TenantSlot, draft: Draft, freshCode: boolean): Promise<boolean> {
-    const { definition } = draft
-    await this.#prepareCode(slot, definition, freshCode)
-    return this.#inFolder(definition, () => draft.read())
+    const { dir } = draft.definition
+    await this.code.prepare(slot.id, dir, { freshCode, isFirst: slot.current === undefined })
+    return this.code.run(dir, () => draft.read())
   }
 
   async #loadInPlace (draft: Draft, place: Place, number: number): Promise<Generation> {
@@ -117,7 +109,7 @@ export class TenantLoader {
     debug?.("tenant '%s', generation %d: build begins", draft.definition.id, number)
     const generation = draft.createGeneration(place, number)
     try {
-      await this.#inFolder(draft.definition, () => draft.load(generation))
+      await this.code.run(draft.definition.dir, () => draft.load(generation))
       if (parent.app.server.listening) generation.scope?.onListen()
       return generation
     } catch (error) {
@@ -126,26 +118,14 @@ export class TenantLoader {
     }
   }
 
-  /** Runs a part of a load. The modules of its folder are not refreshed meanwhile. */
-  #inFolder<Result> ({ dir }: TenantDefinition, work: () => Promise<Result>): Promise<Result> {
-    return dir === undefined ? work() : this.#reloader.runLoad(dir, work)
-  }
-
   /** Waits for a part of a load. A failure is logged and remembered. */
   async #orFailed<Result> (slot: TenantSlot, { dir }: TenantDefinition, work: Promise<Result>): Promise<Result> {
     try {
       return await work
     } catch (cause) {
-      if (dir !== undefined) this.#reloader.noteFailedLoad(dir, slot.id)
+      this.code.noteFailure(slot.id, dir)
       throw this.#failed(slot, cause)
     }
-  }
-
-  async #prepareCode (slot: TenantSlot, { dir }: TenantDefinition, freshCode: boolean): Promise<void> {
-    if (dir === undefined) return
-    for (const listener of this.#folderListeners) listener(slot.id, dir)
-    if (freshCode) return this.#reloader.refresh(dir)
-    if (slot.current === undefined) await this.#reloader.refreshIfChanged(dir, slot.id)
   }
 
   /** Logs and remembers the failure. After a failed reload the old generation keeps serving, so there is no pause. */

@@ -1,7 +1,7 @@
 import { FST_TENANT_CLOSED } from '../errors.ts'
 import { IdleList } from '../leases/idle-list.ts'
 import { withResolvers } from '../utils/with-resolvers.ts'
-import { overloaded } from './refusals.ts'
+import { overloaded } from './overload.ts'
 import type { Generation } from './generation.ts'
 
 /** A tenant that waits for a place. */

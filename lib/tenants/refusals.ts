@@ -1,4 +1,4 @@
-import { FST_TENANT_BUSY, FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND, FST_TENANT_OVERLOADED, FST_TENANT_SUSPENDED } from '../errors.ts'
+import { FST_TENANT_CLOSED, FST_TENANT_LOAD_FAILED, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
 import { Failures } from '../generations/failures.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { retryAfter } from '../utils/retry-after.ts'
@@ -119,14 +119,4 @@ export class Refusals {
     this.unknown.clear()
     this.suspendedBySource.clear()
   }
-}
-
-/** The error for a tenant that has too many requests, running or waiting. */
-export function busy (id: string): Error {
-  return retryAfter(new FST_TENANT_BUSY(id), 1)
-}
-
-/** The error for a tenant that cannot be loaded now because too many others are loaded or wait. */
-export function overloaded (id: string): Error {
-  return retryAfter(new FST_TENANT_OVERLOADED(id), 1)
 }

@@ -1,5 +1,5 @@
 import { FST_TENANT_LOAD_TIMEOUT, FST_TENANT_NOT_FOUND, FST_TENANT_SUSPENDED } from '../errors.ts'
-import { busy } from './refusals.ts'
+import { busy } from './overload.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { isFromSocket } from './lookup.ts'
 import { retryAfter } from '../utils/retry-after.ts'
@@ -32,7 +32,6 @@ export interface RegistryContext extends SlotsContext {
 export class TenantRegistry {
   readonly slots: Slots
   readonly refusals: Refusals
-  readonly evictionPolicy: EvictionPolicy
   readonly lookups: Lookups
   readonly #context: RegistryContext
 
@@ -40,7 +39,6 @@ export class TenantRegistry {
     this.#context = context
     this.slots = new Slots(context)
     this.refusals = context.refusals
-    this.evictionPolicy = context.evictionPolicy
     this.lookups = context.lookups
   }
 
@@ -126,7 +124,7 @@ export class TenantRegistry {
   /** Unloads every tenant, then closes the templates and the source. */
   async close (): Promise<void> {
     this.refusals.close()
-    this.evictionPolicy.close()
+    this.#context.evictionPolicy.close()
     await Promise.all([this.lookups.close(), this.slots.clear()])
     await this.#context.templates.close()
     this.#context.loader.close()
@@ -151,9 +149,8 @@ export class TenantRegistry {
   }
 
   async #loadInSlot<Claim> (id: string, claim: (generation: Generation) => Claim, end: number, definition?: TenantDefinition): Promise<Claim> {
-    const { loader, options: { maxWaiting } } = this.#context
-    return this.slots.hold(id, maxWaiting, async slot => {
-      const loaded = loader.waitFor(id, () => slot.load(definition))
+    return this.slots.hold(id, this.#context.options.maxWaiting, async slot => {
+      const loaded = this.#context.loader.waitFor(id, () => slot.load(definition))
       const generation = await withDeadline(loaded, end - performance.now(), () => retryAfter(new FST_TENANT_LOAD_TIMEOUT(id), 1))
       this.refusals.admitLoad(id)
       // Load again if the generation was taken out of service meanwhile.

@@ -1,4 +1,4 @@
-import { busy } from './refusals.ts'
+import { busy } from './overload.ts'
 import { Slot } from '../generations/slot.ts'
 import type { Generation } from './generation.ts'
 import type { TenantLoader } from './loader.ts'

@@ -1,4 +1,5 @@
 import { asError } from '../utils/as-error.ts'
+import type { EvictionPolicy } from './eviction-policy.ts'
 import type { TenantLoader } from './loader.ts'
 import type { Refusals } from './refusals.ts'
 import type { TenantRegistry } from './registry.ts'
@@ -13,6 +14,7 @@ export interface StatisticsContext {
   loader: TenantLoader
   refusals: Refusals
   registry: TenantRegistry
+  evictionPolicy: EvictionPolicy
   templates: Templates
 }
 
@@ -30,7 +32,7 @@ export function statistics (context: StatisticsContext, { limit = 100, after }: 
     suspended: suspended.size,
     draining: slots.reduce((sum, slot) => sum + slot.draining, 0),
     ...loader.counts,
-    evictions: registry.evictionPolicy.evictions,
+    evictions: context.evictionPolicy.evictions,
     unknown: unknown.size,
     tenants: smallest(ids, limit, after).map(id => statisticsOf(id, context)),
     templates: context.templates.statistics()
