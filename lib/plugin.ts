@@ -25,7 +25,7 @@ import { TenantRegistry } from './tenants/registry.ts'
 import { Retirement } from './tenants/retirement.ts'
 import type { ResolvedOptions } from './options.ts'
 import { TenantFunctions } from './tenants/tenant-functions.ts'
-import type { TenantSlot } from './tenants/slots.ts'
+import type { TenantSlot } from './tenants/tenant-slot.ts'
 import type { MultitenantOptions } from '../types/index.ts'
 
 /** Makes each object from objects made before it, then adds the decorator and the hooks. */

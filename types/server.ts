@@ -18,7 +18,10 @@ export interface ServerConfig {
   }
   /** Limits. */
   security?: {
-    /** How many tenants may be loaded. Environment: `MAX_CONCURRENT_TENANTS`. Default: 100. */
+    /**
+     * How many tenants with code of their own may be loaded, and as many without, unless `multitenant.maxResident` is given.
+     * Environment: `MAX_CONCURRENT_TENANTS`. Default: 100.
+     */
     maxConcurrentTenants?: number
     /** Whether tenant ids must be 1 to 63 letters, digits, `_` and `-`. Default: `true`. */
     validateInputs?: boolean

@@ -48,6 +48,23 @@ export async function createServices (modules: readonly ServiceModule[], service
   }
 }
 
+/**
+ * Disposes of the services that have a method `[Symbol.asyncDispose]` or `[Symbol.dispose]`, the last one first. All are tried; then it rejects
+ * with the first error.
+ */
+export async function disposeServices (services: ReadonlyMap<string, unknown>): Promise<void> {
+  const errors: unknown[] = []
+  for (const service of [...services.values()].reverse()) {
+    try {
+      const { [Symbol.asyncDispose]: disposeAsync, [Symbol.dispose]: dispose } = Object(service) as Partial<AsyncDisposable & Disposable>
+      await (disposeAsync ?? dispose)?.call(service as AsyncDisposable & Disposable)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
+}
+
 function isJson (file: string): boolean {
   return file.endsWith('.json')
 }

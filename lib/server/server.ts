@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
 import { ConfigurationManager } from './configuration.ts'
@@ -103,8 +104,10 @@ export class MultiTenantServer {
 
   /** Registers the plugin last, so that it refuses requests only after the hooks of earlier plugins, such as CORS, have run. */
   #register (uninstall: () => Promise<void>): void {
-    const { multitenant: pluginOptions, security, tenants } = this.#config
+    const { multitenant: pluginOptions, root, security, tenants } = this.#config
     const options = {
+      templates: join(root, 'src/templates'),
+      maxResident: tenants.maxConcurrent,
       ...pluginOptions,
       tenants: tenantSource(this.#config),
       maxActive: tenants.maxConcurrent,

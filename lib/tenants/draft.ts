@@ -67,7 +67,7 @@ export class Draft {
   }
 
   /** Creates the generation, with a scope if the tenant has code of its own. The generation lets go of the template when it is closed. */
-  createGeneration (place: Place, number: number): Generation {
+  createGeneration (place: Place<Generation>, number: number): Generation {
     const { options: { drainTimeout } } = this.#context
     const { id, version } = this.definition
     const template = this.#template

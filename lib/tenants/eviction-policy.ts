@@ -5,7 +5,7 @@ import type { IdleList } from '../leases/idle-list.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Generation } from './generation.ts'
 import type { Place } from './places.ts'
-import type { TenantSlot } from './slots.ts'
+import type { TenantSlot } from './tenant-slot.ts'
 
 type Limits = Pick<ResolvedOptions, 'maxActive' | 'maxResident' | 'idleTimeout' | 'loadTimeout'>
 
@@ -17,8 +17,8 @@ export class EvictionPolicy {
   readonly #slots: ReadonlyMap<string, TenantSlot>
   readonly #idleTimeout: number
   readonly #timer: NodeJS.Timeout | undefined
-  readonly #scopes: Places
-  readonly #residents: Places
+  readonly #scopes: Places<Generation>
+  readonly #residents: Places<Generation>
   #evictions = 0
 
   constructor ({ maxActive, maxResident, idleTimeout, loadTimeout: timeout }: Limits, slots: ReadonlyMap<string, TenantSlot>) {
@@ -41,7 +41,7 @@ export class EvictionPolicy {
    * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place becomes free within `loadTimeout`
    * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
-  async withPlace<Result> (slot: TenantSlot, hasScope: boolean, load: (place: Place) => Promise<Result>): Promise<Result> {
+  async withPlace<Result> (slot: TenantSlot, hasScope: boolean, load: (place: Place<Generation>) => Promise<Result>): Promise<Result> {
     const places = hasScope ? this.#scopes : this.#residents
     const current = slot.current?.place
     const place = current?.places === places ? current.share() : await places.take(slot.id)

@@ -1,4 +1,5 @@
 import { Leases } from '../leases/leases.ts'
+import { disposeServices } from '../loading/services.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { Tenant } from './tenant.ts'
 import type { Place } from './places.ts'
@@ -7,6 +8,8 @@ import type { Scope } from '../scope/scope.ts'
 import type { TenantRoutes } from '../scope/tenant-routes.ts'
 import type { TemplateGeneration } from '../templates/template-generation.ts'
 import type { DrainReport, TenantState, TenantStatistics } from '../../types/index.ts'
+
+const NO_SERVICES: ReadonlyMap<string, unknown> = new Map()
 
 /** The parts of a generation. */
 export interface GenerationParts {
@@ -17,7 +20,7 @@ export interface GenerationParts {
   /** `undefined` if the tenant has no template. */
   template: TemplateGeneration | undefined
   routes: TenantRoutes
-  place: Place
+  place: Place<Generation>
   /** The version of its definition; `undefined` when the source has no versions. */
   version: string | undefined
   drainTimeout: number
@@ -32,7 +35,7 @@ export class Generation {
   readonly template: TemplateGeneration | undefined
   /** Where the routes of its requests are looked up. */
   readonly routes: TenantRoutes
-  readonly place: Place
+  readonly place: Place<Generation>
   readonly version: string | undefined
   readonly leases: Leases<Generation>
   /** How long a request may go on after its client has left, in ms. */
@@ -42,6 +45,7 @@ export class Generation {
   isListed = false
   #state: TenantState = 'loading'
   #tenant: Tenant | undefined
+  #services: ReadonlyMap<string, unknown> = NO_SERVICES
   /** By `Date.now()`. */
   #loadedAt = 0
   #loadMs = 0
@@ -79,6 +83,7 @@ export class Generation {
 
   /** Creates its `Tenant`. */
   createTenant (parts: Omit<TenantParts, 'id' | 'generation' | 'template'>): Tenant {
+    this.#services = parts.services
     this.#tenant = new Tenant({ id: this.id, generation: this, template: this.template?.name ?? null, ...parts })
     return this.#tenant
   }
@@ -118,13 +123,26 @@ export class Generation {
     return { generation: this.number, drained: forced.length === 0, forced }
   }
 
-  /** Runs the tenant's onClose hooks, for at most `timeout` ms, and lets go of its template. */
+  /** Runs the tenant's onClose hooks and disposes of its services, for at most `timeout` ms, and lets go of its template. */
   async close (timeout: number): Promise<void> {
     try {
-      if (this.scope !== undefined) await withDeadline(this.scope.close(), timeout, () => new Error('An onClose hook of the tenant took too long'))
+      if (this.#isOpen) await withDeadline(this.#closeCode(), timeout, () => new Error('An onClose hook or the disposal of a service of the tenant took too long'))
     } finally {
       this.#state = this.#state === 'loading' ? 'failed' : 'closed'
       this.template?.release()
+    }
+  }
+
+  /** Whether it has something to close. Most tenants have only a config. */
+  get #isOpen (): boolean {
+    return this.scope !== undefined || this.#services.size > 0
+  }
+
+  async #closeCode (): Promise<void> {
+    try {
+      await this.scope?.close()
+    } finally {
+      await disposeServices(this.#services)
     }
   }
 

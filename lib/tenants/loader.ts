@@ -20,7 +20,7 @@ import type { Build } from '../generations/slot.ts'
 import type { DraftContext } from './draft.ts'
 import type { Generation } from './generation.ts'
 import type { Place } from './places.ts'
-import type { TenantSlot } from './slots.ts'
+import type { TenantSlot } from './tenant-slot.ts'
 import type { TenantDefinition } from '../../types/index.ts'
 
 /** The objects that tenants are loaded with. */
@@ -104,7 +104,7 @@ export class TenantLoader {
     return this.code.run(dir, () => draft.read())
   }
 
-  async #loadInPlace (draft: Draft, place: Place, number: number): Promise<Generation> {
+  async #loadInPlace (draft: Draft, place: Place<Generation>, number: number): Promise<Generation> {
     const { parent, retirement } = this.#context
     debug?.("tenant '%s', generation %d: build begins", draft.definition.id, number)
     const generation = draft.createGeneration(place, number)

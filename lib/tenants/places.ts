@@ -2,36 +2,36 @@ import { FST_TENANT_CLOSED } from '../errors.ts'
 import { IdleList } from '../leases/idle-list.ts'
 import { withResolvers } from '../utils/with-resolvers.ts'
 import { overloaded } from './overload.ts'
-import type { Generation } from './generation.ts'
+import type { Idling } from '../leases/idle-list.ts'
 
 /** A tenant that waits for a place. */
-interface Waiting {
+interface Waiting<Member extends Idling> {
   readonly id: string
-  resolve (place: Place): void
+  resolve (place: Place<Member>): void
   reject (error: Error): void
 }
 
 /** The limits of `Places`. */
-export interface PlacesOptions {
+export interface PlacesOptions<Member extends Idling> {
   /** How many places there are. */
   readonly max: number
   /** How long a load waits for a place, in ms. */
   readonly timeout: number
   /** Evicts a generation of the list. Returns `false` if none can be evicted. */
-  readonly evict: (idle: IdleList<Generation>) => boolean
+  readonly evict: (idle: IdleList<Member>) => boolean
 }
 
 /** The places in memory for tenants of one kind. A tenant has one from the start of its load until its last generation is closed. */
-export class Places {
+export class Places<Member extends Idling> {
   /** The idle generations, which may be evicted. */
-  readonly idle = new IdleList<Generation>()
-  readonly #options: PlacesOptions
+  readonly idle = new IdleList<Member>()
+  readonly #options: PlacesOptions<Member>
   #taken = 0
   #ending = 0
   /** No longer than the number of loads that run at a time. */
-  readonly #waiting = new Set<Waiting>()
+  readonly #waiting = new Set<Waiting<Member>>()
 
-  constructor (options: PlacesOptions) {
+  constructor (options: PlacesOptions<Member>) {
     this.#options = options
   }
 
@@ -40,7 +40,7 @@ export class Places {
    * @throws {FST_TENANT_OVERLOADED} when all tenants are busy, or no place becomes free in time
    * @throws {FST_TENANT_CLOSED} when the app closes meanwhile
    */
-  take (id: string): Place | Promise<Place> {
+  take (id: string): Place<Member> | Promise<Place<Member>> {
     return this.#taken < this.#options.max ? this.#create() : this.#wait(id)
   }
 
@@ -61,16 +61,16 @@ export class Places {
     this.#waiting.clear()
   }
 
-  #create (): Place {
+  #create (): Place<Member> {
     this.#taken++
     return new Place(this)
   }
 
-  async #wait (id: string): Promise<Place> {
+  async #wait (id: string): Promise<Place<Member>> {
     // Evict a tenant, unless enough tenants end already for this one and all that wait.
     if (this.#ending <= this.#waiting.size && !this.#options.evict(this.idle)) throw overloaded(id)
-    const { promise, resolve, reject } = withResolvers<Place>()
-    const waiting: Waiting = { id, resolve, reject }
+    const { promise, resolve, reject } = withResolvers<Place<Member>>()
+    const waiting: Waiting<Member> = { id, resolve, reject }
     this.#waiting.add(waiting)
     const timer = setTimeout(() => {
       this.#waiting.delete(waiting)
@@ -85,12 +85,12 @@ export class Places {
 }
 
 /** One tenant's place. Its generations share it while one replaces the other. */
-export class Place {
-  readonly places: Places
+export class Place<Member extends Idling> {
+  readonly places: Places<Member>
   #generations = 1
   #ending = 0
 
-  constructor (places: Places) {
+  constructor (places: Places<Member>) {
     this.places = places
   }
 

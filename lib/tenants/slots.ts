@@ -2,12 +2,10 @@ import { busy } from './overload.ts'
 import { Slot } from '../generations/slot.ts'
 import type { Generation } from './generation.ts'
 import type { TenantLoader } from './loader.ts'
+import type { TenantSlot } from './tenant-slot.ts'
 import type { Retirement } from './retirement.ts'
 import type { SlotFunctions } from '../generations/slot.ts'
 import type { DrainReport, TenantDefinition } from '../../types/index.ts'
-
-/** One tenant's place in memory. */
-export type TenantSlot = Slot<Generation, TenantDefinition, DrainReport>
 
 /** The objects that fill and empty slots. */
 export interface SlotsContext {

@@ -2,7 +2,7 @@ import pLimit from 'p-limit'
 import type { Templates } from '../templates/templates.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { TenantRegistry } from './registry.ts'
-import type { TenantSlot } from './slots.ts'
+import type { TenantSlot } from './tenant-slot.ts'
 import type { TemplateReloadReport } from '../../types/index.ts'
 
 /** The objects that templates are reloaded with. */

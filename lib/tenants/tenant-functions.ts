@@ -1,7 +1,7 @@
 import type { ScopeParts } from '../scope/tenant-root.ts'
 import type { TenantAppContext } from '../scope/tenant-app.ts'
 import type { Refusals } from './refusals.ts'
-import type { TenantSlot } from './slots.ts'
+import type { TenantSlot } from './tenant-slot.ts'
 
 /** The functions behind each tenant's `app`: whether it takes requests, and its end. */
 export class TenantFunctions implements TenantAppContext {
