@@ -59,7 +59,7 @@ export async function readTenant (definition: TenantDefinition, { app, log, chec
   const { read } = await openConfig(folder, definition.config)
   const own = await read(context)
   const template = definition.template ?? readTemplateName(own)
-  const base = template === undefined ? NO_TEMPLATE : await useTemplate(template)
+  const base = template === undefined ? NO_TEMPLATE : await progress.track(`the template '${template}'`, () => useTemplate(template))
   const merged = { ...await base.readConfig(context), ...own } as TenantConfig
   const config = checkConfig === undefined ? merged : checkConfig(merged, { ...base.env, ...await readEnvFile(folder) })
   const plugins = readStandardKeys(id, config)

@@ -97,7 +97,9 @@ export class TemplateLoader implements SlotFunctions<TemplateGeneration, Templat
     return this.#context.retirement.preClose(generation)
   }
 
+  /** Call this when all tenants have ended. */
   close (): void {
+    this.#context.retirement.onAllEnded()
     this.code.close()
   }
 

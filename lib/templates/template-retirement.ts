@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { debug } from '../utils/debug.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { logFailure } from '../utils/log-failure.ts'
+import { withResolvers } from '../utils/with-resolvers.ts'
 import type { BootContext } from '../generations/boot-context.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { TemplateGeneration } from './template-generation.ts'
@@ -13,6 +14,7 @@ export class TemplateRetirement {
   readonly #timeouts: Timeouts
   readonly #log: FastifyBaseLogger
   readonly #boot: BootContext
+  readonly #allEnded = withResolvers<void>()
 
   constructor (timeouts: Timeouts, log: FastifyBaseLogger, boot: BootContext) {
     this.#timeouts = timeouts
@@ -23,12 +25,17 @@ export class TemplateRetirement {
   /** Waits until no tenant uses the generation, then closes it. Never rejects. */
   async retire (generation: TemplateGeneration): Promise<null> {
     generation.state = 'draining'
-    await generation.unused()
+    await Promise.race([generation.unused(), this.#allEnded.promise])
     await this.#boot.run(async () => {
       await this.preClose(generation)
       await this.close(generation)
     })
     return null
+  }
+
+  /** Call this when all tenants have ended: no generation waits for its tenants any more. */
+  onAllEnded (): void {
+    this.#allEnded.resolve()
   }
 
   /** Runs the preClose hooks; a second call does nothing. Never rejects. */

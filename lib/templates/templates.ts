@@ -61,11 +61,11 @@ export class Templates {
 
   /** Closes all templates. Call this when all tenants are closed. */
   async close (): Promise<void> {
+    this.#loader.close()
     await Promise.all([...this.#slots.values()].map(async slot => {
       await slot.clear()
       await slot.drained()
     }))
-    this.#loader.close()
   }
 
   /** The templates that tenants have named, sorted by name. */

@@ -9,6 +9,9 @@ import type { TenantSlot } from './tenant-slot.ts'
 
 type Limits = Pick<ResolvedOptions, 'maxActive' | 'maxResident' | 'idleTimeout' | 'loadTimeout'>
 
+/** How many idle tenants are evicted before requests have their turn. */
+const EVICTIONS_PER_TURN = 500
+
 /**
  * Decides which tenants stay loaded. At most `maxActive` tenants with a scope of their own have a place, and at most `maxResident` others.
  * A tenant that is idle for longer than `idleTimeout` is unloaded. A busy tenant is never evicted.
@@ -17,6 +20,7 @@ export class EvictionPolicy {
   readonly #slots: ReadonlyMap<string, TenantSlot>
   readonly #idleTimeout: number
   readonly #timer: NodeJS.Timeout | undefined
+  #rest: NodeJS.Immediate | undefined
   readonly #scopes: Places<Generation>
   readonly #residents: Places<Generation>
   #evictions = 0
@@ -56,6 +60,7 @@ export class EvictionPolicy {
   /** Refuses the tenants that wait. */
   close (): void {
     clearInterval(this.#timer)
+    clearImmediate(this.#rest)
     this.#scopes.close()
     this.#residents.close()
   }
@@ -65,13 +70,18 @@ export class EvictionPolicy {
     return false
   }
 
+  /** Evicts the tenants that have been idle for too long, some in each turn of the event loop. */
   #evictIdle (): void {
     const before = performance.now() - this.#idleTimeout
+    let left = EVICTIONS_PER_TURN
     for (const { idle } of [this.#scopes, this.#residents]) {
       for (const generation of idle) {
         // The list is in the order of the last use.
         if (generation.leases.lastUsedAt > before) break
-        this.#evict(generation)
+        if (this.#evict(generation) && --left === 0) {
+          this.#rest = setImmediate(() => this.#evictIdle())
+          return
+        }
       }
     }
   }

@@ -45,6 +45,18 @@ t.test('the idle time starts at the end of the last request', async t => {
   t.same(await loaded(app), [])
 })
 
+t.test('many idle tenants are unloaded in several turns of the event loop', async t => {
+  fakeTime(t)
+  const ids = Array.from({ length: 1_200 }, (_, at) => `tenant-${at}`)
+  const app = appWith(t, Object.fromEntries(ids.map(id => [id, {}])), { idleTimeout: 1_000, preload: true })
+  await app.ready()
+  t.match(await app.multitenant.stats(), { active: 1_200, resident: 1_200 })
+  mock.timers.tick(1_000)
+  t.match(await app.multitenant.stats(), { active: 700 }, 'requests have their turn in between')
+  await until(async () => (await app.multitenant.stats()).active === 0)
+  t.match(await app.multitenant.stats(), { evictions: 1_200 })
+})
+
 t.test('without idleTimeout an idle tenant stays', async t => {
   fakeTime(t)
   const app = appWith(t, tenants(['acme']))
