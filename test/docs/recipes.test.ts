@@ -99,13 +99,13 @@ const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) =
   },
 
   async 'Tenants in code, or in a database' (t, app, heading) {
-    const templates = t.testdir({ standard: { routes: { 'root.mjs': "export default async (app, { config }) => app.get('/plan', async () => config.plan)" } } })
+    const root = t.testdir({ standard: { routes: { 'root.mjs': "export default async (app, { config }) => app.get('/plan', async () => config.plan)" } } })
     const database = await openDatabase(t)
     const schema = database.newSchema()
     await fragment(heading, {
       app,
       multitenant,
-      postgresTenants: (options: PostgresTenantsOptions) => postgresTenants({ ...options, templates, schema }),
+      postgresTenants: (options: PostgresTenantsOptions) => postgresTenants({ ...options, root, schema }),
       process: { env: { DATABASE_URL: database.connectionString } }
     })
     t.equal((await app.inject({ url: '/hello', ...as('demo') })).body, 'I am demo')

@@ -24,9 +24,9 @@ function names (rows: string[][] = []): string[] {
 t.test('A table of tenants', async t => {
   const [options, columns] = sectionOf('A table of tenants').tables
   const schema = database.newSchema()
-  const dir = t.testdir({ templates: { standard: {} } })
+  const dir = t.testdir()
   const code = codeOf('A table of tenants', 'js')
-    .replace('process.env.DATABASE_URL', `${JSON.stringify(database.connectionString)}, schema: '${schema}', templates: ${JSON.stringify(join(dir, 'templates'))}`)
+    .replace('process.env.DATABASE_URL', `${JSON.stringify(database.connectionString)}, schema: '${schema}'`)
     .replace('logger: true', '')
   await writeFile(join(dir, 'app.js'), `${code}\nexport { app }\n`)
   const { app } = await import(pathToFileURL(join(dir, 'app.js')).href) as { app: FastifyInstance }

@@ -28,8 +28,8 @@ interface Node {
 }
 
 /** The app closes it, and not the test. */
-async function startNode (t: Test, schema: string, templates: string, options: MultitenantOptions = {}, more: Partial<PostgresTenantsOptions> = {}): Promise<Node> {
-  const source = postgresTenants({ connectionString, schema, templates, ...more })
+async function startNode (t: Test, schema: string, root: string, options: MultitenantOptions = {}, more: Partial<PostgresTenantsOptions> = {}): Promise<Node> {
+  const source = postgresTenants({ connectionString, schema, root, ...more })
   await source.migrate()
   const log = new LogLines()
   const app = appWith(t, source, options, log.server)
@@ -39,10 +39,10 @@ async function startNode (t: Test, schema: string, templates: string, options: M
 
 /** Several nodes, in which acme is loaded. */
 async function startNodes (t: Test, count: number): Promise<{ nodes: Node[], table: string, events: Events }> {
-  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const root = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
   const schema = database.newSchema()
   const events = new Events(t)
-  const nodes = await Promise.all(Array.from({ length: count }, () => startNode(t, schema, templates)))
+  const nodes = await Promise.all(Array.from({ length: count }, () => startNode(t, schema, root)))
   const table = nodes[0]!.source.table
   await put(table, 'acme', 'free')
   for (const { app } of nodes) t.equal((await send(app, 'acme')).body, 'acme free')
@@ -50,7 +50,7 @@ async function startNodes (t: Test, count: number): Promise<{ nodes: Node[], tab
 }
 
 async function put (table: string, id: string, plan: string): Promise<void> {
-  await database.query(`insert into ${table} (id, template, config) values ($1, 'standard', $2) on conflict (id) do update set config = excluded.config`, [id, { plan }])
+  await database.query(`insert into ${table} (id, dir, config) values ($1, 'standard', $2) on conflict (id) do update set config = excluded.config`, [id, { plan }])
 }
 
 t.test('a change reaches all processes', async t => {
@@ -164,9 +164,9 @@ t.test('a change that was missed while the connection was lost is found', async 
 })
 
 t.test('without PostgreSQL', async t => {
-  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const root = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
   const events = new Events(t)
-  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: ['host', 'header'] })
+  const { app, source, log } = await startNode(t, database.newSchema(), root, { identify: ['host', 'header'] })
   const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
   await put(source.table, 'acme', 'free')
   await put(source.table, 'cold', 'free')
@@ -211,9 +211,9 @@ t.test('without PostgreSQL', async t => {
 })
 
 t.test('a host that is known to have moved belongs to no tenant while PostgreSQL does not answer', async t => {
-  const templates = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
+  const root = t.testdir({ standard: { routes: { 'root.mjs': ROUTES } } })
   const events = new Events(t)
-  const { app, source, log } = await startNode(t, database.newSchema(), templates, { identify: 'host' })
+  const { app, source, log } = await startNode(t, database.newSchema(), root, { identify: 'host' })
   const host = (name: string) => app.inject({ url: '/', headers: { host: name } })
   await put(source.table, 'acme', 'free')
   await put(source.table, 'globex', 'free')

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
 import { postgresTenants } from '../../lib/sources/postgres/postgres.ts'
@@ -19,7 +19,7 @@ t.test('invalid options are refused, by name', async t => {
   wrong({ connectionString, schema: 'a\0' }, 'schema')
   wrong({ connectionString, namespace: 'a'.repeat(41) }, 'namespace')
   wrong({ connectionString, root: '' }, 'root')
-  wrong({ connectionString, templates: new URL('https://example.com') }, 'templates')
+  wrong({ connectionString, templates: './templates' }, 'templates')
   wrong({ connectionString, tables: 'tenants' }, 'tables')
 })
 
@@ -47,6 +47,33 @@ t.test('migrate()', async t => {
     t.equal(await migratedOver('fastify-multitenant 999'), false)
     for (const note of ['fastify-multitenant 0', '', 'of somebody else']) t.equal(await migratedOver(note), true, note)
     t.same(await ids(source), ['acme'])
+  })
+
+  t.test('lets a row of a version 1 table have both dir and template', async t => {
+    const schema = database.newSchema()
+    const source = postgresTenants({ connectionString, schema })
+    t.teardown(() => source.close())
+    await database.query(`
+      create schema ${schema};
+      create table ${source.table} (
+        id text collate "C" primary key check (length(id) between 1 and 255),
+        name text,
+        hosts text[] not null default '{}' check (coalesce(array_ndims(hosts), 1) = 1),
+        active boolean not null default true,
+        config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
+        dir text,
+        template text,
+        version bigint not null default 0,
+        check (dir is null or template is null)
+      );
+      comment on table ${source.table} is 'fastify-multitenant 1';
+      insert into ${source.table} (id, template) values ('acme', 'standard')`)
+    const graft = (): Promise<unknown> => database.query(`update ${source.table} set dir = 'acme'`)
+    await t.rejects(graft(), { code: '23514' }, 'the control: before the migration')
+    await source.migrate()
+    await graft()
+    t.match(await source.get('acme'), { template: 'standard', dir: resolve('tenants/acme'), version: '1' })
+    await t.rejects(database.query(`update ${source.table} set config = '[]'`), { code: '23514' }, 'the other checks stay')
   })
 
   t.test('accepts any names', async t => {
@@ -79,28 +106,32 @@ t.test('migrate()', async t => {
 })
 
 t.test('a row', async t => {
-  const root = t.testdir({ acme: {}, templates: { standard: {} } })
-  const source = await makeSource(t, { root, templates: join(root, 'templates') })
+  const root = t.testdir({ acme: {} })
+  const source = await makeSource(t, { root })
   const insert = (columns: string, values: string): Promise<unknown> => database.query(`insert into ${source.table} (${columns}) values (${values})`)
 
   await insert('id', "'bare'")
   t.match(await source.get('bare'), { id: 'bare', config: {}, hosts: [], version: /^\d+$/ })
-  t.notOk(Object.hasOwn(await source.get('bare') ?? {}, 'dir'))
+  for (const key of ['name', 'dir', 'template']) t.notOk(Object.hasOwn(await source.get('bare') ?? {}, key), key)
   await insert('id, name, hosts, config, dir', "'acme', 'Acme Inc.', '{acme.example, *.acme.example}', '{\"plan\":\"pro\"}', 'acme'")
   t.match(await source.get('acme'), { id: 'acme', name: 'Acme Inc.', hosts: ['acme.example', '*.acme.example'], config: { plan: 'pro' }, dir: join(root, 'acme') })
   await insert('id, template', "'globex', 'standard'")
-  t.match(await source.get('globex'), { dir: join(root, 'templates/standard') })
+  t.match(await source.get('globex'), { template: 'standard' })
+  t.notOk(Object.hasOwn(await source.get('globex') ?? {}, 'dir'))
+  await insert('id, dir, template', "'initech', 'acme', 'standard'")
+  t.match(await source.get('initech'), { dir: join(root, 'acme'), template: 'standard' }, 'code of its own on top of a template')
+  await insert('id, template', "'odd', '../acme'")
+  t.match(await source.get('odd'), { template: '../acme' }, 'the plugin checks the name when it loads the tenant')
   await insert('id, active, dir', "'gone', false, '/nowhere'")
   t.strictSame(await source.get('gone').then(definition => definition?.suspended), true)
 
-  for (const [column, path] of [['dir', '/etc'], ['dir', '..'], ['dir', '.'], ['dir', ''], ['dir', '../elsewhere'], ['dir', 'acme/../..'], ['template', '../acme'], ['template', root]]) {
-    await insert(`id, ${column}`, `'wrong', '${path}'`)
+  for (const path of ['/etc', '..', '.', '', '../elsewhere', 'acme/../..', root]) {
+    await insert('id, dir', `'wrong', '${path}'`)
     const error = await source.get('wrong').then(() => null, (error: Error) => error)
-    t.match(error, { code: 'FST_TENANT_ROW_INVALID', message: new RegExp(`'wrong'.*${column} must be`) }, `${column} ${path}`)
+    t.match(error, { code: 'FST_TENANT_ROW_INVALID', message: /'wrong'.*dir must be/ }, path)
     t.notMatch(error?.message, root)
     await database.query(`delete from ${source.table} where id = 'wrong'`)
   }
-  await t.rejects(insert('id, dir, template', "'both', 'acme', 'standard'"), { code: '23514' })
   await t.rejects(insert('id, config', "'list', '[]'"), { code: '23514' })
   await t.rejects(insert('id, hosts', "'shouts', '{ACME.example}'"), { code: '23514' }, 'a host that no request could have')
   await t.rejects(insert('id, hosts', "'nobody', '{null}'"), { code: '23502' })

@@ -3,7 +3,7 @@ import type { Query } from './connections.ts'
 import type { Names } from './names.ts'
 
 /** The version of the tables. Stored in a comment of the table, so that each migration runs once. */
-const VERSION = 1
+const VERSION = 2
 /** The start of that comment. */
 const NOTE = 'fastify-multitenant '
 /** A message lists changed hosts of at most this many bytes, since PostgreSQL limits a message to 8,000 bytes. */
@@ -20,7 +20,7 @@ export async function migrate (query: Query, names: Names): Promise<void> {
   // Skip `create schema` if the schema exists: a role without that privilege is refused even if there is nothing to create.
   const createSchema = schema ? '' : `create schema if not exists ${names.schema};`
   // PostgreSQL runs the statements of one query in one transaction.
-  await query(`${lock(names)} ${createSchema} ${tables(names)} ${functions(names)} ${triggers(names)}
+  await query(`${lock(names)} ${createSchema} ${tables(names)} ${changesOfVersion2(names)} ${functions(names)} ${triggers(names)}
     comment on table ${names.tenants} is ${pg.escapeLiteral(NOTE + VERSION)}`, [], TIMEOUT)
 }
 
@@ -41,8 +41,7 @@ function tables ({ tenants, hosts, hostsIndex, versions }: Names): string {
       config jsonb not null default '{}' check (jsonb_typeof(config) = 'object'),
       dir text,
       template text,
-      version bigint not null default 0,
-      check (dir is null or template is null)
+      version bigint not null default 0
     );
     create table if not exists ${hosts} (
       host text collate "C" primary key
@@ -50,6 +49,26 @@ function tables ({ tenants, hosts, hostsIndex, versions }: Names): string {
       tenant_id text collate "C" not null references ${tenants} (id) on update cascade on delete cascade
     );
     create index if not exists ${hostsIndex} on ${hosts} (tenant_id);`
+}
+
+/**
+ * In version 1, a row could not have both `dir` and `template`. PostgreSQL chose the name of that check, so it is found by its text.
+ * The index lets a comparison read all versions without reading the rows.
+ */
+function changesOfVersion2 ({ tenants, versionsIndex }: Names): string {
+  const table = pg.escapeLiteral(tenants)
+  return `
+    do ${pg.escapeLiteral(`
+      declare
+        found name;
+      begin
+        select conname into found from pg_constraint
+          where conrelid = ${table}::regclass and pg_get_constraintdef(oid) = 'CHECK (((dir IS NULL) OR (template IS NULL)))';
+        if found is not null then
+          execute format('alter table %s drop constraint %I', ${table}, found);
+        end if;
+      end`)};
+    create index if not exists ${versionsIndex} on ${tenants} (version);`
 }
 
 /**

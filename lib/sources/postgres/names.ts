@@ -8,6 +8,8 @@ export class Names {
   readonly hosts: string
   /** Without a schema: an index is always in the schema of its table. */
   readonly hostsIndex: string
+  /** Without a schema. */
+  readonly versionsIndex: string
   readonly versions: string
   readonly setVersion: string
   readonly announce: string
@@ -21,6 +23,7 @@ export class Names {
     this.tenants = name('tenants')
     this.hosts = name('tenant_hosts')
     this.hostsIndex = bare('tenant_hosts_of')
+    this.versionsIndex = bare('tenants_by_version')
     this.versions = name('tenant_versions')
     this.setVersion = name('set_tenant_version')
     this.announce = name('announce_tenant')

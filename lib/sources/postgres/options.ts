@@ -3,7 +3,6 @@ import { check, checkKeys, isText } from '../../utils/check.ts'
 import { toPath } from '../../utils/to-path.ts'
 import { Names } from './names.ts'
 import type { PostgresPool } from './connections.ts'
-import type { TenantFolders } from './folders.ts'
 
 /** The options of `postgresTenants`. */
 export interface PostgresTenantsOptions {
@@ -17,8 +16,6 @@ export interface PostgresTenantsOptions {
   namespace?: string
   /** The allowed folder for the column `dir`: rows may name only folders below it. Default: `'./tenants'`. */
   root?: string | URL
-  /** The allowed folder for the column `template`: rows may name only folders below it. Default: `'./templates'`. */
-  templates?: string | URL
 }
 
 /** The validated options with defaults. */
@@ -26,10 +23,11 @@ export interface ResolvedPostgresOptions {
   connectionString: string | undefined
   pool: PostgresPool | undefined
   names: Names
-  folders: TenantFolders
+  /** The absolute path of the allowed folder for the column `dir`. */
+  root: string
 }
 
-const OPTION_NAMES = ['connectionString', 'pool', 'schema', 'namespace', 'root', 'templates']
+const OPTION_NAMES = ['connectionString', 'pool', 'schema', 'namespace', 'root']
 /** The longest name in bytes. PostgreSQL truncates longer ones. */
 const MAX_NAME = 63
 /** The longest namespace in bytes. The rest of a name follows it. */
@@ -41,7 +39,7 @@ const MAX_NAMESPACE = 40
  */
 export function resolvePostgresOptions (options: PostgresTenantsOptions): ResolvedPostgresOptions {
   checkKeys(options, OPTION_NAMES)
-  const { connectionString, pool, schema = 'multitenant', namespace, root = './tenants', templates = './templates' } = options
+  const { connectionString, pool, schema = 'multitenant', namespace, root = './tenants' } = options
   // The error message must not show the value, which may hold a password.
   if (connectionString === undefined ? pool === undefined : !isName(connectionString, Infinity)) {
     throw new FST_TENANT_OPTION_INVALID('connectionString', 'the URL of a PostgreSQL database if no pool is given')
@@ -49,12 +47,7 @@ export function resolvePostgresOptions (options: PostgresTenantsOptions): Resolv
   check(pool === undefined || typeof pool?.query === 'function', 'pool', 'a pool of pg', pool)
   check(isName(schema, MAX_NAME), 'schema', `a name of 1 to ${MAX_NAME} bytes`, schema)
   check(namespace === undefined || isName(namespace, MAX_NAMESPACE), 'namespace', `a name of 1 to ${MAX_NAMESPACE} bytes`, namespace)
-  return {
-    connectionString,
-    pool,
-    names: new Names(schema, namespace),
-    folders: { root: toPath(root, 'root'), templates: toPath(templates, 'templates') }
-  }
+  return { connectionString, pool, names: new Names(schema, namespace), root: toPath(root, 'root') }
 }
 
 /** Returns whether a value is text of at most `longest` bytes. PostgreSQL takes no text with NUL. */

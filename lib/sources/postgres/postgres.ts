@@ -33,11 +33,11 @@ export class PostgresSource implements TenantSource {
 
   /** @throws {FST_TENANT_OPTION_INVALID} when an option is invalid */
   constructor (options: PostgresTenantsOptions) {
-    const { names, folders, connectionString, pool } = resolvePostgresOptions(options)
+    const { names, root, connectionString, pool } = resolvePostgresOptions(options)
     this.#names = names
     this.#ownsPool = pool === undefined
     this.#pool = pool ?? createPool(connectionString as string)
-    this.#table = new TenantTable(names, queryOf(this.#pool), folders)
+    this.#table = new TenantTable(names, queryOf(this.#pool), root)
     this.#hosts = new HostBatches(async patterns => this.#table.owners(patterns))
     this.#listener = new Listener({
       channel: names.channel,
@@ -80,12 +80,12 @@ export class PostgresSource implements TenantSource {
     await this.#listener.open()
   }
 
-  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folders */
+  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folder */
   async get (id: string): Promise<TenantDefinition | null> {
     return this.#table.get(id)
   }
 
-  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folders */
+  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folder */
   async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
     return this.#table.getMany(ids)
   }

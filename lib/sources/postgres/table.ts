@@ -1,15 +1,17 @@
 import { folderOf } from './folders.ts'
 import type { Query } from './connections.ts'
-import type { FolderColumns, TenantFolders } from './folders.ts'
 import type { Names } from './names.ts'
 import type { TenantChange, TenantDefinition } from '../../../types/index.ts'
 
 /** A row of the table. */
-interface TenantRow extends FolderColumns {
+interface TenantRow {
+  id: string
   name: string | null
   hosts: string[]
   active: boolean
   config: object
+  dir: string | null
+  template: string | null
   version: string
 }
 
@@ -24,12 +26,13 @@ const COUNTED = 10_000
 export class TenantTable {
   readonly #names: Names
   readonly #query: Query
-  readonly #folders: TenantFolders
+  readonly #root: string
 
-  constructor (names: Names, query: Query, folders: TenantFolders) {
+  /** @param root the absolute path of the allowed folder for the column `dir` */
+  constructor (names: Names, query: Query, root: string) {
     this.#names = names
     this.#query = query
-    this.#folders = folders
+    this.#root = root
   }
 
   async exists (): Promise<boolean> {
@@ -37,12 +40,12 @@ export class TenantTable {
     return row?.found === true
   }
 
-  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folders */
+  /** @throws {FST_TENANT_ROW_INVALID} when the row names a folder outside the allowed folder */
   async get (id: string): Promise<TenantDefinition | null> {
     return (await this.getMany([id])).get(id) ?? null
   }
 
-  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folders */
+  /** @throws {FST_TENANT_ROW_INVALID} when a row names a folder outside the allowed folder */
   async getMany (ids: readonly string[]): Promise<ReadonlyMap<string, TenantDefinition>> {
     const found = new Map<string, TenantDefinition>()
     const possible = [...new Set(ids)].filter(mayBeId)
@@ -54,11 +57,17 @@ export class TenantTable {
     return found
   }
 
-  #definitionOf (row: TenantRow): TenantDefinition {
-    const { id, active, version, config, hosts } = row
+  #definitionOf ({ id, name, hosts, active, config, dir, template, version }: TenantRow): TenantDefinition {
     if (!active) return { id, version, suspended: true }
-    const dir = folderOf(row, this.#folders)
-    return { id, version, config, hosts, ...(dir !== undefined && { dir }), ...(row.name !== null && { name: row.name }) }
+    return {
+      id,
+      version,
+      config,
+      hosts,
+      ...(name !== null && { name }),
+      ...(template !== null && { template }),
+      ...(dir !== null && { dir: folderOf(id, dir, this.#root) })
+    }
   }
 
   async * list (): AsyncIterable<string> {
