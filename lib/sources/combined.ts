@@ -68,10 +68,9 @@ export class CombinedSource implements TenantSource {
   watch (changed: (change?: TenantChange) => void, loaded: () => LoadedTenant[]): () => void {
     const stops = this.sources.map((source, index) => {
       const prefix = `${index}:`
-      const ownOf = ({ id, version }: LoadedTenant): LoadedTenant[] => version?.startsWith(prefix) === true ? [{ id, version: version.slice(prefix.length) }] : []
       return source.watch?.(
         change => changed(change?.version === undefined ? change : { ...change, version: prefix + change.version }),
-        () => loaded().flatMap(ownOf))
+        () => ownOf(prefix, loaded()))
     })
     return () => stops.forEach(stop => stop?.())
   }
@@ -103,6 +102,15 @@ export class CombinedSource implements TenantSource {
 /** Prefixes the version with the index of its source, so that the versions of two sources differ. */
 function withSourceVersion (index: number, definition: TenantDefinition): TenantDefinition {
   return definition.version === undefined ? definition : { ...definition, version: `${index}:${definition.version}` }
+}
+
+/** Returns the tenants whose version has the prefix, without it. A loop, because there may be 100,000. */
+function ownOf (prefix: string, loaded: readonly LoadedTenant[]): LoadedTenant[] {
+  const own: LoadedTenant[] = []
+  for (const { id, version } of loaded) {
+    if (version?.startsWith(prefix) === true) own.push({ id, version: version.slice(prefix.length) })
+  }
+  return own
 }
 
 /** Creates a source that combines several sources. */

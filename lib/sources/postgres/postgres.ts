@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_TENANT_OPTION_INVALID, FST_TENANT_TABLE_MISSING } from '../../errors.ts'
+import { Comparison } from './comparison.ts'
 import { createClient, createPool, queryOf } from './connections.ts'
 import { HostBatches } from './host-batches.ts'
 import { Listener } from './listener.ts'
@@ -7,15 +8,12 @@ import { migrate } from './migration.ts'
 import { Notices } from './notices.ts'
 import { resolvePostgresOptions } from './options.ts'
 import { TenantTable } from './table.ts'
-import type { PostgresPool, Query } from './connections.ts'
+import type { PostgresPool } from './connections.ts'
 import type { Names } from './names.ts'
 import type { PostgresTenantsOptions } from './options.ts'
 import type { LoadedTenant, SourceContext, TenantChange, TenantDefinition, TenantSource } from '../../../types/index.ts'
 
 export type { PostgresPool, PostgresTenantsOptions }
-
-/** How many tenants one query compares. */
-const PER_QUERY = 1_000
 
 /** Tenants that are rows of a PostgreSQL table. Triggers notify all processes of changes. All async methods reject when PostgreSQL or the connection fails. */
 export class PostgresSource implements TenantSource {
@@ -24,6 +22,7 @@ export class PostgresSource implements TenantSource {
   readonly #ownsPool: boolean
   readonly #table: TenantTable
   readonly #hosts: HostBatches
+  readonly #comparison: Comparison
   readonly #listener: Listener
   readonly #notices: Notices
   #log: FastifyBaseLogger | undefined
@@ -39,11 +38,16 @@ export class PostgresSource implements TenantSource {
     this.#pool = pool ?? createPool(connectionString as string)
     this.#table = new TenantTable(names, queryOf(this.#pool), root)
     this.#hosts = new HostBatches(async patterns => this.#table.owners(patterns))
+    this.#comparison = new Comparison({
+      table: this.#table,
+      loaded: () => this.#loaded(),
+      announce: change => this.#changed?.(change)
+    })
     this.#listener = new Listener({
       channel: names.channel,
       connect: () => createClient(connectionString, pool),
       onMessage: message => this.#notices.add(message),
-      compare: query => this.#compare(query),
+      compare: query => this.#comparison.run(query),
       onListening: () => this.#onListening(),
       onLost: error => this.#onLost(error)
     })
@@ -51,7 +55,7 @@ export class PostgresSource implements TenantSource {
       ask: work => this.#listener.ask(work),
       states: (query, ids) => this.#table.changes(query, ids),
       announce: change => this.#changed?.(change),
-      announceAny: query => this.#compare(query).then(() => this.#changed?.()),
+      announceAny: query => this.#comparison.run(query).then(() => this.#changed?.()),
       onForeign: count => this.#log?.warn({ count }, 'ignored messages on the tenant channel that the table did not send')
     })
     // Without a listener, an error of an idle connection would end the process.
@@ -135,15 +139,6 @@ export class PostgresSource implements TenantSource {
   #onLost (err: Error): void {
     this.#changed?.()
     this.#log?.warn({ err }, 'lost the connection that listens for tenant changes; loaded tenants keep serving')
-  }
-
-  /** Announces the current state of the loaded tenants, whatever was announced before. */
-  async #compare (query: Query): Promise<void> {
-    const loaded = this.#loaded().map(({ id }) => id)
-    // Query even if no tenant is loaded: this shows whether the connection is alive.
-    do {
-      for (const change of await this.#table.changes(query, loaded.splice(0, PER_QUERY))) this.#changed?.(change)
-    } while (loaded.length > 0)
   }
 
   readonly #onPoolError = (err: Error): void => {

@@ -86,7 +86,14 @@ export class TenantTable {
     return counted > COUNTED ? Math.max(counted, estimated) : counted
   }
 
-  /** Returns the current state of these tenants. */
+  /** Returns a sum of the versions in the table for each of the groups `version % groups`. Two different sets of versions have different sums. */
+  async versionSums (query: Query, groups: number): Promise<Map<number, string>> {
+    const rows = await query<{ group: number, sum: string }>(
+      `select (version % ${groups})::int as group, sum(hashint8extended(version, 0))::text as sum from ${this.#names.tenants} group by 1`)
+    return new Map(rows.map(({ group, sum }) => [group, sum]))
+  }
+
+  /** Returns the current state of these tenants, in the same order. */
   async changes (query: Query, ids: readonly string[]): Promise<TenantChange[]> {
     const rows = await query<Required<TenantChange>>(`select id, version::text, active from ${this.#names.tenants} where id = any ($1)`, [ids])
     const found = new Map(rows.map(row => [row.id, row]))
