@@ -16,14 +16,17 @@ export interface SourceChangesContext {
   log: FastifyBaseLogger
 }
 
-/** Reloads a tenant without reading its code again. `onFailure` is called before the failure is logged. Never rejects. */
+/** Reloads a tenant without reading its code again. Resolves when the reload is over. `onFailure` is called before the failure is logged. Never rejects. */
 export type ReloadTenant = (id: string, onFailure: (error: unknown) => void) => Promise<void>
+
+/** A change may concern 100,000 tenants. These limits keep their reloads from taking the places of other loads, or from being refused. */
+const RELOADS = { limit: 20, hardLimit: 100, patience: 250 }
 
 /** Applies the changes that the source announces to the tenants in memory. */
 export class SourceChanges {
   readonly #context: SourceChangesContext
   readonly #reloadTenant: ReloadTenant
-  readonly #jitter = new Jitter()
+  readonly #jitter = new Jitter(RELOADS)
   /** The versions that tenants in memory failed to reload with. */
   readonly #failures = new Failures()
   readonly #stop: (() => void) | undefined
@@ -82,9 +85,9 @@ export class SourceChanges {
     return version !== undefined && this.#failures.pauseOf(keyOf(id, version)) > 0
   }
 
-  #reload (id: string, version: string | undefined): void {
+  async #reload (id: string, version: string | undefined): Promise<void> {
     if (!this.#isLoadedOrLoading(id)) return
-    this.#reloadTenant(id, error => {
+    await this.#reloadTenant(id, error => {
       // Only an error of the tenant itself counts against this version. A source that failed may work again at any moment.
       if ((error as Error).cause === this.#context.registry.slots.get(id)?.lastError) this.#failures.add(keyOf(id, version), error)
     })
@@ -94,8 +97,13 @@ export class SourceChanges {
     return this.#context.registry.slots.get(id)?.loadedOrLoading === true
   }
 
+  /** Reads the slots in a loop, because 100,000 tenants may be loaded. */
   #loaded (): LoadedTenant[] {
-    return this.#context.registry.slots.generations().map(({ id, version }) => ({ id, version }))
+    const loaded: LoadedTenant[] = []
+    for (const { current } of this.#context.registry.slots) {
+      if (current !== undefined) loaded.push({ id: current.id, version: current.version })
+    }
+    return loaded
   }
 }
 

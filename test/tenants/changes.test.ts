@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import { appWith, call, Door, Events, listen, LogLines, refusal, send } from '../fixtures/lifecycle/app.ts'
+import { appWith, call, Door, Events, listen, LogLines, refusal, send, until } from '../fixtures/lifecycle/app.ts'
 import { TestSource } from '../fixtures/test-source.ts'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { WantedTenant } from '../../lib/sources/conformance/conformance.ts'
@@ -97,6 +97,28 @@ t.test('many changes at once cause one reload, to the last version', async t => 
   await reload
   t.equal((await send(app, 'acme')).body, 'd')
   t.equal(events.of('reload').length, 1)
+})
+
+t.test('a change of more tenants than loads may wait reloads them all, a few at a time', async t => {
+  const source = new Plans()
+  const events = new Events(t)
+  const ids = Array.from({ length: 1_200 }, (_, index) => `tenant-${index}`)
+  for (const id of ids) source.set(id, 'free')
+  const app = appWith(t, source, { maxActive: ids.length })
+  await app.ready()
+  for (const id of ids) await app.multitenant.init(id)
+  let most = 0
+  let running = 0
+  source.before = async () => {
+    most = Math.max(most, ++running)
+    await new Promise(resolve => { setImmediate(resolve) })
+    running--
+  }
+  for (const id of ids) source.set(id, 'pro')
+  await until(() => events.of('reload').length === ids.length, Infinity)
+  t.same(events.of('fail'), [])
+  t.ok(most > 1 && most <= 100, `${most} at a time`)
+  t.equal((await send(app, 'tenant-1199')).body, 'pro')
 })
 
 t.test('a change does not load a tenant that is not in memory', async t => {
