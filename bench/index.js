@@ -11,7 +11,7 @@ const { values: { quick }, positionals } = parseArgs({
   allowPositionals: true,
   options: { quick: { type: 'boolean', default: false } }
 })
-const all = ['request', 'identification', 'http', 'tenants', 'cold-load', 'lifecycle', 'routing']
+const all = ['request', 'identification', 'http', 'tenants', 'cold-load', 'lifecycle', 'routing', 'reconcile']
 const names = positionals.length > 0 ? positionals : all
 
 const figures = []

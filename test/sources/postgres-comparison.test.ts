@@ -78,6 +78,18 @@ t.test('while nothing changes, no tenant is asked about again', async t => {
   t.same(compared.pages, [])
 })
 
+t.test('does not remember the versions of ever more tenants that have left memory', async t => {
+  const compared = await setUp(t)
+  const all = compared.loaded
+  const askedWith = async (from: number, to: number): Promise<number> => {
+    compared.loaded = all.slice(from, to)
+    t.same(await compared.compare(), [])
+    return compared.pages.flat().length
+  }
+  t.same([await askedWith(0, 1_500), await askedWith(1_500, 3_000), await askedWith(0, 1_500)], [1_500, 1_500, 0])
+  t.same([await askedWith(3_000, 4_500), await askedWith(0, 1_500)], [1_500, 1_500], 'the first were forgotten')
+})
+
 t.test('few tenants are asked about at once, and so is none', async t => {
   const compared = await setUp(t, 1_000)
   for (const count of [1_000, 0]) {

@@ -12,6 +12,14 @@ export interface ComparisonContext {
   announce (change: TenantChange): void
 }
 
+/** The versions whose remainder by the number of groups is the same. */
+interface Group {
+  /** The sum of those in the table. */
+  readonly sum: string
+  /** Those in memory that were in the table when it had this sum. */
+  readonly confirmed: Set<string>
+}
+
 /** How many tenants one query asks about. */
 const PAGE = 1_000
 /** How many tenants are looked at before other work of the process has its turn. */
@@ -34,8 +42,7 @@ const GROUPS = 1_024
  */
 export class Comparison {
   readonly #context: ComparisonContext
-  #confirmed: ReadonlySet<string> = new Set()
-  #sums: ReadonlyMap<number, string> = new Map()
+  #groups: ReadonlyMap<number, Group> = new Map()
 
   constructor (context: ComparisonContext) {
     this.#context = context
@@ -45,38 +52,47 @@ export class Comparison {
   async run (query: Query): Promise<void> {
     const { table, loaded: list } = this.#context
     const loaded = list()
-    const confirmed = new Set<string>()
     // Ask about a few tenants at once, because the sums need a look at all rows. Ask about none too: this shows whether the connection is alive.
-    if (loaded.length <= PAGE) return this.#ask(query, loaded, confirmed)
-    const sums = await table.versionSums(query, GROUPS)
+    if (loaded.length <= PAGE) return this.#ask(query, loaded, new Map())
+    const groups = this.#groupsOf(await table.versionSums(query, GROUPS), loaded.length)
+    this.#groups = groups
     let page: LoadedTenant[] = []
     for (const [index, tenant] of loaded.entries()) {
       if (index % SLICE === 0) await setImmediate()
-      const { version } = tenant
-      if (version !== undefined && this.#isConfirmed(version, sums)) confirmed.add(version)
-      else page.push(tenant)
+      const { version = '' } = tenant
+      if (groupOf(version, groups)?.confirmed.has(version) === true) continue
+      page.push(tenant)
       if (page.length < PAGE) continue
-      await this.#ask(query, page, confirmed)
+      await this.#ask(query, page, groups)
       page = []
     }
-    if (page.length > 0) await this.#ask(query, page, confirmed)
-    // Assign both in one step: comparisons may overlap, and the sums of one say nothing about the versions of the other.
-    this.#confirmed = confirmed
-    this.#sums = sums
+    if (page.length > 0) await this.#ask(query, page, groups)
   }
 
-  #isConfirmed (version: string, sums: ReadonlyMap<number, string>): boolean {
-    if (!this.#confirmed.has(version)) return false
-    const group = Number(version) % GROUPS
-    return sums.get(group) === this.#sums.get(group)
+  /** Keeps the groups whose sums are the same. Comparisons may overlap: they share only groups of the same sum, for which the same versions are confirmed. */
+  #groupsOf (sums: ReadonlyMap<number, string>, loaded: number): Map<number, Group> {
+    let confirmed = 0
+    for (const group of this.#groups.values()) confirmed += group.confirmed.size
+    // Versions of tenants that have left memory stay in their groups: forget all when these are the most.
+    const before = confirmed > 2 * loaded ? new Map<number, Group>() : this.#groups
+    const groups = new Map<number, Group>()
+    for (const [number, sum] of sums) {
+      const known = before.get(number)
+      groups.set(number, known?.sum === sum ? known : { sum, confirmed: new Set() })
+    }
+    return groups
   }
 
-  async #ask (query: Query, tenants: readonly LoadedTenant[], confirmed: Set<string>): Promise<void> {
+  async #ask (query: Query, tenants: readonly LoadedTenant[], groups: ReadonlyMap<number, Group>): Promise<void> {
     const changes = await this.#context.table.changes(query, tenants.map(({ id }) => id))
     for (const [index, change] of changes.entries()) {
       const { version } = tenants[index] as LoadedTenant
-      if (version !== undefined && change.active === true && change.version === version) confirmed.add(version)
-      else this.#context.announce(change)
+      if (version === undefined || change.version !== version || change.active !== true) this.#context.announce(change)
+      else groupOf(version, groups)?.confirmed.add(version)
     }
   }
+}
+
+function groupOf (version: string, groups: ReadonlyMap<number, Group>): Group | undefined {
+  return groups.get(Number(version) % GROUPS)
 }
