@@ -9,6 +9,11 @@ import { KnownTenants } from '../../lib/sources/known-tenants.ts'
 import { postgresTenants } from '../../lib/sources/postgres/postgres.ts'
 import { HostBatches } from '../../lib/sources/postgres/host-batches.ts'
 import { Names } from '../../lib/sources/postgres/names.ts'
+import { BootContext } from '../../lib/tenants/boot-context.ts'
+import { Definitions } from '../../lib/tenants/definitions.ts'
+import { LoadContext } from '../../lib/tenants/load-context.ts'
+import { Lookups } from '../../lib/tenants/lookups.ts'
+import { Refusals } from '../../lib/tenants/refusals.ts'
 import { appWith, Events, latch, LogLines, turn, until } from '../fixtures/lifecycle/app.ts'
 import { openDatabase } from '../fixtures/postgres/database.ts'
 import { BatchSource, testedAs, TestSource } from '../fixtures/test-source.ts'
@@ -151,6 +156,28 @@ t.test("a flood of made-up hosts causes few queries, and a tenant's host is foun
   t.equal(await lookup.find('www.acme.example'), 'acme')
   t.strictSame(new Set(await Promise.all(flood)), new Set([null]))
   t.ok(queries() - before <= 100, `${queries() - before} queries for 1,001 hosts`)
+})
+
+t.test('10,000 cold tenants at once cause few queries, and those without a place are refused at once', async t => {
+  const { source, queries } = await countedSource(t)
+  await database.query(`insert into ${source.table} (id, hosts) select 'tenant-' || n, array['tenant-' || n || '.example'] from generate_series(1, 10000) n`)
+  const boot = new BootContext()
+  const lookup = new HostLookup({ resolveHost: host => source.resolveHost(host), timeout: 60_000, log })
+  const definitions = new Definitions({ source, loadTimeout: 60_000 }, new Refusals(0, new LoadContext(boot)), log)
+  const lookups = new Lookups(definitions, { loadTimeout: 60_000, maxWaiting: 1_000 }, boot)
+  const cases: Array<[what: string, find: (index: number) => unknown]> = [
+    ['id', async index => (await lookups.find(`tenant-${index}`)).id],
+    ['host', async index => lookup.find(`tenant-${index}.example`)]
+  ]
+  for (const [what, find] of cases) {
+    const before = queries()
+    const answers = await Promise.allSettled(Array.from({ length: 10_000 }, (_, index) => find(index + 1)))
+    const found = answers.filter(({ status }) => status === 'fulfilled')
+    t.ok(found.length >= 1_000, `${found.length} answers by ${what}`)
+    t.ok(answers.every((answer, index) => answer.status === 'rejected' || answer.value === `tenant-${index + 1}`))
+    const asked = queries() - before
+    t.ok(asked <= 50, `${asked} queries by ${what}`)
+  }
 })
 
 t.test('the app refuses hosts that it cannot look up, with Retry-After', async t => {
