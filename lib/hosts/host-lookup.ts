@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { withDeadline } from '../utils/deadline.ts'
 import { LONGEST_HOST } from './canonical-host.ts'
 import { HostAnswers } from './host-answers.ts'
+import type { Asked } from './host-answers.ts'
 import type { IdentificationContext, TenantSource } from '../../types/index.ts'
 
 /** How many unknown hosts are looked up at a time. A source may batch them into one query. */
@@ -24,8 +25,7 @@ export interface HostLookupContext {
 /** A running call of the source. Requests for the same host share it. */
 interface Question {
   answer: Promise<string | null>
-  /** The number of changes that had been announced when the source was called. */
-  changes: number
+  asked: Asked
 }
 
 /** Finds the tenants of hosts. Limits how many hosts the source is asked about at a time, and remembers its answers. */
@@ -49,7 +49,7 @@ export class HostLookup {
     const question = this.#questionOf(host, owner !== null)
     if (owner === null) return question.answer
     // While the source fails, requests of known hosts do not wait for it.
-    return answer?.kept === true && !this.#answers.isDoubted(answer) ? owner : this.#answerOrKeep(host, question)
+    return answer?.kept === true && !this.#answers.isDoubted(answer.asked) ? owner : this.#answerOrKeep(host, question)
   }
 
   /** Makes the source confirm each answer before it is used again. Call this when any host may have changed hands. */
@@ -62,11 +62,11 @@ export class HostLookup {
     this.#answers.forget(hosts)
   }
 
-  /** Returns the running call for a host, or starts one. A call from before the latest change is not reused. */
+  /** Returns the running call for a host, or starts one. A call from before a change that may concern the host is not reused. */
   #questionOf (host: string, isOwned: boolean): Question {
     const running = this.#questions.get(host)
-    if (running?.changes === this.#answers.changes) return running
-    const question = { answer: isOwned ? this.#ask(host) : this.#askQueued(host), changes: this.#answers.changes }
+    if (running !== undefined && this.#answers.isCurrent(host, running.asked)) return running
+    const question = { asked: this.#answers.ask(), answer: isOwned ? this.#ask(host) : this.#askQueued(host) }
     this.#questions.set(host, question)
     this.#remember(host, question)
     return question
@@ -76,7 +76,7 @@ export class HostLookup {
   async #remember (host: string, question: Question): Promise<void> {
     try {
       const id = await question.answer
-      if (question.changes === this.#answers.changes) this.#answers.set(host, id, false)
+      if (this.#answers.isCurrent(host, question.asked)) this.#answers.set(host, id, question.asked)
     } catch (err) {
       this.#keep(host, question, err)
     }
@@ -95,12 +95,12 @@ export class HostLookup {
     }
   }
 
-  /** Keeps the tenant of the host after a failure, unless a change has been announced since the question. */
-  #keep (host: string, { changes }: Question, err: unknown): void {
+  /** Keeps the tenant of the host after a failure, unless a change since the question may concern the host. */
+  #keep (host: string, { asked }: Question, err: unknown): void {
     const answer = this.#answers.get(host)
-    if (answer === undefined || answer.id === null || changes !== this.#answers.changes) return
+    if (answer === undefined || answer.id === null || !this.#answers.isCurrent(host, asked)) return
     if (!answer.kept) this.#context.log.warn({ err, host, tenantId: answer.id }, 'the source of tenants failed, so the host keeps its tenant')
-    this.#answers.set(host, answer.id, true)
+    this.#answers.set(host, answer.id, asked, true)
   }
 
   async #askQueued (host: string): Promise<string | null> {

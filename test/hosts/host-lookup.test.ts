@@ -78,6 +78,33 @@ t.test('the tenant of a host', async t => {
   })
 })
 
+t.test('a change of hosts during a look-up', async t => {
+  /** How often the source is asked about `www.acme.example` if these hosts change while it answers. */
+  const askedWhile = async (t: Test, changed: readonly string[] | null): Promise<number> => {
+    const door = new Door()
+    const { lookup, asked } = lookupWith(t, async () => {
+      await door.pass()
+      return 'acme'
+    })
+    const early = lookup.find('www.acme.example')
+    await door.reached
+    lookup.forget(changed)
+    const late = lookup.find('www.acme.example')
+    door.open()
+    t.strictSame([await early, await late], ['acme', 'acme'])
+    t.equal(lookup.find('www.acme.example'), 'acme', 'the answer is remembered')
+    return asked.length
+  }
+
+  t.test('does not concern another host', async t => {
+    for (const changed of [[], ['acme.example', 'globex.example'], ['*.globex.example', '*.www.acme.example']]) t.equal(await askedWhile(t, changed), 1, `${changed}`)
+  })
+
+  t.test('makes the source be asked about the host again', async t => {
+    for (const changed of [['www.acme.example'], ['*.acme.example'], ['*.example'], null]) t.equal(await askedWhile(t, changed), 2, `${changed}`)
+  })
+})
+
 t.test('a source that fails', async t => {
   t.test('is asked again at the next request', async t => {
     let fails = true
