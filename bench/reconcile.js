@@ -6,8 +6,8 @@
  * measurement. Measured are the time until the comparison has ended, the same until all reloads have, the processor time that the
  * process has used by then, and the longest delay of its event loop.
  * - unchanged: no row has changed since the last comparison.
- * - 1,000 changed and all changed: so many rows have been updated, and no message has told the process.
- * Medians of the rounds. `node bench/index.js reconcile`; with --quick there are fewer rounds.
+ * - 10, 1,000 and all changed: so many rows have been updated, and no message has told the process.
+ * Medians of the rounds. Of the delay also the lowest: the other processes of the machine only add to it. `node bench/index.js reconcile`; with --quick there are fewer rounds.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setImmediate, setTimeout } from 'node:timers/promises'
@@ -28,7 +28,7 @@ const TENANTS = 100_000
 const SCHEMA = 'multitenant'
 /** Comparisons before a measurement: as many as make V8 compile what runs every ten seconds. */
 const WARM_UP = 8
-const CASES = { unchanged: 0, '1,000 changed': 1_000, 'all changed': TENANTS }
+const CASES = { unchanged: 0, '10 changed': 10, '1,000 changed': 1_000, 'all changed': TENANTS }
 const FIGURES = { delay: 'longest delay of the event loop', cpu: 'processor time', compared: 'time of the comparison', ended: 'time until all are reloaded' }
 
 if (process.send !== undefined) serve(await compareAs(process.argv[2]))
@@ -48,9 +48,10 @@ export async function measure ({ quick }) {
     await database.remove()
   }
   return Object.keys(CASES).flatMap(name => Object.entries(FIGURES).map(([key, figure]) => {
-    const value = median(results.map(result => result[name][key]))
-    return { figure: `${name}: ${figure}`, tenants: TENANTS, value, unit: 'ms', ...(key === 'delay' && { atMost: 50 }) }
-  }))
+    const values = results.map(result => result[name][key])
+    const row = (what, value, more) => ({ figure: `${name}: ${figure}${what}`, tenants: TENANTS, value, unit: 'ms', ...more })
+    return key === 'delay' ? [row(', lowest', Math.min(...values)), row('', median(values), { atMost: 50 })] : [row('', median(values))]
+  }).flat())
 }
 
 async function fill (connectionString) {

@@ -4,18 +4,26 @@ import type { ConcurrencyOptions } from './concurrency-limit.ts'
 /** Work that has not begun. Never rejects. */
 type Work = () => Promise<void>
 
-/** The longest delay, in ms. */
-const LONGEST_DELAY = 100
+/** How many different delays there are. Work with the same delay shares a timer, because a change may concern 100,000 tenants. */
+const DELAYS = 10
+/** The difference between two delays, in ms. */
+const STEP = 10
+
+/** The keys of works that begin at the same moment. */
+interface Delayed {
+  readonly keys: string[]
+  readonly timer: NodeJS.Timeout
+}
 
 /**
- * Delays work by a random time, so that processes that hear of the same change do not all act at once. Then runs a limited number of
- * works at a time.
+ * Delays work by a random time of up to 100 ms, so that processes that hear of the same change do not all act at once. Then runs a limited
+ * number of works at a time.
  */
 export class Jitter {
   /** The works that have not begun, by key. */
   readonly #works = new Map<string, Work>()
-  readonly #timers = new Map<string, NodeJS.Timeout>()
-  /** The keys of the works whose delay is over, the first first. */
+  readonly #delayed = new Map<number, Delayed>()
+  /** The keys of the works whose delay is over, the first first. Those without work have been dropped. */
   readonly #due = new Set<string>()
   readonly #limit: ConcurrencyLimit
 
@@ -28,31 +36,40 @@ export class Jitter {
     const waits = this.#works.has(key)
     this.#works.set(key, work)
     if (waits) return
-    this.#timers.set(key, setTimeout(() => {
-      this.#timers.delete(key)
-      this.#due.add(key)
-      this.#next()
-    }, Math.random() * LONGEST_DELAY))
+    const delay = Math.ceil(Math.random() * DELAYS) * STEP
+    const { keys } = this.#delayed.get(delay) ?? this.#start(delay)
+    keys.push(key)
   }
 
   /** Forgets the work with this key, unless it has begun. */
   drop (key: string): void {
-    clearTimeout(this.#timers.get(key))
-    this.#timers.delete(key)
-    this.#due.delete(key)
     this.#works.delete(key)
   }
 
   close (): void {
-    for (const key of [...this.#works.keys()]) this.drop(key)
+    this.#works.clear()
+    for (const { timer } of this.#delayed.values()) clearTimeout(timer)
+  }
+
+  #start (delay: number): Delayed {
+    const keys: string[] = []
+    const timer = setTimeout(() => {
+      this.#delayed.delete(delay)
+      for (const key of keys) this.#due.add(key)
+      this.#next()
+    }, delay)
+    const delayed = { keys, timer }
+    this.#delayed.set(delay, delayed)
+    return delayed
   }
 
   #next (): void {
     for (const key of this.#due) {
       if (!this.#limit.free) return
-      const work = this.#works.get(key) as Work
-      this.drop(key)
-      this.#run(work)
+      this.#due.delete(key)
+      const work = this.#works.get(key)
+      this.#works.delete(key)
+      if (work !== undefined) this.#run(work)
     }
   }
 
