@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setEarlyTenantId } from './early-tenant-id.ts'
 import { enterRoute } from '../fastify/enter-route.ts'
-import { unroutedRequest } from '../fastify/unrouted-request.ts'
+import { unroutedRequests } from '../fastify/unrouted-request.ts'
 import { offerRequests } from '../app/request-listener.ts'
 import { holdUntilClose } from '../leases/response-lease.ts'
 import { debug } from '../utils/debug.ts'
 import type { Identification } from '../identification/identification.ts'
 import type { ParentApp } from '../app/parent-app.ts'
 import type { RouteMatch } from '../fastify/shapes.ts'
+import type { UnroutedRequests } from '../fastify/unrouted-request.ts'
 import type { Generation } from '../tenants/generation.ts'
 import type { TenantRegistry } from '../tenants/registry.ts'
 
@@ -29,11 +30,13 @@ export class FastPath {
   /** Starts to take requests, unless other hooks of the app run before identification. Call this when the app is ready. */
   start (): void {
     const { app, internals, order } = this.#parent
-    if (order.isFirst) offerRequests(app, internals, (raw, rawReply) => this.#take(raw, rawReply))
+    if (!order.isFirst) return
+    const Unrouted = unroutedRequests(app, internals)
+    offerRequests(app, internals, (raw, rawReply) => this.#take(raw, rawReply, Unrouted))
   }
 
-  #take (raw: IncomingMessage, rawReply: ServerResponse): boolean {
-    const id = this.#identify(raw)
+  #take (raw: IncomingMessage, rawReply: ServerResponse, Unrouted: UnroutedRequests): boolean {
+    const id = this.#identify(raw, Unrouted)
     if (id === undefined) return false
     const generation = this.#registry.active(id)
     if (generation === undefined || this.#registry.refusals.isFull(generation)) return false
@@ -57,13 +60,12 @@ export class FastPath {
     }
   }
 
-  #identify (raw: IncomingMessage): string | undefined {
-    const { app, internals } = this.#parent
+  #identify (raw: IncomingMessage, Unrouted: UnroutedRequests): string | undefined {
     const strategy = this.#identification.strategyFor(undefined)
     // An OPTIONS request may be a preflight, which may name a tenant without proof.
     if (strategy.readsHeadOnly !== true || raw.method === 'OPTIONS') return undefined
     try {
-      const id = this.#identification.answer(strategy, unroutedRequest(raw, app, internals))
+      const id = this.#identification.answer(strategy, new Unrouted(raw))
       return typeof id === 'string' ? id : undefined
     } catch {
       // The hook asks again, and refuses the request.

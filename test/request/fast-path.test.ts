@@ -282,3 +282,24 @@ t.test('a request whose client has left gets no answer', async t => {
   t.equal(rawReply.headersSent, false)
   t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
 })
+
+t.test('a strategy that is asked before routing sees the decorators of the app, and keeps what it writes to one request', async t => {
+  class DecoratorStrategy extends TenantIdentificationStrategy {
+    override readonly readsHeadOnly = true
+    readonly seen: unknown[] = []
+
+    override extractTenantId (request: FastifyRequest & { note?: string | null, shout?: () => string }): string | undefined {
+      this.seen.push([request.note, request.shout?.(), request.id, request.params, request.host, request.ip])
+      request.note = 'written'
+      return request.headers['x-tenant-id'] as string | undefined
+    }
+  }
+  const strategy = new DecoratorStrategy()
+  const app = appOf(t, { acme }, { identify: strategy })
+  app.decorateRequest('note', null)
+  app.decorateRequest('shout', function (this: FastifyRequest) { return this.url.toUpperCase() })
+  await listen(app)
+  await app.multitenant.init('acme')
+  for (let time = 0; time < 2; time++) t.match(await exchange(app, { url: '/own', tenant: 'acme' }), { status: 200, body: 'of acme' })
+  t.match(strategy.seen, [[null, '/OWN', undefined, undefined, /^127\.0\.0\.1:/, '127.0.0.1'], [null, '/OWN', undefined, undefined, /./, '127.0.0.1']])
+})
