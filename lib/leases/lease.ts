@@ -48,10 +48,12 @@ export class Lease<Owner extends LeaseOwner = LeaseOwner> {
   aborted: AbortedWork | undefined
   #released = false
 
-  constructor (generation: Owner, holder: Holder, since: number) {
+  /** @param previous the lease that was taken before this one */
+  constructor (generation: Owner, holder: Holder, since: number, previous: Lease<Owner> | undefined) {
     this.generation = generation
     this.holder = holder
     this.since = since
+    this.previous = previous
   }
 
   get released (): boolean {

@@ -22,7 +22,7 @@ export class Leases<Owner extends LeaseOwner> {
     return this.#inFlight
   }
 
-  /** When a request or job last began or ended, by `performance.now()`, in ms. */
+  /** When a request or job last began, or the last one that ran ended, by `performance.now()`, in ms. */
   get lastUsedAt (): number {
     return this.#lastUsedAt
   }
@@ -31,10 +31,11 @@ export class Leases<Owner extends LeaseOwner> {
   acquire (holder: Holder): Lease<Owner> {
     this.#requests++
     if (this.#inFlight++ === 0) this.#generation.onBusy()
-    this.#lastUsedAt = performance.now()
-    const lease = new Lease<Owner>(this.#generation, holder, this.#lastUsedAt)
-    lease.previous = this.#last
-    if (this.#last !== undefined) this.#last.next = lease
+    const now = performance.now()
+    this.#lastUsedAt = now
+    const last = this.#last
+    const lease = new Lease<Owner>(this.#generation, holder, now, last)
+    if (last !== undefined) last.next = lease
     this.#last = lease
     return lease
   }
@@ -42,16 +43,13 @@ export class Leases<Owner extends LeaseOwner> {
   /** Ends a request or a job. Call `lease.release()` instead, which does so only once. */
   release (lease: Lease<Owner>): void {
     const { previous, next, holder } = lease
-    // Unlink it: a retained lease would keep every later one alive.
-    lease.previous = lease.next = undefined
     if (previous !== undefined) previous.next = next
     if (next !== undefined) next.previous = previous
     else this.#last = previous
-    this.#lastUsedAt = performance.now()
+    // Unlink it: a retained lease would keep every later one alive.
+    lease.previous = lease.next = undefined
     if (holder.statusCode !== undefined && holder.statusCode >= 500) this.#errors++
-    if (--this.#inFlight > 0) return
-    this.#generation.onIdle()
-    this.#onIdle?.()
+    if (--this.#inFlight === 0) this.#becomeIdle()
   }
 
   /** The leases that are not released, oldest first. */
@@ -76,5 +74,12 @@ export class Leases<Owner extends LeaseOwner> {
   statistics (): Pick<TenantStatistics, 'inFlight' | 'requests' | 'errors' | 'lastUsedAt'> {
     const lastUsedAt = this.#requests === 0 ? null : new Date(Date.now() - (performance.now() - this.#lastUsedAt))
     return { inFlight: this.#inFlight, requests: this.#requests, errors: this.#errors, lastUsedAt }
+  }
+
+  /** Called when the last request or job that ran has ended, and not for each. */
+  #becomeIdle (): void {
+    this.#lastUsedAt = performance.now()
+    this.#generation.onIdle()
+    this.#onIdle?.()
   }
 }

@@ -28,8 +28,9 @@ export function holdUntilClose (lease: Lease, reply: ServerResponse): boolean {
   if (isHttp2(reply)) {
     reply.on('finish', onFinish)
     closeForgotten(reply, lease.generation.drainTimeout)
+  } else if (isQueued(reply)) {
+    closeWithConnection(reply)
   }
-  if (isQueued(reply)) closeWithConnection(reply)
   return true
 }
 
