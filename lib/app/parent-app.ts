@@ -66,7 +66,7 @@ export class ParentApp implements ScopeParent {
     // Without a logger, each instance has its own log object with the same functions.
     this.hasLogger = app.log.info !== createDefaultFastify().log.info
     this.upgrades = new Upgrades(app)
-    this.genReqId = withAppRequestId(raw => internals.get(app, 'genReqId')(raw))
+    this.genReqId = withAppRequestId(raw => internals.generateId(app, raw))
     this.#handOver = new HandOver(internals, this.upgrades)
     this.offers = new ServerOffers(internals, this.upgrades, this.#handOver)
     this.serverPrototype = inertPrototype(app.server)

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FST_TENANT_FASTIFY_UNSUPPORTED } from '../errors.ts'
 import { createDefaultFastify } from './create-quietly.ts'
@@ -28,6 +29,7 @@ const INSTANCE = {
 export class Internals {
   readonly #symbols: Record<keyof Hidden, symbol>
   readonly #routeContext: symbol
+  readonly #genReqId: symbol
 
   /**
    * Finds each symbol by its description.
@@ -42,6 +44,7 @@ export class Internals {
     symbols.routeContext = find(new Request(), 'fastify.context', app.version)
     this.#symbols = symbols
     this.#routeContext = symbols.routeContext
+    this.#genReqId = symbols.genReqId
     if (symbols.hooks in createDefaultFastify()) return
     throw new FST_TENANT_FASTIFY_UNSUPPORTED("The app and the plugin use different copies of Fastify: the app's hooks were", app.version)
   }
@@ -49,6 +52,11 @@ export class Internals {
   /** Returns the context of the request's current route. It runs on each request, so it has a symbol of its own that V8 can inline. */
   contextOf (request: FastifyRequest): RouteContext {
     return (request as unknown as Record<symbol, RouteContext>)[this.#routeContext] as RouteContext
+  }
+
+  /** Generates the id of a request as the instance does. It runs on each request, too. */
+  generateId (instance: FastifyInstance, raw: IncomingMessage): string {
+    return (instance as unknown as Record<symbol, Hidden['genReqId']>)[this.#genReqId]!(raw)
   }
 
   get<Name extends keyof Hidden> (holder: object, name: Name): Hidden[Name] {

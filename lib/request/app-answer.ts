@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { isExempt } from '../identification/preflight.ts'
 import { leaseOf } from '../leases/response-lease.ts'
 import type { ParentApp } from '../app/parent-app.ts'
@@ -11,9 +11,12 @@ export type Done = (error?: Error) => void
 /** Lets the app answer a request: with or without a tenant. */
 export class AppAnswer {
   readonly #parent: ParentApp
+  /** The log of an app without a logger, which is also the log of each of its requests. */
+  readonly #silentLog: FastifyBaseLogger | undefined
 
   constructor (parent: ParentApp) {
     this.#parent = parent
+    this.#silentLog = parent.hasLogger ? undefined : parent.app.log
   }
 
   /** The onRequest hook of a rerouted request. The app's route answers for the tenant that the original URL named. */
@@ -34,7 +37,7 @@ export class AppAnswer {
   /** Sets `request.tenantId`, and puts it on the log lines. */
   name (id: string, request: FastifyRequest, reply: FastifyReply): void {
     request.tenantId = id
-    request.log = reply.log = request.log.child({ tenantId: id })
+    if (request.log !== this.#silentLog) request.log = reply.log = request.log.child({ tenantId: id })
   }
 
   /** Lets the app's own route answer. */
