@@ -19,7 +19,7 @@ export class AppAnswer {
     this.#silentLog = parent.hasLogger ? undefined : parent.app.log
   }
 
-  /** The onRequest hook of a rerouted request. The app's route answers for the tenant that the original URL named. */
+  /** The onRequest hook of a request that was identified before it reached this route. The app's route answers for the tenant of its lease. */
   readonly resume = (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     const { generation } = leaseOf(reply.raw) as Lease<Generation>
     this.forTenant(generation, request, reply, done)

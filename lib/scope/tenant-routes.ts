@@ -24,12 +24,18 @@ export class TenantRoutes {
     return this.#scopes
   }
 
+  /** Whether listeners on a server of the tenant come before routes. */
+  get intercept (): boolean {
+    return this.#scopes.some(({ server }) => server.intercepts)
+  }
+
   /**
    * Returns the route for a request of the app; `null` if the app answers. The order is: the tenant's route, its template's, the app's, then
    * the wildcards in that order, then the 404 handlers in that order. Returns a promise only if routes have asynchronous constraints.
    * @param appContext the route that the app found; `null`, or a context without a URL, if the app has only its 404 handler
    */
   routeFor (request: FastifyRequest, appContext: RouteContext | null): RouteMatch | null | Promise<RouteMatch | null> {
+    if (this.#scopes.length === 0) return null
     const found = this.#scopes.map(scope => scope.find(request.raw))
     if (found.some(route => route instanceof Promise)) return Promise.all(found).then(found => this.#choose(found, request, appContext))
     return this.#choose(found as Array<RouteMatch | null>, request, appContext)

@@ -18,7 +18,7 @@ t.test('NODE_DEBUG=fastify-multitenant prints the steps of requests', async t =>
     'request req-4: identified as acme',
     'request req-4: leased acme, generation 1',
     'request req-4: handed over to the 404 handler',
-    'GET /own: fast path to /own of acme'
+    'GET /own: fast path to /own for acme'
   ])
 })
 

@@ -283,6 +283,82 @@ t.test('a request whose client has left gets no answer', async t => {
   t.match(await app.multitenant.stats(), { tenants: [{ inFlight: 0 }] })
 })
 
+/** The steps of the requests to an app whose route has hooks of the app and of its own. */
+async function steps (t: Teardown, ask: (app: FastifyInstance) => Promise<{ body: string }>): Promise<unknown[]> {
+  const lines: Array<{ msg: string, tenantId?: string, reqId?: string }> = []
+  const stream = { write: (line: string) => { lines.push(JSON.parse(line)) } }
+  const { app, doors } = await prepare(t, app => {
+    app.addHook('onRequest', async request => { app.log.info(`hook of the app for ${request.tenant?.id}`) })
+    app.get('/shared/:name', { onRequest: async request => { request.log.info('hook of the route') } }, async request => {
+      return `${(request.params as { name: string }).name}${(request.query as { q: string }).q} for ${request.tenant?.id}, ${request.tenantId}`
+    })
+    app.get('/files/*', async request => `file for ${request.tenantId}`)
+    app.get('/ignoring', { config: { tenant: 'ignore' } }, async request => `ignoring ${request.tenantId}`)
+    app.get('/identifying', { config: { identify: () => 'acme' } }, async request => `identifying ${request.tenantId}`)
+  }, {}, { logger: { stream } })
+  lines.length = 0
+  doors.length = 0
+  const { body } = await ask(app)
+  return [body, ...lines.map(({ msg, tenantId, reqId }) => [msg, tenantId, reqId])]
+}
+
+t.test('a route of the app answers as it does when the hook has found the tenant', async t => {
+  const inject = (url: string) => (app: FastifyInstance): Promise<{ body: string }> => app.inject({ url, headers: { 'x-tenant-id': 'acme' } })
+  const overSocket = (url: string) => (app: FastifyInstance): Promise<{ body: string }> => exchange(app, { url, tenant: 'acme' })
+  for (const url of ['/shared/7?q=x', '/own', '/users/7', '/files/7', '/ignoring', '/identifying', '/nowhere', `/shared/${'x'.repeat(200)}`]) {
+    const expected = await steps(t, inject(url))
+    t.strictSame(await steps(t, overSocket(url)), expected, url)
+  }
+  t.strictSame(await steps(t, overSocket('/shared/7?q=x')), [
+    '7x for acme, acme',
+    ['incoming request', 'acme', 'req-1'],
+    ['hook of the app for acme', undefined, undefined],
+    ['hook of the route', 'acme', 'req-1'],
+    ['request completed', 'acme', 'req-1']
+  ])
+})
+
+t.test('a route of the app is left to the hook if one of its constraints is asynchronous, or the tenant has listeners', async t => {
+  const constraint = {
+    name: 'later',
+    storage: () => {
+      const handlers = new Map<unknown, unknown>()
+      return { get: (key: unknown) => handlers.get(key) ?? null, set: (key: unknown, store: unknown) => { handlers.set(key, store) } }
+    },
+    deriveConstraint: (raw: IncomingMessage, _context: unknown, done: (error: null, value: unknown) => void) => {
+      setImmediate(done, null, raw.headers['x-version'])
+    }
+  }
+  const { app: constrained } = await prepare(t, app => {
+    app.addConstraintStrategy(constraint as never)
+    app.get('/shared', { constraints: { later: 'one' } }, async request => `one for ${request.tenantId}`)
+  })
+  t.match(await exchange(constrained, { url: '/shared', tenant: 'acme', headers: { 'x-version': 'one' } }), { status: 200, body: 'one for acme' })
+
+  const seen: unknown[] = []
+  const app = appOf(t, { acme: async scope => { scope.server.on('request', raw => { seen.push(raw.url) }) } })
+  app.get('/shared', async request => `shared for ${request.tenantId}`)
+  await listen(app)
+  await app.multitenant.init('acme')
+  t.match(await exchange(app, { url: '/shared', tenant: 'acme' }), { status: 200, body: 'shared for acme' })
+  t.strictSame(seen, ['/shared'])
+})
+
+t.test('a request whose URL the strategy changes is left to the hook', async t => {
+  class PrefixStrategy extends NotingStrategy {
+    override tenantUrl (request: FastifyRequest): string {
+      return request.url.replace('/acme', '')
+    }
+  }
+  const strategy = new PrefixStrategy()
+  const app = appOf(t, { acme }, { identify: strategy })
+  await listen(app)
+  await app.multitenant.init('acme')
+  t.match(await exchange(app, { url: '/acme/own', tenant: 'acme' }), { status: 200, body: 'of acme' })
+  t.match(await exchange(app, { url: '/own', tenant: 'acme' }), { status: 200, body: 'of acme' })
+  t.same(strategy.doors, ['listener', 'hook', 'listener'])
+})
+
 t.test('a strategy that is asked before routing sees the decorators of the app, and keeps what it writes to one request', async t => {
   class DecoratorStrategy extends TenantIdentificationStrategy {
     override readonly readsHeadOnly = true
