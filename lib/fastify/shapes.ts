@@ -39,11 +39,26 @@ export interface Router {
   defaultRoute: (raw: IncomingMessage, rawReply: ServerResponse) => void
   all (url: string, handler: RouteHandler, store: RouteContext): void
   routes: Array<{ store: RouteContext }>
+  /** The root node of the tree of each HTTP method. */
+  trees: Record<string, object>
   constrainer: {
     strategies: Record<string, ConstraintStrategy>
     asyncStrategiesInUse: Set<string>
     deriveConstraints (raw: IncomingMessage, context?: undefined, done?: (error: Error | null, constraints: unknown) => void): unknown
   }
+}
+
+/** A queue of avvio's. Its functions read `paused`, `drain`, `saturated` and `empty` from it, and the others from a closure. */
+export type BootQueue = Record<string, unknown>
+
+/** The members of avvio's boot object that this package uses. */
+export interface Boot {
+  /** Ends the loading of the root. Each `ready()` and `close()` calls it again, without effect. */
+  _doStart: () => void
+  _lastUsed: unknown
+  _readyQ: BootQueue
+  _closeQ: BootQueue
+  pluginTree: { prettyPrint: () => string }
 }
 
 /** The hooks of one Fastify instance, by name. */
@@ -84,7 +99,7 @@ export interface Hidden {
   children: FastifyInstance[]
   avvioBoot: (this: FastifyInstance, callback: unknown) => unknown
   state: { closing: boolean, booting: boolean, started: boolean }
-  fourOhFour: { router: Router, setNotFoundHandler: (this: FastifyInstance, options: unknown, handler: unknown, avvio: unknown, routeHandler: RouteHandler) => void }
+  fourOhFour: { router: Router, setNotFoundHandler: (this: FastifyInstance, options: unknown, handler: unknown, boot: Boot, routeHandler: RouteHandler) => void }
   fourOhFourContext: RouteContext
   canSetNotFoundHandler: boolean
   logController: Record<string, unknown>

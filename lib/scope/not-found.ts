@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { routeEntryOf } from '../fastify/route-entry.ts'
+import { closurePartsOf } from '../fastify/closure-parts.ts'
 import { contextsOf } from '../fastify/router.ts'
 import { noteHandler } from '../leases/handler-end.ts'
 import { noteOnResponse } from '../leases/on-response-end.ts'
@@ -22,7 +22,7 @@ export class NotFound {
     this.#root = root
     this.#internals = internals
     this.#router = internals.get(root, 'fourOhFour').router
-    this.#handle = routeEntryOf(root, internals)
+    this.#handle = closurePartsOf(root, internals).entry
   }
 
   /** Returns the tenant's own 404 handler for a request; `null` if the tenant did not set one for this URL. */

@@ -10,6 +10,7 @@ import { noteHandler } from '../leases/handler-end.ts'
 import { NotFound } from './not-found.ts'
 import { noteOnResponse } from '../leases/on-response-end.ts'
 import { checkRouteConfig } from './route-config.ts'
+import { prepareToFree } from '../fastify/after-boot.ts'
 import { setRequestDefaults } from '../fastify/decorators.ts'
 import { withPluginName } from '../fastify/instance.ts'
 import { contextsOf, findRoute, findRouteLater, hasAsyncConstraints, isWildcard, routerOf } from '../fastify/router.ts'
@@ -43,12 +44,7 @@ export class Scope {
     this.#isShared = isShared
     this.#report = (error, message) => logFailure(parent.app.log, parts.owner, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = createTenantRoot(parent, {
-      ...parts,
-      report: this.#report,
-      defaultRoute,
-      end: async () => { if (!this.#isClosing) await end(this.#isEnding) }
-    })
+    this.#root = createTenantRoot(parent, { ...parts, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
     this.server = this.#root.server as unknown as TenantServer
     this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
     this.router = routerOf(this.#root, parent.internals)
@@ -65,6 +61,7 @@ export class Scope {
       this.#instance = instance
       await fill(instance)
     }
+    const freeWhatBooted = prepareToFree(this.#root, this.router, this.#parent.internals)
     await this.#root.register(withPluginName(plugin, name)).ready()
     const routes = contextsOf(this.router)
     routes.forEach(checkRouteConfig)
@@ -77,6 +74,7 @@ export class Scope {
     this.#notFound.prepare(this.instance, this.#parent.app, routes)
     // The classes of a tenant's own scope know its tenant, so its 404 handlers need no other class.
     if (this.#isShared) this.#notFound.contexts().forEach(context => this.#share(context))
+    freeWhatBooted()
   }
 
   /** The Fastify instance that contains the code. Set when the boot begins. */
