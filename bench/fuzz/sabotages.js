@@ -1,6 +1,7 @@
 const lib = new URL('../../dist/lib/', import.meta.url)
 const { HeaderStrategy } = await import(new URL('identification/strategies/header.js', lib))
 const { Scope } = await import(new URL('scope/scope.js', lib))
+const { TenantRoutes } = await import(new URL('scope/tenant-routes.js', lib))
 const { Upgrades } = await import(new URL('app/upgrades.js', lib))
 const { Refusals } = await import(new URL('tenants/refusals.js', lib))
 const { Generation } = await import(new URL('tenants/generation.js', lib))
@@ -75,11 +76,11 @@ export const SABOTAGES = {
   },
   'the hook hands over whatever route the app has': {
     finds: ['wrongDoor'],
-    patch: () => replace(Scope, 'routeFor', routeFor => function (request) { return routeFor.call(this, request, null) })
+    patch: () => replace(TenantRoutes, 'routeFor', routeFor => function (request) { return routeFor.call(this, request, null) })
   },
   'the fast path takes whatever route the app has': {
     finds: ['wrongDoor'],
-    patch: () => replace(Scope, 'firstRouteFor', () => function (raw) { return this.routeFor({ raw }, null) })
+    patch: () => replace(TenantRoutes, 'firstRouteFor', () => function (raw) { return this.routeFor({ raw }, null) })
   },
   'a lease is released at once': {
     finds: ['usedAfterClose'],
