@@ -61,7 +61,7 @@ async function logged (t: Teardown, options: MultitenantOptions = {}, server: Fa
   const stream = { write: (line: string) => { lines.push(JSON.parse(line)) } }
   const app = Fastify({ loggerInstance: pino({}, stream), ...server }) as unknown as FastifyInstance
   t.teardown(() => app.close())
-  app.register(multitenant, { ...options, tenants: tenants(plugins) })
+  app.register(multitenant, { tenants: tenants(plugins), ...options })
   app.get('/shared', async request => {
     request.log.info('in the handler')
     return {}
@@ -156,6 +156,17 @@ t.test('a request logs one "incoming request" and one "request completed"', asyn
     lines.length = 0
     tenant.app.log.info('hello')
     t.match(lines, [{ msg: 'hello', tenantId: 'acme' }])
+  })
+
+  t.test("a child of a tenant's app.log changes neither that log nor its other children", async t => {
+    const { app, lines } = await logged(t)
+    const { log } = (await app.multitenant.init('acme')).app
+    const child = log.child({ module: 'mail' })
+    child.level = 'error'
+    log.child({ module: 'jobs' }).info('from a child')
+    log.info('from acme')
+    t.match(lines.slice(-2), [{ msg: 'from a child', tenantId: 'acme', module: 'jobs' }, { msg: 'from acme', tenantId: 'acme', module: undefined }])
+    t.strictSame([child.level, log.level], ['error', 'info'])
   })
 
   t.test('a tenant that does not load is logged with its cause', async t => {
