@@ -1,33 +1,28 @@
 import postgres from '@fastify/postgres'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
+import { TenantDatabase } from './database.js'
 
-// The schema of a tenant's config, which comes from its config file and its .env.
+// The schema of a tenant's config, which comes from its row, its template and the template's .env.
 const configSchema = {
   type: 'object',
   properties: {
-    plan: { enum: ['free', 'pro'], default: 'free' },
+    plan: { enum: ['trial', 'standard', 'pro'], default: 'trial' },
     NOTES_PER_PAGE: { type: 'integer', minimum: 1, default: 10 }
   }
 }
 
-const note = {
-  type: 'object',
-  required: ['text'],
-  properties: { text: { type: 'string', minLength: 1 } }
-}
-
-const folders = new URL('./tenants', import.meta.url)
-
-/** The app, with everything that tenants share. A folder below `tenants/` holds what only one tenant has. */
-export function buildApp ({ connectionString, logger = false, tenants = folders }) {
+/** The app, with everything that all customers share. A folder below `templates/` holds what the customers of one plan share. */
+export function buildApp ({ connectionString, tenants, logger = false }) {
   const app = Fastify({ logger })
 
   app.register(postgres, { connectionString })
   app.register(multitenant, {
     tenants,
+    templates: new URL('./templates', import.meta.url),
     configSchema,
-    services: ({ app, tenant }) => [app.db, tenant.config]
+    // The arguments of every service: each tenant's services get its own part of the database.
+    services: ({ app, tenant }) => [new TenantDatabase(app.pg, tenant.id), tenant.config]
   })
   app.addHook('onReady', async () => {
     // Without a listener, an idle connection that breaks would end the process.
@@ -42,20 +37,13 @@ export function buildApp ({ connectionString, logger = false, tenants = folders 
   return app
 }
 
-/** The routes of every tenant, unless it has its own route for the same method and URL. */
+/** The routes of every customer, unless its template or its own code has a route for the same method and URL. */
 async function sharedRoutes (app) {
   const config = { tenant: 'required' }
 
-  app.get('/me', { config }, async ({ tenant, tenantId }) => {
-    return { tenant: tenantId, name: tenant.name, plan: tenant.config.plan }
+  app.get('/me', { config }, async ({ tenant }) => {
+    return { tenant: tenant.id, name: tenant.name, plan: tenant.config.plan, template: tenant.template }
   })
 
   app.get('/greeting', { config }, async ({ tenant }) => ({ greeting: `Welcome to ${tenant.name}!` }))
-
-  app.get('/notes', { config }, async ({ tenant }) => tenant.getService('NoteService').list())
-
-  app.post('/notes', { config, schema: { body: note } }, async ({ tenant, body }, reply) => {
-    reply.code(201)
-    return tenant.getService('NoteService').add(body)
-  })
 }

@@ -1,12 +1,8 @@
-// Starts the example: PostgreSQL (unless DATABASE_URL names one), then the app. Ctrl-C ends both. With --table the tenants are rows
-// of a table, and not just folders: `npm start -- --table`.
+// Starts the example: PostgreSQL (unless DATABASE_URL names one), then the app. Ctrl-C ends both.
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { buildApp } from './app.js'
+import { openCustomers } from './customers.js'
 import { startPostgres } from './postgres.js'
-import { tenantsTable } from './tenants-table.js'
-
-const { values: { table } } = parseArgs({ options: { table: { type: 'boolean', default: false } } })
 
 const dataDir = process.env.EXAMPLE_DATA ?? join(import.meta.dirname, '.data')
 const opened = []
@@ -20,8 +16,8 @@ started.then(printCurlLines, fail)
 async function start () {
   const port = readPort()
   const connectionString = process.env.DATABASE_URL ?? await openPostgres()
-  const tenants = table ? await tenantsTable(connectionString) : undefined
-  const app = buildApp({ connectionString, logger: true, tenants })
+  const tenants = await openCustomers(connectionString)
+  const app = buildApp({ connectionString, tenants, logger: true })
   opened.unshift(app)
   const url = await app.listen({ host: '127.0.0.1', port })
   return { url, connectionString }
@@ -73,34 +69,34 @@ async function close () {
 
 function printCurlLines ({ url, connectionString }) {
   if (closingSince > 0) return
-  if (table) printTable(connectionString)
+  const curl = (id, path) => `curl -i -H 'x-tenant-id: ${id}' ${url}${path}`
+  const post = (id, note) => `curl -i -H 'x-tenant-id: ${id}' -H 'content-type: application/json' -d '${note}' ${url}/notes`
   console.log(`
-A route that all tenants share, and what each answers is its own:
-  curl -i -H 'x-tenant-id: acme' ${url}/me
-  curl -i -H 'x-tenant-id: initech' ${url}/me
+Hooli has a config and nothing else, so the app's routes answer:
+  ${curl('hooli', '/me')}
+  ${curl('hooli', '/greeting')}
 
-A route that only Acme has:
-  curl -i -H 'x-tenant-id: acme' ${url}/reports
-  curl -i -H 'x-tenant-id: globex' ${url}/reports
+Initech and Acme have the routes of a template, Initech of standard and Acme of pro:
+  ${curl('initech', '/me')}
+  ${curl('acme', '/me')}
+  ${curl('initech', '/reports')}
+  ${curl('acme', '/reports')}
 
-A shared route, and Globex which overrides it:
-  curl -i -H 'x-tenant-id: acme' ${url}/greeting
-  curl -i -H 'x-tenant-id: globex' ${url}/greeting
+The templates check a note with schemas of their own, and each customer has its own notes:
+  ${post('initech', '{"text":"Order staplers"}')}
+  ${post('acme', '{"text":"Order anvils"}')}
+  ${post('acme', '{"text":"Order anvils","priority":"high"}')}
+  ${curl('acme', '/notes')}
 
-A POST that Acme checks with its own JSON schema, one that fits and one that does not:
-  curl -i -H 'x-tenant-id: acme' -H 'content-type: application/json' -d '{"text":"Order anvils","priority":"high"}' ${url}/notes
-  curl -i -H 'x-tenant-id: acme' -H 'content-type: application/json' -d '{"text":"Order anvils","priority":"soon"}' ${url}/notes
-  curl -i -H 'x-tenant-id: acme' ${url}/notes
+Globex has code of its own on the template pro:
+  ${curl('globex', '/greeting')}
+  ${curl('globex', '/reports')}
 
-A tenant that does not exist:
-  curl -i -H 'x-tenant-id: umbrella' ${url}/me
-`)
-}
+A customer that does not exist:
+  ${curl('umbrella', '/me')}
 
-function printTable (connectionString) {
-  console.log(`
-The tenants are rows in ${connectionString}. All processes follow what changes there:
-  update example.tenants set config = '{"plan": "free"}' where id = 'acme';
-  update example.tenants set active = false where id = 'initech';
+The customers are rows in ${connectionString}. All processes follow what changes there:
+  update customers.tenants set template = 'pro' where id = 'initech';
+  update customers.tenants set active = false where id = 'hooli';
 `)
 }

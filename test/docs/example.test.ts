@@ -19,7 +19,7 @@ interface Example {
   output: Interface
   /** The printed lines, in order. */
   curl: string[]
-  /** The printed lines about the table of tenants, if there is one. */
+  /** The printed lines about the table of customers. */
   connectionString: string
   sql: string[]
 }
@@ -32,13 +32,12 @@ function environment (dataDir: string, port: number): NodeJS.ProcessEnv {
   return { ...env, EXAMPLE_DATA: dataDir, PORT: String(port) }
 }
 
-async function startExample (t: Test, dataDir: string, ...options: string[]): Promise<Example> {
-  const [env, parameters] = command
-  const example = spawn(env, [...parameters, ...options], { env: environment(dataDir, 0), stdio: ['ignore', 'pipe', 'inherit'] })
+async function startExample (t: Test, dataDir: string): Promise<Example> {
+  const example = spawn(...command, { env: environment(dataDir, 0), stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => example.kill('SIGKILL'))
   const output = createInterface({ input: example.stdout })
-  const lines = await linesUntil(output, line => line.includes('x-tenant-id: umbrella'))
-  const [connectionString = ''] = lines.flatMap(line => /^The tenants are rows in (\S+)\. /.exec(line)?.[1] ?? [])
+  const lines = await linesUntil(output, line => line.includes('update') && line.includes('active'))
+  const [connectionString = ''] = lines.flatMap(line => /^The customers are rows in (\S+)\. /.exec(line)?.[1] ?? [])
   const sql = lines.filter(line => line.startsWith('  update '))
   return { process: example, output, connectionString, sql, curl: lines.filter(line => line.startsWith('  curl ')) }
 }
@@ -73,24 +72,27 @@ t.test('the example', async t => {
     const example = await startExample(t, dataDir)
 
     t.match(await Promise.all(example.curl.slice(0, 6).map(curl)), [
-      { status: 200, body: { tenant: 'acme', name: 'Acme Inc.', plan: 'pro' } },
-      { status: 200, body: { tenant: 'initech', name: 'initech', plan: 'free' } },
-      { status: 200, body: { report: [] } },
+      { status: 200, body: { tenant: 'hooli', name: 'Hooli', plan: 'trial', template: null } },
+      { status: 200, body: { greeting: 'Welcome to Hooli!' } },
+      { status: 200, body: { tenant: 'initech', name: 'Initech', plan: 'standard', template: 'standard' } },
+      { status: 200, body: { tenant: 'acme', name: 'Acme Inc.', plan: 'pro', template: 'pro' } },
       { status: 404, body: { error: 'Not Found' } },
-      { status: 200, body: { greeting: 'Welcome to Acme Inc.!' } },
-      { status: 200, body: { greeting: 'Globex Corporation welcomes you. Please look at the camera.' } }
+      { status: 200, body: { report: [] } }
     ])
 
-    const [add, addWrong, list, unknown, ...rest] = example.curl.slice(6) as [string, string, string, string]
+    const [addToStandard, addWrong, add, list, greet, report, unknown, ...rest] = example.curl.slice(6) as [string, string, string, string, string, string, string]
     t.strictSame(rest, [])
     const note = { id: 1, text: 'Order anvils', priority: 'high' }
+    t.strictSame(await curl(addToStandard), { status: 201, body: { id: 1, text: 'Order staplers' } })
+    t.match(await curl(addWrong), { status: 400, body: { message: /body must have required property 'priority'/ } })
     t.strictSame(await curl(add), { status: 201, body: note })
-    t.match(await curl(addWrong), { status: 400, body: { message: /body\/priority must be equal to one of the allowed values/ } })
     t.strictSame(await curl(list), { status: 200, body: [note] })
+    t.match(await curl(greet), { status: 200, body: { greeting: 'Globex Corporation welcomes you. Please look at the camera.' } })
+    t.strictSame(await curl(report), { status: 200, body: { report: [] } }, 'Globex has the template too')
     t.match(await curl(unknown), { status: 404, body: { code: 'FST_TENANT_NOT_FOUND' } })
 
-    t.strictSame(await curl(list.replace('acme', 'globex')), { status: 200, body: [] }, 'the note is in no other schema')
-    t.match(await curl(add.replace('acme', 'initech').replace('high', 'soon')), { status: 201 }, 'the schema is for Acme alone')
+    t.strictSame(await curl(list.replace('acme', 'globex')), { status: 200, body: [] }, 'the note of a customer is in no schema of another on its template')
+    t.match(await curl(add.replace('acme', 'hooli')), { status: 404 }, 'the template is for its own customers')
 
     await stopExample(t, example)
     t.notOk(existsSync(join(dataDir, 'postgres/postmaster.pid')), 'PostgreSQL was shut down')
@@ -119,17 +121,18 @@ t.test('the example', async t => {
     t.strictSame(await exited, [0, null])
   })
 
-  await t.test('runs on a table of tenants, and follows changes of the table', async t => {
-    const example = await startExample(t, dataDir, '--table')
-    const [acme, initech] = example.curl as [string, string]
-    t.match(await curl(acme), { status: 200, body: { tenant: 'acme', plan: 'pro' } })
-    t.match(await curl(initech), { status: 200 })
+  await t.test('follows changes of the table of customers', async t => {
+    const example = await startExample(t, dataDir)
+    const [hooli, , initech, , reports] = example.curl as [string, string, string, string, string]
+    t.match(await curl(hooli), { status: 200 })
+    t.match(await curl(initech), { status: 200, body: { template: 'standard', plan: 'standard' } })
     const client = new pg.Client(example.connectionString)
     await client.connect()
     for (const sql of example.sql) await client.query(sql)
     await client.end()
-    await until(async () => isDeepStrictEqual((await curl(acme)).body, { tenant: 'acme', name: 'Acme Inc.', plan: 'free' }), Infinity)
-    await until(async () => (await curl(initech)).status === 403, Infinity)
+    await until(async () => isDeepStrictEqual((await curl(initech)).body, { tenant: 'initech', name: 'Initech', plan: 'pro', template: 'pro' }), Infinity)
+    t.match(await curl(reports), { status: 200, body: { report: [{ notes: 1 }] } }, 'the customer has the other template and its own notes')
+    await until(async () => (await curl(hooli)).status === 403, Infinity)
     await stopExample(t, example)
   })
 

@@ -1,4 +1,4 @@
-/** The notes of one tenant. A tenant decides what a note holds beside its text. */
+/** The notes of one customer. A template's service is made for each customer, when the customer is loaded. */
 export class NoteService {
   constructor (db, config) {
     this.db = db
@@ -16,4 +16,10 @@ export class NoteService {
     const { rows: [{ id }] } = await this.db.query(`insert into ${this.notes} (body) values ($1) returning id`, [note])
     return { id, ...note }
   }
+}
+
+/** Creates the service. It has to be a function, because the customer's tables come first. */
+export default async function createNoteService (db, config) {
+  await db.createTables()
+  return new NoteService(db, config)
 }

@@ -1,1 +1,0 @@
-export { tenantDatabase as default } from '../../../database.js'

@@ -1,1 +1,0 @@
-export { NoteService as default } from '../../../notes.js'
