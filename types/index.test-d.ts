@@ -2,12 +2,12 @@ import fastify from 'fastify'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
 import multitenant, {
-  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy,
+  agree, AgreeStrategy, chain, CookieStrategy, FST_TENANT_NOT_FOUND, FST_TENANT_TEMPLATE_FAILED, HeaderStrategy, hostPatterns, HostStrategy, JwtStrategy, PathStrategy, SubdomainStrategy,
   TenantIdentificationStrategy
 } from 'fastify-multitenant'
 import type {
-  Agreeing, DrainReport, IdentificationContext, MultitenantOptions, MultitenantStatistics, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource,
-  Tenant, TenantManager, TenantState
+  Agreeing, DrainReport, IdentificationContext, InlineTemplate, MultitenantOptions, MultitenantStatistics, StandardConfig, Template, TemplatePluginOptions, TemplateReloadReport,
+  TemplateStatistics, Templates, TenantConfig, TenantDefinition, TenantPluginOptions, TenantServices, TenantSource, Tenant, TenantManager, TenantState
 } from 'fastify-multitenant'
 
 declare module 'fastify-multitenant' {
@@ -116,8 +116,40 @@ const routes: FastifyPluginAsync<TenantPluginOptions> = async (_scope, { tenant,
 }
 expectAssignable<TenantDefinition>({ id: 'acme', plugin: routes })
 
+// Templates
+app.register(multitenant, { templates: './templates', maxResident: 50_000 })
+app.register(multitenant, { templates: new URL('file:///templates'), tenants: { acme: { template: 'standard', dir: './acme' } } })
+expectAssignable<Templates>({ standard: { dir: './standard', config: { plan: 'free' } }, pro: {} })
+expectAssignable<InlineTemplate>({ config: async ({ id }) => ({ plan: id === 'acme' ? 'pro' : 'free' }) })
+expectNotAssignable<Templates>({ standard: { template: 'pro' } })
+expectNotAssignable<Templates>({ standard: './standard' })
+expectNotAssignable<InlineTemplate>({ config: { plan: 'none' } })
+expectError(app.register(multitenant, { maxResident: '50' }))
+expectNotAssignable<TenantDefinition>({ id: 'acme', template: 7 })
+expectAssignable<StandardConfig>({ template: 'standard' })
+const ofTemplate: FastifyPluginAsync<TemplatePluginOptions> = async (_scope, { template }) => {
+  expectType<Template>(template)
+  expectType<string>(template.name)
+  expectType<number>(template.generation)
+  expectError(template.name = 'other')
+}
+expectAssignable<InlineTemplate>({ plugin: ofTemplate })
+expectNotAssignable<InlineTemplate>({ plugin: routes })
+expectError<FastifyPluginAsync<TemplatePluginOptions>>(async (_scope, { tenant }) => tenant)
+expectType<string | null>(tenant.template)
+expectType<Promise<TemplateReloadReport>>(app.multitenant.reloadTemplate('standard', { code: false }))
+expectError(app.multitenant.reloadTemplate())
+const { generation, reloaded, failed, drain } = await app.multitenant.reloadTemplate('standard')
+expectType<[number, number, string[], Promise<null>]>([generation, reloaded, failed, drain])
+const { resident, templates, tenants } = await app.multitenant.stats()
+expectType<number>(resident)
+expectType<TemplateStatistics[]>(templates)
+expectType<Array<string | null>>(tenants.map(({ template }) => template))
+
 // Errors
 const error = new FST_TENANT_NOT_FOUND('acme')
 expectType<string>(error.code)
 expectType<string>(error.tenantId)
 expectError(new FST_TENANT_NOT_FOUND())
+expectType<string>(new FST_TENANT_TEMPLATE_FAILED('standard').template)
+expectError(new FST_TENANT_TEMPLATE_FAILED('standard').tenantId)

@@ -6,7 +6,7 @@ import { copyExported } from './copy-exported.ts'
 import { copyPlain } from './copy-plain.ts'
 import { importChanged } from './modules/modules.ts'
 import type { TenantFolder } from './folder.ts'
-import type { ConfigContext, TenantConfigInput } from '../../types/index.ts'
+import type { ConfigContext, TenantConfig, TenantConfigInput } from '../../types/index.ts'
 
 /** The allowed names of a tenant's config file. */
 export const CONFIG_FILES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map(extension => `config.${extension}`)
@@ -28,7 +28,7 @@ const NO_FILE: OpenConfig = { fixed: {}, read: async () => ({}) }
  * Opens the config of a folder and of a definition, whose keys win. Each read returns a copy, because several tenants may share a file or a
  * definition. Class instances, such as pools, are not copied. A config file may not export one, but an exported function may return one.
  */
-export async function openConfig (folder: TenantFolder | null, config: TenantConfigInput = {}): Promise<OpenConfig> {
+export async function openConfig (folder: TenantFolder | null, config: TenantConfigInput = {} as TenantConfig): Promise<OpenConfig> {
   const file = folder === null ? NO_FILE : await openConfigFile(folder)
   return {
     fixed: { ...file.fixed, ...(isObject(config) && config) },
