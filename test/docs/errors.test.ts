@@ -55,6 +55,17 @@ t.test('errors about a tenant have its id, and copies of them do not', async t =
   t.equal(new errors.FST_TENANT_OVERLOADED('acme').message, 'Too many tenants are busy')
 })
 
+t.test('errors about a template have its name, and copies of them do not', async t => {
+  const about = constructors.filter(([, Coded]) => 'template' in new Coded('standard', 'pro')).map(([name]) => name)
+  const names = ['FAILED', 'NOT_FOUND', 'SHARED'].map(name => `FST_TENANT_TEMPLATE_${name}`)
+  t.strictSame(about.sort(), names)
+  for (const name of names) {
+    const error = new (Reflect.get(errors, name) as new (name: string, rest: string) => CodedError)('standard', 'pro')
+    t.equal(Reflect.get(error, 'template'), 'standard')
+    t.notOk(Object.keys(error).includes('template'))
+  }
+})
+
 t.test('a message contains its arguments, and not its cause', async t => {
   const cause = new Error('the database at /srv/secret is down')
   const error = new errors.FST_TENANT_LOAD_FAILED('acme', { cause })

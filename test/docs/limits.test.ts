@@ -51,6 +51,15 @@ const limits: Record<string, (t: Test, app: FastifyInstance) => Promise<void>> =
     t.not(first.deref(), undefined, 'the old one stays')
   },
 
+  async 'A template is shared.' (t, app) {
+    let visits = 0
+    const plugin: FastifyPluginAsync = async scope => { scope.get('/', async ({ tenantId }) => [tenantId, ++visits]) }
+    app.register(multitenant, { templates: { standard: { plugin } }, tenants: { acme: { template: 'standard' }, globex: { template: 'standard' } } })
+    for (const expected of [['acme', 1], ['globex', 2]] as const) {
+      t.strictSame((await app.inject({ url: '/', ...as(expected[0]) })).json(), expected)
+    }
+  },
+
   async 'WebSockets.' (t, app) {
     const plugin: FastifyPluginAsync = async scope => {
       scope.server.on('upgrade', (_raw, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n'))
