@@ -74,6 +74,12 @@ t.test('Usage', async t => {
   t.equal(await shell("curl localhost:3000/me -H 'x-tenant-id: initech'"), '{"tenant":"initech"}', 'a folder that is added is a new customer')
 })
 
+t.test('Templates', async t => {
+  // The app of the section above has no option for templates: they are in the folder in which it starts.
+  const { shell } = await startProgram(t, [...blocksOf('Usage', 'js'), ...blocksOf('Templates', 'js')])
+  await runConsole(t, codeOf('Templates', 'console'), shell)
+})
+
 t.test('Getting started', async t => {
   const steps = sections.filter(({ file, heading }) => file === 'docs/getting-started.md' && heading.startsWith('Step ')).map(({ heading }) => heading)
   const [program, customer, code, , testing] = steps as [string, string, string, string, string]
@@ -169,19 +175,21 @@ t.test('The tenant\'s folder', async t => {
     t.equal((db as Map<string, unknown>).size, 0)
   })
 
-  t.test('four config keys are reserved', async t => {
+  t.test('the config keys of the table are reserved', async t => {
     const extra = "export default async app => { app.get('/extra', async ({ tenant: { config } }) => [config.id, config.name]) }"
     const project = t.testdir({
       acme: { 'config.json': '{ "plugins": ["file:extra.mjs", "npm:audit"] }', 'extra.mjs': extra, node_modules: { audit: { 'package.json': '{ "main": "audit.mjs" }', 'audit.mjs': 'export default async app => { app.get("/audit", async () => "audited") }' } } },
       globex: { 'config.json': '{ "active": false }' },
-      initech: { 'config.json': '{ "id": "acme" }' }
+      initech: { 'config.json': '{ "id": "acme" }' },
+      hooli: { 'config.json': '{ "template": "standard" }' }
     })
     const app = emptyApp(t)
-    app.register(multitenant, { tenants: project })
+    app.register(multitenant, { tenants: project, templates: { standard: {} } })
     t.strictSame((await app.inject({ url: '/extra', ...as('acme') })).json(), ['acme', 'acme'])
     t.equal((await app.inject({ url: '/audit', ...as('acme') })).body, 'audited')
     t.match((await app.inject({ url: '/', ...as('globex') })).json(), { code: 'FST_TENANT_NOT_FOUND' })
     t.match((await app.inject({ url: '/', ...as('initech') })).json(), { code: 'FST_TENANT_LOAD_FAILED' })
+    t.equal((await app.multitenant.init('hooli')).template, 'standard')
   })
 
   t.test('.env is not read without a schema', async t => {
