@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import postgres from '@fastify/postgres'
@@ -93,12 +93,23 @@ t.test('Rights', async t => {
 
 t.test('Routing', async t => {
   codeOf('Routing', 'nginx')
-  const { measure } = await import(pathToFileURL(join(ROOT, 'bench/routing.js')).href) as { measure (options: object): Promise<Array<{ value: number }>> }
-  const figures = (await measure({ quick: false })).map(({ value }) => value)
+  const { measure } = await import(pathToFileURL(join(ROOT, 'bench/routing.js')).href) as { measure (options: object): Promise<Array<{ value: number, unit: string }>> }
+  const figures = (await measure({ quick: false })).filter(({ unit }) => unit !== 'MB').map(({ value }) => value)
   const [rows = []] = sectionOf('Routing').tables
-  const told = [1, 2].flatMap(column => rows.map(row => Number(row[column]?.replace(/,| MB/g, ''))))
+  const told = [1, 2].flatMap(column => rows.map(row => Number(row[column]?.replace(/,/g, ''))))
   for (const [index, value] of told.entries()) t.ok(Math.abs(value / (figures[index] as number) - 1) < 0.02, `${value} is ${figures[index]}`)
   t.match(sectionOf('Routing').text, `${Math.round(figures.at(-1) as number)} % of the tenants move`)
+})
+
+t.test('Memory', async t => {
+  const { figures } = JSON.parse(await readFile(join(ROOT, 'bench/results.json'), 'utf8')) as { figures: Array<{ bench: string, figure: string, tenants: number, value: number, unit: string }> }
+  const [rows = []] = sectionOf('Memory').tables
+  t.ok(rows.length > 3)
+  for (const [name, loaded = '', told = ''] of rows) {
+    const [, value = '', unit] = /^(\S+) (.+)$/.exec(told) ?? []
+    const measured = figures.find(({ bench, figure, tenants, unit: own }) => bench === 'tenants' && figure === name && tenants === Number(loaded.replace(',', '')) && own === unit)
+    t.equal(value, measured === undefined ? '–' : String(measured.value), `${name}, ${loaded}`)
+  }
 })
 
 t.test('Deploys', async t => {
