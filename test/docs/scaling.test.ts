@@ -28,6 +28,7 @@ t.test('A table of tenants', async t => {
   const code = codeOf('A table of tenants', 'js')
     .replace('process.env.DATABASE_URL', `${JSON.stringify(database.connectionString)}, schema: '${schema}'`)
     .replace('logger: true', '')
+    .replace('{ tenants }', '{ tenants, templates: { standard: {} } }')
   await writeFile(join(dir, 'app.js'), `${code}\nexport { app }\n`)
   const { app } = await import(pathToFileURL(join(dir, 'app.js')).href) as { app: FastifyInstance }
   t.teardown(() => app.close())
