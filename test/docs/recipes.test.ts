@@ -200,7 +200,7 @@ const recipes: Record<string, (t: Test, app: FastifyInstance, heading: string) =
     })
     let fails = false
     app.register(multitenant, {
-      tenants: { acme: { plugin: async () => { if (fails) throw new Error('fails') } }, globex: {} },
+      tenants: { acme: { plugin: async () => { if (fails) throw new Error('fails') } }, globex: { plugin: async () => {} } },
       maxActive: 1
     })
     await app.ready()
