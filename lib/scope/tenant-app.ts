@@ -5,9 +5,12 @@ import { FST_TENANT_CLOSED } from '../errors.ts'
 import { setRequestTenant } from '../leases/request-tenant.ts'
 import { REFUSED_LISTEN } from './tenant-server.ts'
 import type { DispatchFunc, InjectOptions } from 'light-my-request'
-import type { Tenant } from '../../types/index.ts'
+import type { Tenant, TenantState } from '../../types/index.ts'
 
 const kInjected = Symbol('fastify-multitenant.injected')
+
+/** The states of a generation that another one may have replaced. */
+const ENDING: ReadonlySet<TenantState> = new Set(['draining', 'closed', 'failed'] as const)
 
 interface Injected { [kInjected]?: string }
 
@@ -17,8 +20,11 @@ export interface TenantAppContext {
   readonly hasLogger: boolean
   /** Throws if the tenant takes no requests. */
   admit (id: string): void
-  /** Takes the tenant out of service. Resolves when it has ended. */
-  end (id: string): Promise<void>
+  /**
+   * Takes the tenant out of service. Resolves when it has ended.
+   * @param isEnding whether this generation's end has already begun; if so, the callback only waits for it
+   */
+  end (id: string, isEnding: boolean): Promise<void>
 }
 
 /**
@@ -42,7 +48,7 @@ export function createTenantApp (base: FastifyInstance, tenant: Tenant, context:
     return lightMyRequest(dispatch as unknown as DispatchFunc, options as InjectOptions, done as never)
   }
   const close = (done?: () => void): Promise<void> | undefined => {
-    const ended = context.end(tenant.id).then(done)
+    const ended = context.end(tenant.id, ENDING.has(tenant.state)).then(done)
     return done === undefined ? ended : undefined
   }
   return Object.assign(Object.create(base), { inject, close, listen: refuseListen, ...(context.hasLogger && { log: base.log.child({ tenantId: tenant.id }) }) })

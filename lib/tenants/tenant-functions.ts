@@ -20,16 +20,14 @@ export class TenantFunctions implements TenantAppContext {
     this.#refusals.admit(id)
   }
 
-  /** Takes the tenant out of service. Resolves when it has ended. */
-  async end (id: string): Promise<void> {
-    await this.#slots.get(id)?.clear()
+  /** Takes the tenant out of service, unless its end has already begun. Resolves when it has ended. */
+  async end (id: string, isEnding: boolean): Promise<void> {
+    const slot = this.#slots.get(id)
+    await (isEnding ? slot?.drained() : slot?.clear())
   }
 
   /** The functions of a tenant's own scope. */
   ofScope (id: string): Pick<ScopeParts, 'admit' | 'end'> {
-    return {
-      admit: () => this.admit(id),
-      end: async isEnding => { await (isEnding ? this.#slots.get(id)?.drained() : this.end(id)) }
-    }
+    return { admit: () => this.admit(id), end: isEnding => this.end(id, isEnding) }
   }
 }
