@@ -44,7 +44,16 @@ export class Scope {
     this.#isShared = isShared
     this.#report = (error, message) => logFailure(parent.app.log, parts.owner, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = createTenantRoot(parent, { ...parts, report: this.#report, defaultRoute, end: async () => { if (!this.#isClosing) await end(this.#isEnding) } })
+    this.#root = createTenantRoot(parent, {
+      ...parts,
+      report: this.#report,
+      defaultRoute,
+      end: async () => {
+        if (!this.#isClosing) await end(this.#isEnding)
+        // Its code must not close a scope that other tenants use.
+        return this.#isClosing || !isShared
+      }
+    })
     this.server = this.#root.server as unknown as TenantServer
     this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
     this.router = routerOf(this.#root, parent.internals)

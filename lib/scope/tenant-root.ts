@@ -30,8 +30,8 @@ export interface TenantRootOptions {
   admit: (raw?: IncomingMessage) => void
   /** Returns the options that a plugin gets, from those that it is registered with. Default: the same. */
   adaptOptions?: AdaptOptions
-  /** Takes the tenant out of service when its code closes its own instance. Resolves when the tenant has ended. */
-  end: () => Promise<void>
+  /** Takes the tenant out of service when its code closes its own instance. Resolves when the tenant has ended, with whether to close the instance. */
+  end: () => Promise<boolean>
   /** Receives failures that no caller waits for. */
   report: Report
   /** Handles a request that none of the tenant's routes matches. */

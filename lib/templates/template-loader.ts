@@ -132,8 +132,7 @@ export class TemplateLoader implements SlotFunctions<TemplateGeneration, Templat
         if (raw === undefined || requestTenantOf(raw) === undefined) throw new FST_TENANT_TEMPLATE_SHARED(name, 'call the inject() of request.tenant.app')
       },
       adaptOptions: refuseTenantOptions(template),
-      // The template stays while tenants use it, whatever its code closes.
-      end: async () => {}
+      end: async () => { this.#context.parent.app.log.warn({ template: name }, 'the template stays open: its code cannot close a scope that many tenants share') }
     })
   }
 }
