@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { mock } from 'node:test'
 import t from 'tap'
 import { appOf, send } from '../fixtures/templates/app.ts'
-import { Door, fakeTime, LogLines, refusal, turn, until } from '../fixtures/lifecycle/app.ts'
+import { Door, fakeTime, latch, LogLines, refusal, turn, until } from '../fixtures/lifecycle/app.ts'
 import type { Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import type { InlineTemplate, InlineTenant, MultitenantOptions } from '../../index.ts'
@@ -78,9 +78,15 @@ t.test('a folder of templates that does not exist has none', async t => {
   t.match(JSON.stringify(log.of('tenant failed to load')), /Template 'fine' not found. The templates are: none/)
 })
 
+function rejectsWithNothing (): Promise<void> {
+  const { promise, reject } = latch()
+  reject(undefined)
+  return promise
+}
+
 const BROKEN: Record<string, InlineTemplate> = {
   'whose plugin throws': { plugin: async () => { throw new Error('broken') } },
-  'whose plugin throws nothing': { plugin: () => Promise.reject() },
+  'whose plugin throws nothing': { plugin: rejectsWithNothing },
   'whose plugin calls back with an error': { plugin: (_scope, _options, done) => done(new Error('broken')) },
   'whose onReady hook fails': { plugin: async scope => { scope.addHook('onReady', async () => { throw new Error('broken') }) } },
   'with a duplicate route': {

@@ -5,6 +5,7 @@ import { setInterval } from 'node:timers/promises'
 import t from 'tap'
 import { appOf, send } from '../fixtures/templates/app.ts'
 import { call, Door, listen, LogLines, MemorySource, until } from '../fixtures/lifecycle/app.ts'
+import type { Test } from 'tap'
 import type { InlineTemplate } from '../../index.ts'
 
 /** A template that answers with the number of its generation, and counts those that are closed. */
@@ -59,11 +60,11 @@ t.test('drops no request under load', async t => {
   const ids = ['a', 'b', 'c', 'd']
   const app = appOf(t, { shop: versions.template }, Object.fromEntries(ids.map(id => [id, { template: 'shop', ...(id === 'd' && { plugin: async () => {} }) }])))
   const url = await listen(app)
-  let isOver = false
+  const state = { isOver: false }
   let count = 0
   const clients = ids.map(async id => {
     let last = 0
-    while (!isOver) {
+    while (!state.isOver) {
       const answer = await call(url, id)
       const [tenant, generation] = (await answer.text()).split(' ')
       if (answer.status !== 200 || tenant !== id || Number(generation) < last) throw new Error(`${id} got ${answer.status} of ${tenant} ${generation} after ${last}`)
@@ -71,12 +72,13 @@ t.test('drops no request under load', async t => {
       count++
     }
   })
+  await until(() => count > 8, 1_000_000)
   for (let reload = 2; reload <= 6; reload++) {
     const before = count
     t.match(await app.multitenant.reloadTemplate('shop'), { generation: reload, failed: [] })
     await until(() => count > before + 8, 1_000_000)
   }
-  isOver = true
+  state.isOver = true
   await Promise.all(clients)
   await until(() => versions.closed.length === 5)
   t.same(versions.closed, [1, 2, 3, 4, 5])
@@ -175,7 +177,7 @@ t.test('a template that no tenant has named is loaded, and has nothing to drain'
 })
 
 /** A folder of templates at a path from which no module was imported before, with one template. */
-async function folderOf (t: { testdir (content: object): string }): Promise<{ templates: string, write: (text: string) => Promise<void> }> {
+async function folderOf (t: Test): Promise<{ templates: string, write: (text: string) => Promise<void> }> {
   const templates = join(t.testdir({}), randomUUID())
   const routes = join(templates, 'shop', 'routes')
   await mkdir(routes, { recursive: true })

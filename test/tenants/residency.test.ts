@@ -135,7 +135,7 @@ t.test('idleTimeout unloads both kinds, and none that is busy or was used meanwh
   mock.timers.tick(500)
   await send(app, 'r2')
   await send(app, 's2')
-  mock.timers.tick(1_000)
+  mock.timers.tick(500)
   await turn()
   t.same(await loaded(app), ['r2', 'r3', 's2'])
   mock.timers.tick(500)
