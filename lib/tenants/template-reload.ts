@@ -19,6 +19,7 @@ export interface TemplateReloadContext {
  */
 export async function reloadTemplate (name: string, freshCode: boolean, { options, templates, registry }: TemplateReloadContext): Promise<TemplateReloadReport> {
   const { generation, drain } = await templates.reload(name, freshCode)
+  const isOnTemplate = ({ current }: TenantSlot): boolean => current?.template?.name === name
   const isOutdated = ({ current }: TenantSlot): boolean => current?.template?.name === name && current.template.number < generation.number
   // A tenant that is being built may be on the old generation too.
   const slots = [...registry.slots].filter(slot => slot.building || isOutdated(slot))
@@ -30,7 +31,8 @@ export async function reloadTemplate (name: string, freshCode: boolean, { option
     // The loader has logged why the rebuild failed.
     await registry.reload(slot.id, false).catch(() => {})
     if (isOutdated(slot)) failed.push(slot.id)
-    else reloaded++
+    // The source may have lost the tenant, or moved it to another template.
+    else if (isOnTemplate(slot)) reloaded++
   })
   return { generation: generation.number, reloaded, failed: failed.sort(), drain }
 }
