@@ -246,8 +246,11 @@ t.test('tenants', async t => {
   await tenants.init('acme')
 })
 
-t.test('no more than maxConcurrentTenants tenants stay loaded', async t => {
-  const server = makeServer(t, project(t, {}, { acme: {}, globex: {} }), { tenants: { maxConcurrent: 1 } })
+/** A tenant with code of its own: others have no scope, and `maxResident` counts them. */
+const CODE: Content = { 'index.mjs': 'export default async () => {}' }
+
+t.test('no more than maxConcurrentTenants tenants with code of their own stay loaded', async t => {
+  const server = makeServer(t, project(t, {}, { acme: CODE, globex: CODE }), { tenants: { maxConcurrent: 1 } })
   await server.start()
   await server.initTenant('acme')
   await server.initTenant('globex')

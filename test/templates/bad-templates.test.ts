@@ -80,7 +80,7 @@ t.test('a folder of templates that does not exist has none', async t => {
 
 function rejectsWithNothing (): Promise<void> {
   const { promise, reject } = latch()
-  reject(undefined)
+  reject(undefined as unknown as Error)
   return promise
 }
 

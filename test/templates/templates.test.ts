@@ -16,7 +16,8 @@ function folder (t: Test, content: Content): string {
   return join(t.testdir({ [name]: content }), name)
 }
 
-const shop = (): Content => ({ routes: { 'index.mjs': "export default async (app, { template }) => { app.get('/', async ({ tenant }) => [template.name, tenant.id, tenant.template, tenant.config.mark]) }" } })
+const ROUTE = "export default async (app, { template }) => { app.get('/', async ({ tenant }) => [template.name, tenant.id, tenant.template, tenant.config.mark]) }"
+const shop = (): Content => ({ routes: { 'index.mjs': ROUTE } })
 
 t.test('a definition, the config of a folder and a config in code name the template', async t => {
   const dir = folder(t, {
@@ -237,7 +238,7 @@ t.test('a template that was created later is found', async t => {
   const app = appOf(t, join(dir, 'templates'), source)
   t.equal((await send(app, 'a')).statusCode, 503)
   await mkdir(join(dir, 'templates', 'late', 'routes'), { recursive: true })
-  await writeFile(join(dir, 'templates', 'late', 'routes', 'index.mjs'), (shop()['routes'] as Record<string, string>)['index.mjs'] as string)
+  await writeFile(join(dir, 'templates', 'late', 'routes', 'index.mjs'), ROUTE)
   await app.multitenant.init('a')
   t.same((await send(app, 'a')).json(), ['late', 'a', 'late', null])
 })
