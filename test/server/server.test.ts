@@ -247,10 +247,10 @@ t.test('tenants', async t => {
 })
 
 /** A tenant with code of its own: others have no scope, and `maxResident` counts them. */
-const CODE: Content = { 'index.mjs': 'export default async () => {}' }
+const withCode = (): Content => ({ 'index.mjs': 'export default async () => {}' })
 
 t.test('no more than maxConcurrentTenants tenants with code of their own stay loaded', async t => {
-  const server = makeServer(t, project(t, {}, { acme: CODE, globex: CODE }), { tenants: { maxConcurrent: 1 } })
+  const server = makeServer(t, project(t, {}, { acme: withCode(), globex: withCode() }), { tenants: { maxConcurrent: 1 } })
   await server.start()
   await server.initTenant('acme')
   await server.initTenant('globex')
