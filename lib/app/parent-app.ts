@@ -8,14 +8,14 @@ import { hookDefaultRoute } from './default-route.ts'
 import { routerAnswers } from '../scope/router-answers.ts'
 import { Guards } from './guards.ts'
 import { HandOver } from './hand-over.ts'
-import { noteAwaited, noteHandler } from '../leases/handler-end.ts'
+import { noteAwaited } from '../leases/handler-end.ts'
 import { tenantHooks } from './hooks.ts'
 import { inertPrototype } from '../scope/tenant-server.ts'
 import { Internals } from '../fastify/internals.ts'
 import { Preflights } from './preflights.ts'
 import { RegisteredOrder } from './registered-order.ts'
 import { withAppRequestId } from './app-reply.ts'
-import { noteOnResponse } from '../leases/on-response-end.ts'
+import { observeRoute } from '../leases/observe-route.ts'
 import { routerOf } from '../fastify/router.ts'
 import { whenReady } from '../fastify/when-ready.ts'
 import { SchemaControllers } from '../scope/schema-controllers.ts'
@@ -88,8 +88,7 @@ export class ParentApp implements ScopeParent {
       if (this.routerAnswers.defaultRoute !== undefined) hookDefaultRoute(app, this.router, internals, order.finding())
       const contexts = this.#contexts()
       contexts.forEach(silenceHandedOver)
-      contexts.forEach(noteOnResponse)
-      contexts.forEach(noteHandler)
+      contexts.forEach(observeRoute)
     })
   }
 

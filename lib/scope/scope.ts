@@ -6,9 +6,8 @@ import { asError } from '../utils/as-error.ts'
 import { logFailure } from '../utils/log-failure.ts'
 import { ApplicationHooks } from './application-hooks.ts'
 import { createTenantRoot } from './tenant-root.ts'
-import { noteHandler } from '../leases/handler-end.ts'
+import { observeRoute } from '../leases/observe-route.ts'
 import { NotFound } from './not-found.ts'
-import { noteOnResponse } from '../leases/on-response-end.ts'
 import { checkRouteConfig } from './route-config.ts'
 import { prepareToFree } from '../fastify/after-boot.ts'
 import { setRequestDefaults } from '../fastify/decorators.ts'
@@ -44,16 +43,7 @@ export class Scope {
     this.#isShared = isShared
     this.#report = (error, message) => logFailure(parent.app.log, parts.owner, error, message)
     const defaultRoute = (raw: unknown, rawReply: unknown): void => this.#notFound.handle(raw as IncomingMessage, rawReply as never)
-    this.#root = createTenantRoot(parent, {
-      ...parts,
-      report: this.#report,
-      defaultRoute,
-      end: async () => {
-        if (!this.#isClosing) await end(this.#isEnding)
-        // Its code must not close a scope that other tenants use.
-        return this.#isClosing || !isShared
-      }
-    })
+    this.#root = createTenantRoot(parent, { ...parts, report: this.#report, defaultRoute, end: () => this.#endFirst(end) })
     this.server = this.#root.server as unknown as TenantServer
     this.#hooks = new ApplicationHooks(this.#root, parent.internals, this.#report)
     this.router = routerOf(this.#root, parent.internals)
@@ -76,12 +66,10 @@ export class Scope {
     routes.forEach(checkRouteConfig)
     this.#parent.routes.overrides.warn(routes, this.#root.log)
     for (const route of routes) {
-      noteOnResponse(route)
-      noteHandler(route)
+      observeRoute(route)
       this.#share(route)
     }
     this.#notFound.prepare(this.instance, this.#parent.app, routes)
-    // The classes of a tenant's own scope know its tenant, so its 404 handlers need no other class.
     if (this.#isShared) this.#notFound.contexts().forEach(context => this.#share(context))
     freeWhatBooted()
   }
@@ -142,6 +130,12 @@ export class Scope {
   async close (): Promise<void> {
     this.#isEnding = this.#isClosing = true
     await this.#root.close()
+  }
+
+  /** Returns whether the code of the scope may close it: not if other tenants use it. */
+  async #endFirst (end: ScopeParts['end']): Promise<boolean> {
+    if (!this.#isClosing) await end(this.#isEnding)
+    return this.#isClosing || !this.#isShared
   }
 
   #share (context: RouteContext): void {
