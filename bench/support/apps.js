@@ -28,16 +28,22 @@ const apps = {
   },
 
   /** The app's own route, which answers for any tenant. */
-  shared: async ids => withTenants(ids, async () => {}).get('/hello', handler),
+  shared: async ids => withTenants(ids, { plugin: async () => {} }).get('/hello', handler),
+
+  /** The same for tenants that have a config and no code of their own. */
+  config: async ids => withTenants(ids, { config: { plan: 'free' } }).get('/hello', handler),
+
+  /** Tenants without code of their own again, whose template has the route. */
+  template: async ids => withTenants(ids, { template: 'standard' }, ids.length, { templates: { standard: { plugin: hello } } }),
 
   /** Each tenant has the route in its own scope. */
-  tenant: async ids => withTenants(ids, hello),
+  tenant: async ids => withTenants(ids, { plugin: hello }),
 
   /** The same, and thousands more that are not loaded. */
-  known: async ids => withTenants(idsOf(KNOWN), hello, ids.length),
+  known: async ids => withTenants(idsOf(KNOWN), { plugin: hello }, ids.length),
 
   /** The same through the plugin's hook, as where Fastify is given a server of one's own. */
-  hooked: async ids => withTenants(ids, hello, ids.length, { serverFactory: handler => createServer(handler) }),
+  hooked: async ids => withTenants(ids, { plugin: hello }, ids.length, {}, { serverFactory: handler => createServer(handler) }),
 
   /** A plugin with a prefix for each, in one plain app. */
   prefixes: async ids => {
@@ -77,6 +83,8 @@ export const figures = {
   plain: 'plain Fastify',
   hook: 'plain Fastify with a hand-written tenant hook',
   shared: "the app's route for a tenant",
+  config: "the app's route for tenants with only a config",
+  template: "a template's route",
   tenant: "a tenant's own route",
   known: "a tenant's own route, 10,000 known",
   hooked: "a tenant's own route, through the hook",
@@ -92,15 +100,15 @@ export async function start (name, count) {
   const ids = idsOf(count)
   const app = await apps[name](ids)
   await app.ready()
-  if (app.hasPlugin('fastify-multitenant')) await Promise.all(ids.map(id => app.multitenant.init(id)))
+  if (app.hasPlugin('fastify-multitenant')) for (const id of ids) await app.multitenant.init(id)
   const urlOf = id => name === 'prefixes' ? `/${id}/hello` : '/hello'
   return { app, requests: ids.map(id => ({ url: urlOf(id), headers: { host: hostOf(id), 'x-tenant-id': id } })) }
 }
 
-function withTenants (ids, plugin, maxActive = ids.length, options = {}) {
-  const app = Fastify(options)
-  const tenants = Object.fromEntries(ids.map(id => [id, { plugin }]))
-  app.register(multitenant, { tenants, maxActive })
+function withTenants (ids, tenant, places = ids.length, options = {}, server = {}) {
+  const app = Fastify(server)
+  const tenants = Object.fromEntries(ids.map(id => [id, tenant]))
+  app.register(multitenant, { tenants, maxActive: places, maxResident: places, ...options })
   return app
 }
 

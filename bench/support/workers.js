@@ -2,8 +2,8 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 
 /**
- * Runs `file` in a process of its own for each of the names, so that none is slower for what V8 has learnt from another.
- * Answers with a function that asks one of them for a measurement, and one that ends them all.
+ * Runs `file` in a process of its own for each of the names, so that none is slower for what V8 has learnt from another. Returns
+ * `ask()`, which asks one of them for a measurement, and `end()`, which ends them all and resolves when they have.
  */
 export async function startWorkers (file, names, execArgv = []) {
   const workers = new Map(names.map(name => [name, start(file, name, execArgv)]))
@@ -14,8 +14,12 @@ export async function startWorkers (file, names, execArgv = []) {
       worker.send(question)
       return answer(worker)
     },
-    end () {
-      for (const worker of workers.values()) worker.disconnect()
+    async end () {
+      await Promise.all([...workers.values()].map(async worker => {
+        const ended = once(worker, 'exit')
+        worker.disconnect()
+        await ended
+      }))
     }
   }
 }
