@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { postgresTenants } from 'fastify-multitenant/postgres'
 import { median } from './support/median.js'
+import { percentile } from './support/percentile.js'
 import { startPostgres } from './support/postgres.js'
 
 const NODES = 4
@@ -122,10 +123,6 @@ async function times (count, work) {
   const taken = []
   for (let n = 0; n < count; n++) taken.push(await work())
   return taken
-}
-
-function percentile (numbers, part) {
-  return [...numbers].sort((a, b) => a - b)[Math.ceil(numbers.length * part) - 1]
 }
 
 async function query (text) {

@@ -32,6 +32,17 @@ export default async function routes (app) {
 }
 `
 
+const SERVICE = `export default class Users {
+  constructor (tenant) {
+    this.tenant = tenant
+  }
+
+  find (id) {
+    return { id, tenant: this.tenant.id }
+  }
+}
+`
+
 /** What a tenant's folder holds. */
 export const contents = {
   /** Three routes. */
@@ -40,7 +51,7 @@ export const contents = {
   large: { routes: TEN_ROUTES, schemas: [USER] }
 }
 
-/** Makes a folder of tenants' folders, and answers with its path. */
+/** Makes a folder of tenants' folders, and returns its path. */
 export async function writeFolders (ids, { routes, schemas }) {
   const root = await mkdtemp(join(tmpdir(), 'multitenant-bench-'))
   for (const id of ids) {
@@ -49,6 +60,14 @@ export async function writeFolders (ids, { routes, schemas }) {
     await writeFile(join(root, id, 'routes', 'users.mjs'), routes)
     for (const schema of schemas) await writeFile(join(root, id, 'schemas', `${schema.$id}.json`), JSON.stringify(schema))
   }
+  return root
+}
+
+/** Makes a folder with one template's folder, which has a service too, and returns its path. */
+export async function writeTemplate (name, content) {
+  const root = await writeFolders([name], content)
+  await mkdir(join(root, name, 'services'))
+  await writeFile(join(root, name, 'services', 'users.mjs'), SERVICE)
   return root
 }
 

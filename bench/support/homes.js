@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
-import { toPlugin, writeFolders } from './folders.js'
+import { toPlugin, writeFolders, writeTemplate } from './folders.js'
 import { plainApp } from './plain-folder.js'
 import { TenantThread } from './tenant-thread.js'
 
@@ -29,6 +29,18 @@ export const homes = {
     return { ...await tenantsOf(folder, ids), folder }
   },
 
+  /** A tenant of this package that has a config and no code of its own. */
+  async config (ids) {
+    return tenantsOf(Object.fromEntries(ids.map(id => [id, { config: { plan: 'free' } }])), ids)
+  },
+
+  /** The same with a template that all share: a folder that has a service too, which each tenant gets one of. */
+  async template (ids, content) {
+    const folder = await writeTemplate('standard', content)
+    const tenants = Object.fromEntries(ids.map(id => [id, { template: 'standard', config: { plan: 'free' } }]))
+    return { ...await tenantsOf(tenants, ids, { templates: folder }), folder }
+  },
+
   /** A Fastify app for each folder. */
   async apps (ids, content) {
     const folder = await writeFolders(ids, content)
@@ -49,13 +61,15 @@ export const figures = {
   plugins: 'a plain plugin with a prefix',
   code: 'a tenant given in code',
   folders: 'a tenant from a folder',
+  config: 'a tenant with only a config',
+  template: 'a tenant of a template',
   apps: 'an app for each tenant',
   threads: 'a worker thread for each tenant'
 }
 
-async function tenantsOf (tenants, ids) {
+async function tenantsOf (tenants, ids, options = {}) {
   const app = Fastify()
-  app.register(multitenant, { tenants, maxActive: ids.length })
+  app.register(multitenant, { tenants, maxActive: ids.length, maxResident: ids.length, ...options })
   await app.ready()
   return { load: id => app.multitenant.init(id), end () {} }
 }
