@@ -1,51 +1,59 @@
 /*
  * What do those who send requests notice when tenants are loaded, reloaded, evicted and fail?
  *
- * The server runs in a process of its own, on real HTTP, and is loaded from here. The p99 under reloads, or beside broken tenants,
- * stands beside that of the same server and the same load without them, measured before and after it. Memory is that of the heap
- * after a forced garbage collection.
+ * The server runs in a process of its own, on real HTTP. Requests are sent from here at an even pace, however long the answers take. The
+ * p99 under reloads, or beside a tenant that disturbs, is compared with that of the same server and the same load without them, measured
+ * before and after it. This is repeated in several rounds with fresh processes: the median of the ratios counts, with their
+ * spread. Beside it stands plain Fastify with a hand-written limit under the same flood, because the server, the flood and
+ * the clients share the machine. Memory is that of the heap after a forced garbage collection.
  */
-import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import autocannon from 'autocannon'
 import Fastify from 'fastify'
 import multitenant from 'fastify-multitenant'
-import { randomNumbers } from './fuzz-core.js'
-import { Latencies } from './support/latencies.js'
+import { getTimed, sendPaced } from './support/paced-load.js'
+import { percentile } from './support/percentile.js'
+import { summarize, YOUNG_SPACE } from './support/starts.js'
 import { serve, startWorkers } from './support/workers.js'
+import { makeRandom, zipf } from './support/zipf.js'
 
 const KNOWN = 10_000
-const MAX_ACTIVE = 100
+const MAX_LOADED = 100
 const HEALTHY = 20
-/** Requests per second, and the connections that they come by. */
+/** Requests of one tenant that are answered at a time. The one that floods sends four times as many. */
+const MAX_IN_FLIGHT = 50
+/** Requests per second. */
 const RATE = 1000
-const CONNECTIONS = 20
-const workers = { coldStart, reloads, memory, residency, neighbours, disturbers }
+const workers = { coldStart, reloads, memory, residency, neighbours, plainNeighbours, disturbers }
 
 if (process.send !== undefined) serve(await workers[process.argv[2]]())
 
 /** The figures as rows of the table. */
 export async function measure ({ quick }) {
-  const { ask, end } = await startWorkers(import.meta.filename, Object.keys(workers), ['--expose-gc'])
-  const rows = [
-    ...await measureColdStart(ask),
-    ...await measureReloads(ask, quick ? 1 : 10),
-    ...await measureMemory(ask, quick ? 100 : 1000),
-    ...await measureResidency(ask, quick ? 5_000 : 50_000),
-    ...await measureNeighbours(ask, quick ? 1 : 10)
+  return [
+    ...await inFresh(['coldStart'], measureColdStart),
+    ...await measureReloads(quick ? 2 : 5, quick ? 1 : 2),
+    ...await inFresh(['memory'], ask => measureMemory(ask, quick ? 100 : 1000)),
+    ...await inFresh(['residency'], ask => measureResidency(ask, quick ? 5_000 : 50_000)),
+    ...await measureNeighbours(quick ? 2 : 5, quick ? 1 : 3)
   ]
-  end()
-  return rows
+}
+
+/** Does the work with fresh processes, which end after it. */
+async function inFresh (names, work) {
+  const { ask, end } = await startWorkers(import.meta.filename, names, ['--expose-gc', ...YOUNG_SPACE])
+  const result = await work(ask)
+  await end()
+  return result
 }
 
 async function measureColdStart (ask) {
   const { url } = await ask('coldStart')
   const agent = new Agent({ maxSockets: Infinity })
-  const answers = await Promise.all(Array.from({ length: 1000 }, () => get(agent, url, 'acme')))
+  const answers = await Promise.all(Array.from({ length: 1000 }, () => getTimed(agent, url, 'acme')))
   agent.destroy()
   const { loads } = await ask('coldStart')
   return [
@@ -66,22 +74,41 @@ async function coldStart () {
   return () => ({ url, loads })
 }
 
-async function measureReloads (ask, seconds) {
-  const { url } = await ask('reloads', 0)
-  await load(url, 1, 'acme')
-  const before = await load(url, seconds, 'acme')
-  const reloading = ask('reloads', { reloads: 100, pause: seconds * 1000 / 100 })
-  const during = await load(url, seconds, 'acme')
-  const { reloads } = await reloading
-  const after = await load(url, seconds, 'acme')
-  const undisturbed = (before.p99 + after.p99) / 2
+async function measureReloads (count, seconds) {
+  const reloads = 20
+  const rounds = []
+  for (let round = 0; round < count; round++) rounds.push(await inFresh(['reloads'], ask => reloadUnderLoad(ask, reloads, seconds)))
+
+  const figure = `${reloads * count} reloads under load`
+  const { median, spread } = summarize(rounds.map(({ ratio }) => ratio))
+  const undisturbed = summarize(rounds.map(({ undisturbed }) => undisturbed))
   return [
-    { figure: `${reloads} reloads under load`, value: during.rate, unit: 'requests/s' },
-    { figure: 'the same load without reloads, p99', value: undisturbed, unit: 'ms' },
-    { figure: `${reloads} reloads under load`, value: during.failed, unit: 'failed requests', atMost: 0 },
-    { figure: `${reloads} reloads under load`, value: during.mixed, unit: 'replies of two generations', atMost: 0 },
-    { figure: `${reloads} reloads under load`, value: during.p99 / undisturbed, unit: '× the undisturbed p99', atMost: 2 }
+    { figure: 'the same load without reloads, p99', value: undisturbed.median, spread: undisturbed.spread, unit: 'ms' },
+    { figure, value: sum(rounds, 'failed'), unit: 'failed requests', atMost: 0 },
+    { figure, value: sum(rounds, 'mixed'), unit: 'replies of two generations', atMost: 0 },
+    { figure, value: median, spread, unit: '× the undisturbed p99', atMost: 2 }
   ]
+}
+
+async function reloadUnderLoad (ask, reloads, seconds) {
+  const { url } = await ask('reloads', 0)
+  await load(url, 1, ['acme'])
+  const before = await load(url, seconds, ['acme'])
+  const reloading = ask('reloads', { reloads, pause: seconds * 1000 / reloads })
+  const during = await load(url, seconds, ['acme'])
+  await reloading
+  const after = await load(url, seconds, ['acme'])
+  return { ...compare(before, during, after), mixed: during.mixed }
+}
+
+/** The p99 of a disturbed load against those before and after it. */
+function compare (before, during, after) {
+  const undisturbed = (before.p99 + after.p99) / 2
+  return { undisturbed, ratio: during.p99 / undisturbed, failed: before.failed + during.failed + after.failed }
+}
+
+function sum (rounds, name) {
+  return rounds.reduce((sum, round) => sum + round[name], 0)
 }
 
 /** A server with one tenant, which is reloaded as often as it is asked to. */
@@ -148,7 +175,7 @@ async function memory () {
 async function measureResidency (ask, requests) {
   const { startMs, emptyMs, kilobytesKnown, mostActive, evictions, busyEvicted, failed } = await ask('residency', requests)
   return [
-    { figure: `${requests} requests to ${KNOWN} known tenants, Zipf`, value: mostActive, unit: 'tenants loaded at most', atMost: MAX_ACTIVE },
+    { figure: `${requests} requests to ${KNOWN} known tenants, Zipf`, value: mostActive, unit: 'tenants loaded at most', atMost: MAX_LOADED },
     { figure: `${requests} requests to ${KNOWN} known tenants, Zipf`, value: evictions, unit: 'evictions' },
     { figure: `${requests} requests to ${KNOWN} known tenants, Zipf`, value: busyEvicted, unit: 'busy tenants evicted', atMost: 0 },
     { figure: `${requests} requests to ${KNOWN} known tenants, Zipf`, value: failed, unit: 'failed requests', atMost: 0 },
@@ -173,7 +200,7 @@ async function residency () {
     await app.inject({ url: '/', headers: { 'x-tenant-id': ids[0] } })
     const kilobytesKnown = (await heap() - before) / 1024 / KNOWN
     const found = { mostActive: 0, failed: 0, busyEvicted: 0 }
-    await zipf(app, ids, requests, found)
+    await askByZipf(app, ids, requests, found)
     const { evictions } = await app.multitenant.stats({ limit: 0 })
     await app.close()
     await Promise.all([rm(dir, { recursive: true }), rm(one, { recursive: true })])
@@ -184,7 +211,8 @@ async function residency () {
 async function start (tenants) {
   const started = performance.now()
   const app = Fastify()
-  app.register(multitenant, { tenants, maxActive: MAX_ACTIVE })
+  // Folders without code get no scope, so `maxResident` limits them; those with code would be limited by `maxActive` in the same way.
+  app.register(multitenant, { tenants, maxActive: MAX_LOADED, maxResident: MAX_LOADED })
   app.get('/', async request => {
     await setImmediate()
     return request.tenant.state
@@ -193,14 +221,14 @@ async function start (tenants) {
   return { app, ms: performance.now() - started }
 }
 
-/** The tenant at rank n is asked for 1/n as often as the first. */
-async function zipf (app, ids, requests, found) {
-  const random = randomNumbers(1)
+/** Sends requests by 50 clients. The tenant at rank n is asked for 1/n as often as the first. */
+async function askByZipf (app, ids, requests, found) {
+  const draw = zipf(ids.length, 1, makeRandom(1))
   let sent = 0
   const sampler = setInterval(async () => { found.mostActive = Math.max(found.mostActive, (await app.multitenant.stats({ limit: 0 })).active) }, 20)
   await Promise.all(Array.from({ length: 50 }, async () => {
     while (sent++ < requests) {
-      const id = ids[Math.floor(ids.length ** random()) - 1]
+      const id = ids[draw()]
       const { statusCode, body } = await app.inject({ url: '/', headers: { 'x-tenant-id': id } })
       if (statusCode !== 200) found.failed++
       else if (body !== 'active') found.busyEvicted++
@@ -209,22 +237,46 @@ async function zipf (app, ids, requests, found) {
   clearInterval(sampler)
 }
 
-async function measureNeighbours (ask, seconds) {
-  const { url } = await ask('neighbours')
-  const healthy = Array.from({ length: HEALTHY }, (_, index) => `healthy-${index}`)
-  await load(url, 1, ...healthy)
-  const before = await load(url, seconds, ...healthy)
-  const rows = [{ figure: `${HEALTHY} healthy tenants alone, p99`, value: before.p99, unit: 'ms' }]
-  for (const [id, connections] of [['failing', 20], ['hanging', 20], ['flooding', 200]]) {
-    await ask('disturbers', { url, id, connections })
-    const during = await load(url, seconds, ...healthy)
-    await ask('disturbers', null)
-    const after = await load(url, seconds, ...healthy)
-    rows.push(
-      { figure: `${HEALTHY} healthy tenants beside a ${id} one`, value: during.failed, unit: 'failed requests', atMost: 0 },
-      { figure: `${HEALTHY} healthy tenants beside a ${id} one`, value: during.p99 / ((before.p99 + after.p99) / 2), unit: '× the undisturbed p99', atMost: 2 })
+async function measureNeighbours (count, seconds) {
+  const rounds = []
+  for (let round = 0; round < count; round++) {
+    rounds.push({
+      ...await inFresh(['neighbours', 'disturbers'], ask => disturbInTurn(ask, 'neighbours', ['failing', 'hanging', 'flooding'], seconds)),
+      plain: (await inFresh(['plainNeighbours', 'disturbers'], ask => disturbInTurn(ask, 'plainNeighbours', ['flooding'], seconds))).flooding
+    })
   }
-  return rows
+  const alone = summarize(rounds.map(({ flooding }) => flooding.undisturbed))
+  return [
+    { figure: `${HEALTHY} healthy tenants alone, p99`, value: alone.median, spread: alone.spread, unit: 'ms' },
+    ...['failing', 'hanging', 'flooding'].flatMap(id => neighbourRows(`${HEALTHY} healthy tenants beside a ${id} one`, rounds.map(round => round[id]), { atMost: 2 })),
+    ...neighbourRows('the same flood on plain Fastify with a hand-written limit', rounds.map(({ plain }) => plain), {})
+  ]
+}
+
+function neighbourRows (figure, rounds, target) {
+  const { median, spread } = summarize(rounds.map(({ ratio }) => ratio))
+  return [
+    { figure, value: sum(rounds, 'failed'), unit: 'failed requests', atMost: 0 },
+    { figure, value: median, spread, unit: '× the undisturbed p99', ...target }
+  ]
+}
+
+/** Loads the healthy tenants of a server alone and beside each of some tenants in turn. */
+async function disturbInTurn (ask, server, ids, seconds) {
+  const { url } = await ask(server)
+  const healthy = Array.from({ length: HEALTHY }, (_, index) => `healthy-${index}`)
+  await load(url, 1, healthy)
+  let before = await load(url, seconds, healthy)
+  const compared = {}
+  for (const id of ids) {
+    await ask('disturbers', { url, id, connections: id === 'flooding' ? 4 * MAX_IN_FLIGHT : 20 })
+    const during = await load(url, seconds, healthy)
+    await ask('disturbers', null)
+    const after = await load(url, seconds, healthy)
+    compared[id] = compare(before, during, after)
+    before = after
+  }
+  return compared
 }
 
 /** A server with healthy tenants, one that cannot be loaded, one whose load never ends, and one that is slow and much asked for. */
@@ -234,16 +286,31 @@ async function neighbours () {
     ...Object.fromEntries(Array.from({ length: HEALTHY }, (_, index) => [`healthy-${index}`, healthy])),
     failing: { plugin: async () => { throw new Error('broken') } },
     hanging: { plugin: () => new Promise(() => {}) },
-    flooding: {
-      plugin: async scope => {
-        scope.get('/', async () => {
-          await setTimeout(1000)
-          return 'slow'
-        })
-      }
-    }
-  }, { maxInFlight: 50, loadTimeout: 2_000 })
+    flooding: { plugin: async scope => { scope.get('/', slowHandler) } }
+  }, { maxInFlight: MAX_IN_FLIGHT, loadTimeout: 2_000 })
   return () => ({ url })
+}
+
+/** The same healthy and flooding tenants in plain Fastify, each with a limit that is a counter. */
+async function plainNeighbours () {
+  const app = Fastify()
+  const inFlight = new Map()
+  app.addHook('onRequest', (request, reply, done) => {
+    const id = request.headers['x-tenant-id']
+    const count = inFlight.get(id) ?? 0
+    if (count >= MAX_IN_FLIGHT) return reply.code(503).send(new Error('Too many requests'))
+    inFlight.set(id, count + 1)
+    reply.raw.once('close', () => inFlight.set(id, inFlight.get(id) - 1))
+    done()
+  })
+  app.get('/', request => request.headers['x-tenant-id'] === 'flooding' ? slowHandler() : Promise.resolve('one'))
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return () => ({ url })
+}
+
+async function slowHandler () {
+  await setTimeout(1000)
+  return 'slow'
 }
 
 /** Sends the requests of the tenant that disturbs from a process of its own, so that they do not delay the load that is measured. */
@@ -267,7 +334,7 @@ async function disturb (url, id, connections, signal) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
   await Promise.all(Array.from({ length: connections }, async () => {
     while (!signal.aborted) {
-      await get(agent, url, id).catch(() => {})
+      await getTimed(agent, url, id)
       await setTimeout(200 * Math.random())
     }
   }))
@@ -275,19 +342,18 @@ async function disturb (url, id, connections, signal) {
 }
 
 /** Loads a server with the same rate each time: what it answers is the same work, and p99 is comparable. */
-async function load (url, duration, ...ids) {
-  let mixed = 0
-  const latencies = new Latencies(CONNECTIONS * 1000 / RATE)
-  const run = autocannon({
-    url,
-    duration,
-    connections: CONNECTIONS,
-    overallRate: RATE,
-    requests: ids.map(id => ({ headers: { 'x-tenant-id': id }, onResponse: (_status, body) => { if (body === 'mixed') mixed++ } }))
+async function load (url, seconds, ids) {
+  const agent = new Agent({ keepAlive: true })
+  const times = []
+  const counts = { failed: 0, mixed: 0 }
+  await sendPaced(RATE, seconds, async n => {
+    const { status, body, ms } = await getTimed(agent, url, ids[n % ids.length])
+    times.push(ms)
+    if (status !== 200) counts.failed++
+    else if (body === 'mixed') counts.mixed++
   })
-  run.on('response', (_client, _status, _bytes, ms) => latencies.add(ms))
-  const result = await run
-  return { p99: latencies.p99, rate: result.requests.average, failed: result.non2xx + result.errors, mixed }
+  agent.destroy()
+  return { p99: percentile(times, 0.99), ...counts }
 }
 
 async function listen (tenants, options = {}, made = () => {}) {
@@ -295,14 +361,6 @@ async function listen (tenants, options = {}, made = () => {}) {
   app.register(multitenant, { ...options, tenants })
   made(app)
   return app.listen({ host: '127.0.0.1', port: 0 })
-}
-
-async function get (agent, url, id) {
-  const sent = request(url, { agent, headers: { 'x-tenant-id': id } }).end()
-  const [response] = await once(sent, 'response')
-  response.resume()
-  await once(response, 'end')
-  return { status: response.statusCode }
 }
 
 async function tenantFolder (dir, name, code) {
