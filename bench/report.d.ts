@@ -3,6 +3,8 @@ export interface Figure {
   figure: string
   tenants?: number
   value: number
+  /** The least and the greatest value of several starts or rounds. */
+  spread?: string
   unit: string
   atLeast?: number
   atMost?: number

@@ -12,21 +12,21 @@ const SECTIONS = [
   {
     bench: 'request',
     title: 'A request inside the process',
-    about: 'One GET request that answers with a small JSON object, from the server to the end of the response, without socket and parser. ' +
+    about: 'One GET request that answers with a small JSON object, from the server to the end of the response, without socket and parser: processor time, medians of several starts. ' +
       'The tenants are asked in turn. Code that serves many scopes alternately is slower in any Fastify app: the plain plugins with prefixes show by how much. @giogaspa/fastify-multitenant says whose request it is, and has no routes of a tenant.',
     plots: [{ file: 'request.svg', unit: 'µs', title: 'Time per request', y: 'µs' }]
   },
   {
     bench: 'http',
     title: 'Requests over HTTP',
-    about: 'The same request over a socket, by 50 connections that send as much as they can. The rounds are interleaved, and medians of the ratios within a round count. ' +
-      'The server shares the machine with the load generator. The processor time is what the process of the server works for a request. p99 is the time that 99 of 100 requests do not pass.',
+    about: 'The same request over a socket, by 50 connections that send as much as they can. What counts is the processor time of the server for a request. ' +
+      'Each measurement has a fresh process, which is warmed first. The apps take turns and are started several times.',
     plots: []
   },
   {
     bench: 'tenants',
     title: 'Memory of a loaded tenant',
-    about: 'Per tenant of three routes, after a forced garbage collection. Resident memory is that of the whole process: it holds what V8 has taken and not given back.',
+    about: 'Per tenant of three routes, or without code of its own, after a forced garbage collection. Resident memory is that of the whole process: it holds what V8 has taken and not given back.',
     plots: [
       { file: 'heap.svg', unit: 'KB of heap', title: 'Heap per tenant', y: 'KB' },
       { file: 'resident.svg', unit: 'KB resident', title: 'Resident memory per tenant', y: 'KB' }
@@ -35,13 +35,13 @@ const SECTIONS = [
   {
     bench: 'cold-load',
     title: 'The load of a tenant',
-    about: 'The time that the first request waits: tenants of ten routes with schemas, loaded one after the other.',
+    about: 'The time that the first request waits: tenants of ten routes with schemas, or without code of their own, loaded one after the other. Medians of several starts.',
     plots: []
   },
   {
     bench: 'lifecycle',
     title: 'Loads, reloads and failures under load',
-    about: 'The view of a client. Ratios are to the same server and the same load without the disturbance.',
+    about: 'The view of a client. Ratios are to the same server and the same load without the disturbance, before and after it: medians of several rounds.',
     plots: []
   }
 ]
@@ -69,7 +69,8 @@ function text ({ node, cpu, cores, quick }, figures) {
   return `# Performance
 
 Made by \`npm run bench\` with Node ${node} on ${cores} cores (${cpu})${quick ? ', in the short form, whose figures are rough' : ''}.
-The file of the same name in [bench/](../bench/) says at its top what each section measures, and how.
+The file of the same name in [bench/](../bench/) says at its top what each section measures, and how. A spread is the least and the
+greatest value of several starts or rounds, whose median the figure is.
 
 ## Targets missed
 
@@ -96,9 +97,9 @@ function sectionText ({ bench, title, about, plots }, rows) {
 
 ${about}
 ${plots.map(({ file, title }) => `\n![${title} against the number of tenants](${file})\n`).join('')}
-| \`bench/${bench}.js\` | tenants | figure | unit | target | |
-|---|---|---|---|---|---|
-${rows.map(row => `| ${row.figure} | ${row.tenants?.toLocaleString('en') ?? ''} | ${row.value} | ${row.unit} | ${targetOf(row)} | ${verdict(row)} |\n`).join('')}`
+| \`bench/${bench}.js\` | tenants | figure | spread | unit | target | |
+|---|---|---|---|---|---|---|
+${rows.map(row => `| ${row.figure} | ${row.tenants?.toLocaleString('en') ?? ''} | ${row.value} | ${row.spread ?? ''} | ${row.unit} | ${targetOf(row)} | ${verdict(row)} |\n`).join('')}`
 }
 
 function verdict (row) {

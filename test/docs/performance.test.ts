@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { report } from '../../bench/report.js'
 import { ROOT } from '../fixtures/readme/markdown.ts'
-import type { Results } from '../../bench/report.js'
+import type { Figure, Results } from '../../bench/report.js'
 
 const results: Results = JSON.parse(await readFile(join(ROOT, 'bench/results.json'), 'utf8'))
 
@@ -28,4 +28,10 @@ t.test('the page names each missed target with its reason, and no target that is
   t.match(missed, results.figures[1]?.figure)
   t.match(missed, 'Known from a profile.')
   t.equal(document?.match(/\*\*missed\*\*/g)?.length, 1)
+})
+
+t.test('the page gives the spread of a figure that has one', async t => {
+  const [first, ...others] = results.figures as [Figure, ...Figure[]]
+  const { 'performance.md': document } = report({ ...results, figures: [{ ...first, spread: '1.01–1.23' }, ...others] })
+  t.match(document, ` | ${first.value} | 1.01–1.23 | ${first.unit} | `)
 })
