@@ -29,10 +29,10 @@ export async function measureStarts (file, names, { starts, execArgv = YOUNG_SPA
   return measured
 }
 
-/** The least of some numbers, the middle one, and both ends as text. */
+/** The least of some numbers, the middle one, and both ends as text, which one number has not. */
 export function summarize (numbers) {
   const [min, max] = [Math.min(...numbers), Math.max(...numbers)]
-  return { min, median: median(numbers), spread: `${short(min)}–${short(max)}` }
+  return { min, median: median(numbers), spread: numbers.length > 1 ? `${short(min)}–${short(max)}` : undefined }
 }
 
 /**
