@@ -69,6 +69,7 @@ function readEnv (options: fastifyEnv.FastifyEnvOptions): TenantConfig {
 /** An error of @fastify/env. */
 type EnvError = Error & { errors?: Array<{ instancePath: string, message?: string }> }
 
-function reason ({ errors, message }: EnvError): string {
-  return errors?.map(error => `config${error.instancePath} ${error.message}`).join(', ') ?? message
+/** The schema has been compiled at boot, so every error is a list of mismatches. */
+function reason ({ errors }: EnvError): string {
+  return (errors as NonNullable<EnvError['errors']>).map(error => `config${error.instancePath} ${error.message}`).join(', ')
 }

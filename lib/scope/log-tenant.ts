@@ -9,7 +9,6 @@ type LoggerFactory = (this: unknown, log: FastifyBaseLogger, bindings: object, o
 export function logTenant (context: RouteContext): void {
   const create = context.childLoggerFactory as LoggerFactory
   context.childLoggerFactory = function (this: unknown, log: FastifyBaseLogger, bindings: object, options: object, raw: IncomingMessage) {
-    const tenantId = requestTenantOf(raw)?.id
-    return create.call(this, log, tenantId === undefined ? bindings : { ...bindings, tenantId }, options, raw)
+    return create.call(this, log, { ...bindings, tenantId: requestTenantOf(raw)?.id }, options, raw)
   }
 }

@@ -139,7 +139,6 @@ export class Scope {
   }
 
   #share (context: RouteContext): void {
-    if (!this.#isShared && this.#tenant === undefined) return
     this.#parent.tenantRequests.share(context, this.#tenant)
     if (this.#isShared && this.#parent.hasLogger) logTenant(context)
   }

@@ -8,7 +8,7 @@ import type { EnvValues } from '../loading/config.ts'
 import type { ConfigDefaults } from '../loading/read-tenant.ts'
 import type { Scope } from '../scope/scope.ts'
 import type { TenantAppContext } from '../scope/tenant-app.ts'
-import type { ConfigContext, Template, Tenant, TenantState } from '../../types/index.ts'
+import type { ConfigContext, Tenant, TenantState } from '../../types/index.ts'
 
 /** The parts of a template that its load has read. */
 export interface TemplateContents {
@@ -18,7 +18,7 @@ export interface TemplateContents {
 }
 
 /** One loaded version of a template: a scope that its tenants share. It stays open while a tenant's generation uses it. */
-export class TemplateGeneration implements Template, ConfigDefaults {
+export class TemplateGeneration implements ConfigDefaults {
   readonly name: string
   /** The first generation of a template has number 1. */
   readonly number: number
@@ -28,7 +28,7 @@ export class TemplateGeneration implements Template, ConfigDefaults {
   state: TenantState = 'loading'
   readonly #parent: ParentApp
   readonly #apps: TenantAppContext
-  #contents: TemplateContents = { readConfig: async () => ({}), env: {}, services: [] }
+  #contents: TemplateContents | undefined
   #parentOfScopes: TemplateParent | undefined
   #uses = 0
   #onUnused: (() => void) | undefined
@@ -43,10 +43,6 @@ export class TemplateGeneration implements Template, ConfigDefaults {
     this.routes = new TenantRoutes([scope])
     this.#parent = parent
     this.#apps = apps
-  }
-
-  get generation (): number {
-    return this.number
   }
 
   /** How many generations of tenants use it. */
@@ -64,15 +60,20 @@ export class TemplateGeneration implements Template, ConfigDefaults {
   }
 
   get env (): EnvValues {
-    return this.#contents.env
+    return this.#loaded.env
   }
 
   get services (): readonly ServiceModule[] {
-    return this.#contents.services
+    return this.#loaded.services
   }
 
   readConfig (context: ConfigContext): Promise<object> {
-    return this.#contents.readConfig(context)
+    return this.#loaded.readConfig(context)
+  }
+
+  /** Tenants get the generation when it is loaded. */
+  get #loaded (): TemplateContents {
+    return this.#contents as TemplateContents
   }
 
   /** Call this when the scope is booted. @param started when the load began, by `performance.now()` */
@@ -106,10 +107,5 @@ export class TemplateGeneration implements Template, ConfigDefaults {
   async unused (): Promise<void> {
     if (this.#uses === 0) return
     await new Promise<void>(resolve => { this.#onUnused = resolve })
-  }
-
-  /** For the log: without the state. */
-  toJSON (): { name: string, generation: number } {
-    return { name: this.name, generation: this.number }
   }
 }

@@ -70,7 +70,7 @@ export class Templates {
 
   /** The templates that tenants have named, sorted by name. */
   statistics (): TemplateStatistics[] {
-    return [...this.#slots.values()].map(slot => statisticsOf(slot)).sort((one, other) => one.name < other.name ? -1 : 1)
+    return [...this.#slots.keys()].sort().map(name => statisticsOf(this.#slots.get(name) as TemplateSlot))
   }
 
   async #slotOf (name: string): Promise<TemplateSlot> {

@@ -37,7 +37,8 @@ export class Draft {
   readonly #progress = new LoadProgress()
   readonly #started = performance.now()
   #template: TemplateGeneration | undefined
-  #isOver = false
+  /** The template, held open for the generation. */
+  #using: Promise<TemplateGeneration> | undefined
   #reading: TenantReading | undefined
 
   constructor (definition: TenantDefinition, context: DraftContext) {
@@ -54,15 +55,13 @@ export class Draft {
       log: this.definition.dir === undefined ? app.log : app.log.child({ tenantId: this.definition.id }),
       checkConfig,
       progress: this.#progress,
-      useTemplate: async name => {
-        const template = await templates.use(name)
-        this.#template = template
-        // The load has taken too long, and nobody waits for it any more.
-        if (this.#isOver) this.discard()
-        return template
+      useTemplate: name => {
+        this.#using = templates.use(name)
+        return this.#using
       }
     })
     this.#reading = await this.#explained(withDeadline(reading, loadTimeout, loadTimeoutError))
+    this.#template = await this.#using
     return this.#reading.hasCode
   }
 
@@ -73,7 +72,7 @@ export class Draft {
     const template = this.#template
     const scope = this.#reading?.hasCode === true ? this.#createScope(id) : undefined
     const routes = scope === undefined ? template?.routes ?? NO_ROUTES : new TenantRoutes(template === undefined ? [scope] : [scope, template.scope])
-    this.#template = undefined
+    this.#using = undefined
     return new Generation({ id, number, scope, template, routes, place, version, drainTimeout })
   }
 
@@ -85,11 +84,10 @@ export class Draft {
     generation.activate(this.#started)
   }
 
-  /** Call this when the load is over. Lets go of the template, if no generation has been made. */
+  /** Call this when the load is over. Lets go of the template, also of one that is loaded later, if no generation has been made. */
   discard (): void {
-    this.#isOver = true
-    this.#template?.release()
-    this.#template = undefined
+    this.#using?.then(template => template.release(), () => {})
+    this.#using = undefined
   }
 
   #createScope (id: string): Scope {

@@ -194,6 +194,7 @@ t.test('start and stop', async t => {
     await t.rejects(server.stop(), notStarted)
     await t.rejects(server.initTenant('acme'), notStarted)
     await t.rejects(server.reloadTenant('acme'), notStarted)
+    await t.rejects(server.tenantManager.reloadTemplate('standard'), notStarted)
     await t.rejects(server.getTenantStats(), notStarted)
     t.throws(() => server.tenantManager.get('acme'), notStarted)
     await server.start()

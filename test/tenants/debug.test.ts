@@ -27,6 +27,11 @@ t.test('NODE_DEBUG=fastify-multitenant prints the steps of loads', async t => {
   t.match(lines.at(-1), /^tenant 'broken', generation 1: build failed: .*could not be loaded/)
 })
 
+t.test('NODE_DEBUG=fastify-multitenant prints the steps of templates', async t => {
+  const lines = (await debugLines('loads.ts', 'fastify-multitenant')).filter(line => line.startsWith('template '))
+  t.match(lines, [/^template 'shop', generation 1: built in \d+ ms$/, "template 'shop', generation 1: swap, replaces none", "template 'shop', generation 1: closed"])
+})
+
 t.test('nothing is printed without NODE_DEBUG', async t => {
   t.strictSame(await linesWith(''), [])
 })

@@ -87,13 +87,15 @@ t.test('the number of known tenants does not affect the start', async t => {
   t.equal(listed, 0)
 })
 
-t.test('with more tenants to preload than places, the others load at their first request, and the log says so', async t => {
-  const log = new LogLines()
-  const app = appWith(t, Object.fromEntries(['a', 'b', 'c', 'd'].map(id => [id, {}])), { preload: true, maxResident: 3 }, log.server)
-  await app.ready()
-  t.match(await app.multitenant.stats(), { active: 3, failed: 0 })
-  t.match(log.of('not all tenants are preloaded'), [{ wanted: 4, preloaded: 3, maxResident: 3 }])
-})
+for (const maxLoading of [1, 10]) {
+  t.test(`with more tenants to preload than places, the others load at their first request, and the log says so: ${maxLoading} at a time`, async t => {
+    const log = new LogLines()
+    const app = appWith(t, Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map(id => [id, {}])), { preload: true, maxResident: 3, maxLoading }, log.server)
+    await app.ready()
+    t.match(await app.multitenant.stats(), { active: 3, failed: 0 })
+    t.match(log.of('not all tenants are preloaded'), [{ wanted: 5, preloaded: 3, maxResident: 3 }])
+  })
+}
 
 t.test('a tenant that is unloaded while it loads keeps its place until it is closed', async t => {
   const door = new Door()
