@@ -1,7 +1,7 @@
 import lightMyRequest from 'light-my-request'
 import t from 'tap'
 import { appOf, send } from '../fixtures/templates/app.ts'
-import { Door, listen, LogLines } from '../fixtures/lifecycle/app.ts'
+import { Door, listen, LogLines, until } from '../fixtures/lifecycle/app.ts'
 import type { FastifyInstance } from 'fastify'
 import type { DispatchFunc } from 'light-my-request'
 
@@ -23,16 +23,23 @@ t.test('a request that the code of a template routes itself, without a tenant, h
 
 t.test('stats() shows a template that loads, and one that has failed before the app listens', async t => {
   const door = new Door()
+  let heard = 0
   const app = appOf(t, {
     slow: { plugin: () => door.pass() },
-    broken: { plugin: async () => { throw new Error('no stock') } }
-  }, { acme: { template: 'slow' }, globex: { template: 'broken' } })
-  app.addHook('onReady', async () => { await app.multitenant.preload('globex').catch(() => {}) })
+    broken: { plugin: async () => { throw new Error('no stock') } },
+    early: { plugin: async scope => { scope.addHook('onListen', async () => { heard++ }) } }
+  }, { acme: { template: 'slow' }, globex: { template: 'broken' }, initech: { template: 'early' } })
+  app.addHook('onReady', async () => {
+    await app.multitenant.preload('globex').catch(() => {})
+    await app.multitenant.preload('initech')
+  })
   await listen(app)
+  t.equal(heard, 1, 'a template that is loaded before the app listens runs its onListen hooks then')
   const loaded = app.multitenant.init('acme')
   await door.reached
   t.match((await app.multitenant.stats()).templates, [
     { name: 'broken', state: 'failed', generation: 0, lastError: /no stock/ },
+    { name: 'early', state: 'active', generation: 1, tenants: 1 },
     { name: 'slow', state: 'loading', generation: 0, tenants: 0, loadedAt: null }
   ])
   door.open()
@@ -61,6 +68,7 @@ t.test('reloadTemplate() waits for a tenant that is being loaded, and leaves it 
   const plain = app.multitenant.init('plain')
   await door.reached
   const reloaded = app.multitenant.reloadTemplate('shop')
+  await until(async () => (await app.multitenant.stats()).templates[0]?.generation === 2)
   door.open()
   t.match(await reloaded, { generation: 2, reloaded: 1, failed: [] })
   t.equal((await plain).generation, 1)
