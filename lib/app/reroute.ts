@@ -1,10 +1,10 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import { withAppRequestId } from './app-reply.ts'
-import { ContextCopies } from '../fastify/context-copies.ts'
 import { findRoute } from '../fastify/router.ts'
+import { ResumedRoutes } from './resumed-routes.ts'
 import type { HookOrder } from './hook-order.ts'
 import type { ScopeParent } from '../scope/scope-parent.ts'
-import type { OnRequestHook, RouteContext, RouteMatch } from '../fastify/shapes.ts'
+import type { OnRequestHook, RouteMatch } from '../fastify/shapes.ts'
 
 type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 
@@ -12,16 +12,14 @@ type Rewritten = FastifyRequest['raw'] & { originalUrl?: string | undefined }
 export class Reroute {
   readonly #parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>
   readonly #order: HookOrder
-  readonly #resume: OnRequestHook
-  /** Copies of the app's route contexts with the remaining hooks; at most one per route. */
-  readonly #contexts = new ContextCopies(context => this.#make(context))
+  readonly #routes: ResumedRoutes
   #started = false
 
   /** @param resume the onRequest hook that goes on with a request that was identified under another URL */
   constructor (parent: Pick<ScopeParent, 'app' | 'internals' | 'router'>, order: HookOrder, resume: OnRequestHook) {
     this.#parent = parent
     this.#order = order
-    this.#resume = order.beforeResume(resume)
+    this.#routes = new ResumedRoutes(parent.internals, order, resume)
   }
 
   /** Makes routes see `url`; `request.originalUrl` keeps the original. Returns a function that undoes this. */
@@ -43,7 +41,7 @@ export class Reroute {
     const found = findRoute(this.#parent.router, request.raw)
     if (found === null || found.store === null) return found
     if (found.store.config.identify !== identify) return null
-    return { ...found, store: this.#contexts.of(found.store) }
+    return { ...found, store: this.#routes.of(found.store) }
   }
 
   /** From the first rewrite on, the app hands requests over to its own routes. They keep their id and their single "incoming request" line. */
@@ -52,11 +50,5 @@ export class Reroute {
     this.#started = true
     internals.set(app, 'genReqId', withAppRequestId(internals.get(app, 'genReqId')))
     this.#order.openReroute()
-  }
-
-  #make (context: RouteContext): RouteContext {
-    const { onRequest } = this.#parent.internals.get(context.server, 'hooks')
-    const remaining = context.onRequest?.slice(onRequest.findIndex(hook => this.#order.owns(hook)) + 1) ?? []
-    return Object.assign(Object.create(context), { onRequest: [this.#resume, ...remaining] })
   }
 }

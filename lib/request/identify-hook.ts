@@ -51,8 +51,10 @@ export class IdentifyHook {
     if (rule === 'ignore') return appAnswer.goOn(request, reply, done)
     // Keep this strategy for `tenantUrl()`, even if `setIdentificationStrategy()` replaces it while the tenant loads.
     const strategy = identification.strategyFor(own)
-    if (own !== undefined && injectedTenantId(request.raw) === undefined && choice.mayBePreceded(request)) return this.#findPreceding(strategy, request, reply, done)
-    const early = injectedTenantId(request.raw) ?? (own === undefined ? earlyTenantId(request.raw) : undefined)
+    const injected = injectedTenantId(request.raw)
+    if (injected !== undefined) return this.#find(injected, strategy, request, reply, done)
+    if (own !== undefined && choice.mayBePreceded(request)) return this.#findPreceding(strategy, request, reply, done)
+    const early = own === undefined ? earlyTenantId(request.raw) : undefined
     if (early !== undefined) return this.#find(early, strategy, request, reply, done)
     this.#ask(strategy, request, reply, done)
   }
