@@ -1,24 +1,22 @@
-import { on } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import cookie from '@fastify/cookie'
 import jwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import fp from 'fastify-plugin'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
 import multitenant, { TenantIdentificationStrategy } from '../../index.ts'
 import * as main from '../../index.ts'
 import { emptyApp } from '../fixtures/http/app.ts'
 import { anchorOf, readMarkdown, ROOT } from '../fixtures/readme/markdown.ts'
-import { run, start } from '../fixtures/readme/run.ts'
+import { runConsole, startProgram } from '../fixtures/readme/program.ts'
+import { run } from '../fixtures/readme/run.ts'
 import { AsyncFunction, as, blocksOf, codeOf, sectionOf, sections, untested } from '../fixtures/readme/guide.ts'
 import { REFERENCE, declarations, plain, rowsOf, writeFiles } from '../fixtures/readme/reference.ts'
 import type { FastifyPluginAsync } from 'fastify'
 import type { InlineTenant, MultitenantOptions, StrategyName, Tenant } from '../../index.ts'
-import type { Block } from '../fixtures/readme/markdown.ts'
 
 t.test('links lead to existing files and headings', async t => {
   const pages = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).map(name => join('docs', name))
@@ -44,28 +42,6 @@ t.test('Install', async t => {
     t.ok(sections.some(({ text }) => text.includes(`\`npm ci && npm ${command}\``)))
   }
 })
-
-/** Starts the program of some blocks in a folder. `shell` runs a command against it. */
-async function startProgram (t: Test, blocks: Block[]): Promise<{ dir: string, shell: (command: string) => Promise<string> }> {
-  const dir = t.testdir()
-  await writeFiles(dir, blocks)
-  const program = start(dir, 'app.js')
-  t.teardown(() => program.kill())
-  let url = ''
-  for await (const [line] of on(createInterface({ input: program.stdout! }), 'line', { close: ['close'] })) {
-    url = /Server listening at (.*)"/.exec(line)?.[1] ?? ''
-    if (url !== '') break
-  }
-  return { dir, shell: command => run(dir, 'sh', '-c', command.replace('curl localhost:3000', `curl -gs ${url}`)) }
-}
-
-/** Runs the commands of a console block, and compares what they print. */
-async function runConsole (t: Test, code: string, shell: (command: string) => Promise<string>): Promise<void> {
-  for (const exchange of code.split(/^\$ /m).slice(1)) {
-    const [command, answer] = exchange.split('\n') as [string, string]
-    t.equal(await shell(command), answer, command)
-  }
-}
 
 t.test('Usage', async t => {
   const { dir, shell } = await startProgram(t, blocksOf('Usage', 'js'))

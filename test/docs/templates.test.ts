@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { on } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import multitenant from '../../index.ts'
 import { emptyApp } from '../fixtures/http/app.ts'
 import { AsyncFunction, as } from '../fixtures/readme/guide.ts'
 import { openMarkdown } from '../fixtures/readme/markdown.ts'
 import { writeFiles } from '../fixtures/readme/reference.ts'
-import { run, start } from '../fixtures/readme/run.ts'
+import { runConsole, startProgram } from '../fixtures/readme/program.ts'
 import type { FastifyInstance } from 'fastify'
 import type { MultitenantOptions } from '../../index.ts'
 
@@ -36,20 +34,8 @@ async function codeOfFailure (app: FastifyInstance, id: string): Promise<unknown
 }
 
 t.test('A first template', async t => {
-  const dir = t.testdir()
-  await writeFiles(dir, blocksOf('A first template', 'js'))
-  const program = start(dir, 'app.js')
-  t.teardown(() => program.kill())
-  let url = ''
-  for await (const [line] of on(createInterface({ input: program.stdout! }), 'line', { close: ['close'] })) {
-    url = /Server listening at (.*)"/.exec(line)?.[1] ?? ''
-    if (url !== '') break
-  }
-  const lines = codeOf('A first template', 'console').trimEnd().split('\n')
-  for (let at = 0; at < lines.length; at += 2) {
-    const command = (lines[at] as string).replace('$ curl localhost:3000', `curl -gs ${url}`)
-    t.equal(await run(dir, 'sh', '-c', command), lines[at + 1], command)
-  }
+  const { shell } = await startProgram(t, blocksOf('A first template', 'js'))
+  await runConsole(t, codeOf('A first template', 'console'), shell)
 })
 
 t.test('Naming a template', async t => {
