@@ -19,64 +19,48 @@ export class TemplateParent implements ScopeParent {
   readonly router: Router
   readonly schemaControllers: SchemaControllers
   readonly tenantRequests: TenantRequests
-  readonly #parent: ParentApp
-  readonly #overrides: Overrides
+  readonly routes: ParentRoutes
+  readonly internals: Internals
+  readonly hasLogger: boolean
+  readonly genReqId: Hidden['genReqId']
+  readonly logController: Hidden['logController']
+  readonly routerAnswers: RouterAnswers
+  readonly serverPrototype: object
+  readonly upgrades: ScopeParent['upgrades']
 
   /** @param scope the template's scope, booted */
   constructor (parent: ParentApp, scope: Scope) {
     const { internals } = parent
-    this.#parent = parent
     this.app = scope.instance
     this.router = scope.router
     this.schemaControllers = new SchemaControllers(this.app, internals)
     this.tenantRequests = new TenantRequests(this.app, internals, parent)
-    this.#overrides = new Overrides([...contextsOf(scope.router)], new Guards(this.app, internals))
-  }
-
-  get internals (): Internals {
-    return this.#parent.internals
-  }
-
-  get hasLogger (): boolean {
-    return this.#parent.hasLogger
-  }
-
-  get genReqId (): Hidden['genReqId'] {
-    return this.#parent.genReqId
-  }
-
-  get logController (): Hidden['logController'] {
-    return this.#parent.logController
-  }
-
-  get routerAnswers (): RouterAnswers {
-    return this.#parent.routerAnswers
-  }
-
-  get serverPrototype (): object {
-    return this.#parent.serverPrototype
-  }
-
-  get upgrades (): ScopeParent['upgrades'] {
-    return this.#parent.upgrades
-  }
-
-  get routes (): ParentRoutes {
-    const { reserved, overrides } = this.#parent.routes
-    return {
-      reserved,
-      overrides: {
-        warn: (routes, log) => {
-          overrides.warn(routes, log)
-          this.#overrides.warn(routes, log)
-        }
-      }
-    }
+    this.routes = routesOf(parent, new Overrides([...contextsOf(scope.router)], new Guards(this.app, internals)))
+    this.internals = internals
+    this.hasLogger = parent.hasLogger
+    this.genReqId = parent.genReqId
+    this.logController = parent.logController
+    this.routerAnswers = parent.routerAnswers
+    this.serverPrototype = parent.serverPrototype
+    this.upgrades = parent.upgrades
   }
 
   /** Makes an empty scope for one generation of a tenant. */
   createScope (parts: Omit<ScopeParts, 'hooks'>): Scope {
     const { onRequest } = this.internals.get(this.app, 'hooks')
     return new Scope(this, { ...parts, hooks: tenantHooks(this.app, this.internals, onRequest.slice()) })
+  }
+}
+
+/** The routes that tenants on the template meet. The app may read its own again, and each request asks for them. */
+function routesOf (parent: ParentApp, overrides: Overrides): ParentRoutes {
+  return {
+    get reserved () { return parent.routes.reserved },
+    overrides: {
+      warn: (routes, log) => {
+        parent.routes.overrides.warn(routes, log)
+        overrides.warn(routes, log)
+      }
+    }
   }
 }
