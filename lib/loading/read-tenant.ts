@@ -20,7 +20,6 @@ export interface ConfigDefaults {
 
 /** A tenant whose config is known. None of its code has run, except its config file and the top level of its index module. */
 export interface TenantReading {
-  readonly definition: TenantDefinition
   /** `null` if the tenant has no folder. */
   readonly folder: TenantFolder | null
   readonly index: IndexModule | null
@@ -68,5 +67,5 @@ export async function readTenant (definition: TenantDefinition, { app, log, chec
   addDefaults(config, { id, name })
   if (folder !== null) warnOfMisnamedEntries(log, folder, index !== null)
   const hasCode = definition.plugin !== undefined || plugins.length > 0 || CODE.some(entry => folder?.has(entry))
-  return { definition, folder, index, name, config, plugins, hasCode }
+  return { folder, index, name, config, plugins, hasCode }
 }

@@ -11,6 +11,9 @@ import type { ModuleExports } from './modules/modules.ts'
 type AnyFunction = (...args: readonly unknown[]) => unknown
 type AnyClass = new (...args: readonly unknown[]) => unknown
 
+/** The services of a tenant without services. All such tenants share it, which saves memory. */
+export const NO_SERVICES: ReadonlyMap<string, unknown> = new Map()
+
 /** A service that has been imported, and not created yet. */
 export interface ServiceModule {
   name: string

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { debug } from '../utils/debug.ts'
 import { withDeadline } from '../utils/deadline.ts'
-import { logFailure } from '../utils/log-failure.ts'
+import { failureLogged } from '../utils/log-failure.ts'
 import { withResolvers } from '../utils/with-resolvers.ts'
 import type { BootContext } from '../generations/boot-context.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -52,10 +52,6 @@ export class TemplateRetirement {
   }
 
   async #logged (name: string, work: Promise<void>): Promise<void> {
-    try {
-      await work
-    } catch (err) {
-      logFailure(this.#log, { template: name }, err, 'template failed to close')
-    }
+    await failureLogged(work, this.#log, { template: name }, 'template failed to close')
   }
 }

@@ -3,7 +3,7 @@ import { loadTimeoutError } from '../loading/file-error.ts'
 import { loadCode } from '../loading/load-code.ts'
 import { LoadProgress } from '../loading/load-progress.ts'
 import { readTenant } from '../loading/read-tenant.ts'
-import { createServices, importServices } from '../loading/services.ts'
+import { createServices, importServices, NO_SERVICES } from '../loading/services.ts'
 import { createTenantApp } from '../scope/tenant-app.ts'
 import { NO_ROUTES, TenantRoutes } from '../scope/tenant-routes.ts'
 import { withDeadline } from '../utils/deadline.ts'
@@ -27,8 +27,6 @@ export interface DraftContext {
   templates: Templates
   functions: TenantFunctions
 }
-
-const NO_SERVICES: ReadonlyMap<string, unknown> = new Map()
 
 /** A generation in the making: first it reads the config, which says whether the tenant needs a scope of its own; then it loads. */
 export class Draft {

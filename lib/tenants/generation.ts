@@ -1,5 +1,5 @@
 import { Leases } from '../leases/leases.ts'
-import { disposeServices } from '../loading/services.ts'
+import { disposeServices, NO_SERVICES } from '../loading/services.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { Tenant } from './tenant.ts'
 import type { Place } from './places.ts'
@@ -8,8 +8,6 @@ import type { Scope } from '../scope/scope.ts'
 import type { TenantRoutes } from '../scope/tenant-routes.ts'
 import type { TemplateGeneration } from '../templates/template-generation.ts'
 import type { DrainReport, TenantState, TenantStatistics } from '../../types/index.ts'
-
-const NO_SERVICES: ReadonlyMap<string, unknown> = new Map()
 
 /** The parts of a generation. */
 export interface GenerationParts {

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { logFailure } from '../utils/log-failure.ts'
+import { failureLogged } from '../utils/log-failure.ts'
 import { publish } from './channels.ts'
 import { withDeadline } from '../utils/deadline.ts'
 import { debug } from '../utils/debug.ts'
@@ -56,11 +56,7 @@ export class Retirement {
     return report
   }
 
-  async #logged (generation: Generation, work: Promise<void>): Promise<void> {
-    try {
-      await work
-    } catch (err) {
-      logFailure(this.#log, { tenantId: generation.id }, err, 'tenant failed to close')
-    }
+  async #logged ({ id }: Generation, work: Promise<void>): Promise<void> {
+    await failureLogged(work, this.#log, { tenantId: id }, 'tenant failed to close')
   }
 }

@@ -19,8 +19,8 @@ export interface TemplateReloadContext {
  */
 export async function reloadTemplate (name: string, freshCode: boolean, { options, templates, registry }: TemplateReloadContext): Promise<TemplateReloadReport> {
   const { generation, drain } = await templates.reload(name, freshCode)
-  const isOnTemplate = ({ current }: TenantSlot): boolean => current?.template?.name === name
-  const isOutdated = ({ current }: TenantSlot): boolean => current?.template?.name === name && current.template.number < generation.number
+  const baseOf = ({ current }: TenantSlot): number | undefined => current?.template?.name === name ? current.template.number : undefined
+  const isOutdated = (slot: TenantSlot): boolean => (baseOf(slot) ?? generation.number) < generation.number
   // A tenant that is being built may be on the old generation too.
   const slots = [...registry.slots].filter(slot => slot.building || isOutdated(slot))
   const failed: string[] = []
@@ -32,7 +32,7 @@ export async function reloadTemplate (name: string, freshCode: boolean, { option
     await registry.reload(slot.id, false).catch(() => {})
     if (isOutdated(slot)) failed.push(slot.id)
     // The source may have lost the tenant, or moved it to another template.
-    else if (isOnTemplate(slot)) reloaded++
+    else if (baseOf(slot) !== undefined) reloaded++
   })
   return { generation: generation.number, reloaded, failed: failed.sort(), drain }
 }

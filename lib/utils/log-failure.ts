@@ -12,3 +12,12 @@ export function logFailure (log: FastifyBaseLogger, owner: Owner, thrown: unknow
     log.error({ err: new Error('The error itself could not be logged'), ...owner }, message)
   }
 }
+
+/** Waits for work of a tenant or a template that nobody else waits for, and logs its failure. Never rejects. */
+export async function failureLogged (work: Promise<void>, log: FastifyBaseLogger, owner: Owner, message: string): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    logFailure(log, owner, error, message)
+  }
+}
